@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+import redis
 
 from sms_router.store import embedded as embedded_module
 from sms_router.store.embedded import embedded, running_at, socket_path
@@ -223,3 +224,21 @@ def test_a_failed_start_names_the_log(folder: Path) -> None:
     with pytest.raises(EmbeddedError, match=r"valkey\.log"), embedded(folder):
         pass
     assert not owner_of(folder).exists()
+
+
+@pytest.mark.parametrize("bytes_of_damage", [b"\0" * 3000, b"not a command at all"])
+def test_damaged_files_are_set_aside_and_the_server_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bytes_of_damage: bytes
+) -> None:
+    with embedded(tmp_path) as url, redis.Redis.from_url(url) as client:
+        for number in range(1000):
+            client.set(f"key {number}", "a value of some length")
+    (file,) = (tmp_path / "valkey" / "appendonlydir").glob("*.incr.aof")
+    with file.open("r+b") as content:
+        content.seek(file.stat().st_size // 2)
+        content.write(bytes_of_damage)
+    with embedded(tmp_path) as url, redis.Redis.from_url(url) as client:
+        assert client.dbsize() == 0
+    (aside,) = (tmp_path / "valkey").glob("damaged-*")
+    assert (aside / file.name).is_file()
+    assert f"the files are kept in {aside}" in caplog.text

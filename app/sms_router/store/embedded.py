@@ -64,6 +64,20 @@ def socket_path(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"sms-router-{digest}" / "valkey.sock"
 
 
+MAX_LOG = 100_000
+"""Bytes of the server's log that are searched for the reason why it did not start."""
+
+_SIGNS_OF_DAMAGE = (
+    "Bad file format reading the append only file",
+    "Unrecoverable error reading the append only file",
+    "Error reading the append only file",
+    "Can't open the append only file",
+    "Can't open the append log file",
+    "Wrong signature trying to load DB",
+    "Internal error in RDB reading",
+)
+
+
 def running_at(data_dir: Path) -> str | None:
     """Return the URL of a data directory's server when it runs, else None."""
     path = socket_path(data_dir)
@@ -175,6 +189,7 @@ class _ValkeyProcess:
         """``folder`` has its data; it listens on ``unix_socket``."""
         self._folder = folder
         self._socket = unix_socket
+        self._log = folder / "valkey.log"
         self._server: ValkeyServer | None = None
 
     def start(self) -> None:
@@ -197,13 +212,42 @@ class _ValkeyProcess:
                     config=dict(_CONFIGURATION),
                 )
             self._server.terminate()  # resets the state after one that has died
-            with _sigint_blocked():
-                self._server.start(timeout=START_TIMEOUT)
+            log_size = self._log.stat().st_size if self._log.exists() else 0
+            try:
+                with _sigint_blocked():
+                    self._server.start(timeout=START_TIMEOUT)
+            except ValkeyServerError:
+                if not self._set_damaged_files_aside(log_size):
+                    raise
+                self._server.terminate()
+                with _sigint_blocked():
+                    self._server.start(timeout=START_TIMEOUT)
         except (ValkeyServerError, OSError) as error:
             raise EmbeddedError(
                 f"the embedded Valkey did not start: {error}\n"
                 f"Its log is {self._folder / 'valkey.log'}. Set REDIS_URL to use a server of your own."
             ) from error
+
+    def _set_damaged_files_aside(self, log_size: int) -> bool:
+        """Rename the append-only files where the log, from ``log_size`` on, reports that they are damaged."""
+        files = self._folder / "appendonlydir"
+        try:
+            with self._log.open("rb") as file:
+                file.seek(log_size)
+                end_of_log = file.read(MAX_LOG).decode("utf-8", "replace")
+        except OSError:
+            return False
+        if not files.is_dir() or not any(sign in end_of_log for sign in _SIGNS_OF_DAMAGE):
+            return False
+        aside = files.with_name(f"damaged-{int(time.time())}")
+        files.rename(aside)
+        log.error(
+            "the embedded Valkey cannot read its data; the files are kept in %s, and the router starts"
+            " without them: the journal, stored answers and late replies are lost; opt-outs come from the"
+            " router's copy",
+            aside,
+        )
+        return True
 
     def stop(self) -> None:
         """Stop the server, whichever process has started it."""
