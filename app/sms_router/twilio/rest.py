@@ -104,7 +104,12 @@ def build_client(account_sid: str, auth_token: str, base_url: str, timeout: floa
     from twilio.http.http_client import TwilioHttpClient  # noqa: PLC0415 - slow to import
     from twilio.rest import Client  # noqa: PLC0415 - slow to import
 
+    from sms_router.twilio.bounded_adapter import BoundedAdapter  # noqa: PLC0415 - slow to import
+
     http = TwilioHttpClient(timeout=timeout, logger=_SILENT)
+    adapter = BoundedAdapter(2 * timeout)
+    http.session.mount("https://", adapter)
+    http.session.mount("http://", adapter)
     if base_url:
         origin = _origin(base_url)
         http.session.trust_env = False  # no proxy of the environment for a host that is configured
