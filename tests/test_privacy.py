@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.privacy import mask_number, mask_text
+from sms_router.privacy import mask_number, mask_number_in, mask_text
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,22 @@ def test_at_least_three_digits_are_left_out(number: str) -> None:
 @pytest.mark.parametrize(("text", "masked"), [("", ""), ("a", "(1 character)"), ("HOURS", "(5 characters)")])
 def test_a_text_is_replaced_by_its_length(text: str, masked: str) -> None:
     assert mask_text(text) == masked
+
+
+@pytest.mark.parametrize(
+    "notation",
+    [
+        "+14155550123", "14155550123", "4155550123", "(415) 555-0123", "+1 (415) 555-0123", "1.415.555.0123",
+        "001 415 555 0123", "415-555-0123", "415/5550123",
+    ],
+)  # fmt: skip
+def test_a_number_is_masked_in_any_notation(notation: str) -> None:
+    assert mask_number_in(f"no account for {notation}, sorry", "+14155550123") == (
+        "no account for +1415•••0123, sorry"
+    )
+
+
+@pytest.mark.parametrize("text", ["line 4155", "914155550123", "41555501234", "12345"])
+def test_other_digits_are_not_masked(text: str) -> None:
+    assert mask_number_in(text, "+14155550123") == text
+    assert mask_number_in(text, "12345") == text

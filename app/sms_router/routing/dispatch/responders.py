@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
-from sms_router.privacy import mask_number, mask_text
+from sms_router.privacy import mask_number_in, mask_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler, HandlerError
 from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
@@ -124,7 +124,7 @@ def _shorten_and_mask(text: str, message: InboundMessage, length: int) -> str:
     """Cut the middle out of a long failure, and mask the contact's number and text in it."""
     if len(text) > length:
         text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
-    text = text.replace(message.sender, mask_number(message.sender))
+    text = mask_number_in(text, message.sender)
     return text.replace(message.body, mask_text(message.body)) if len(message.body) > 3 else text
 
 
