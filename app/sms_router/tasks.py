@@ -37,7 +37,7 @@ class PeriodicTask:
         interval: seconds of pause between the end of a run and the start of the next one.
         work: called without arguments.
         wait_first: whether the first run comes after a pause, not at once.
-        sleep: replaces `asyncio.sleep` in tests.
+        sleep: waits for the pause; `asyncio.sleep`, unless something may end it earlier.
 
     """
 
