@@ -15,11 +15,11 @@ def test_a_template_reply_passes_through_few_files_and_functions(template: Trace
     assert len(template.calls) + template.builtin_calls <= 200
 
 
-def test_so_does_one_whose_sender_is_selected_anew(tmp_path: Path) -> None:
+def test_one_whose_sender_is_selected_anew_does_not_pass_through_many_more(tmp_path: Path) -> None:
     selected = trace(Webhook.TEMPLATE, tmp_path, Before.OTHER_AREAS)
     assert "senders/selection.py" in selected.files
-    assert len(selected.files) <= 28
-    assert len(selected.calls) + selected.builtin_calls <= 240
+    assert len(selected.files) <= 29
+    assert len(selected.calls) + selected.builtin_calls <= 245
 
 
 def test_the_list_begins_at_the_asgi_entry_and_has_the_answers_of_redis(template: Trace) -> None:

@@ -65,12 +65,14 @@ class _Budget(threading.local):
 
     steps = 0
     characters = 0
-    deadline = 0.0
+    deadline: float | None = None
+    """By the thread's processor time. It is set at the first reading, which most templates do not reach: one
+    reading costs a message several microseconds."""
 
     def reset(self) -> None:
         """Begin a rendering, or a compilation."""
         self.steps = self.characters = 0
-        self.deadline = time.thread_time() + MAX_SECONDS
+        self.deadline = None
 
     def step(self, count: int = 1) -> None:
         """Count steps.
@@ -82,14 +84,17 @@ class _Budget(threading.local):
         before, self.steps = self.steps, self.steps + count
         if self.steps > MAX_STEPS:
             raise TemplateLimitError(f"it takes more than {MAX_STEPS} steps")
-        if (
-            before // _STEPS_PER_CLOCK_READING != self.steps // _STEPS_PER_CLOCK_READING
-            and time.thread_time() > self.deadline
-        ):
+        if before // _STEPS_PER_CLOCK_READING == self.steps // _STEPS_PER_CLOCK_READING:
+            return
+        now = time.thread_time()
+        if self.deadline is None:
+            self.deadline = now + MAX_SECONDS
+        elif now > self.deadline:
             raise TemplateLimitError(f"it takes more than {MAX_SECONDS:g} s")
 
     def output(self, length: int) -> None:
-        """Count characters of the output."""
+        """Count one output and its characters."""
+        self.step()
         self.characters += length
         if self.characters > MAX_OUTPUT:
             raise _too_long()
@@ -98,9 +103,8 @@ class _Budget(threading.local):
 _budget = _Budget()
 
 
-def begin() -> None:
-    """Begin a rendering or a compilation in this thread."""
-    _budget.reset()
+begin = _budget.reset
+"""Begins a rendering or a compilation in this thread."""
 
 
 def join_output(parts: Iterable[str]) -> str:
@@ -179,7 +183,8 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         _budget.step(10)
         began = time.thread_time()
         template = super()._load_template(name, globals)
-        _budget.deadline += time.thread_time() - began  # to compile it, which happens once
+        if _budget.deadline is not None:
+            _budget.deadline += time.thread_time() - began  # to compile it, which happens once
         return template
 
 
@@ -223,8 +228,7 @@ def _output(value: object) -> object:
     """Count an output; an unknown value is nothing, rather than the word None."""
     if value is None:
         return ""
-    _budget.step()
-    _budget.output(_size(value))
+    _budget.output(len(value) if isinstance(value, str) else _size(value))
     return value
 
 
