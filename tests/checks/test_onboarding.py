@@ -9,6 +9,7 @@ import pytest
 from sms_router.checks.finding import Severity
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.repository import OnboardingState
 from sms_router.onboarding.steps import LIVE, OnboardingKind
 from tests.onboarding.builders import DAY, NOON, SERVICE, begun
@@ -86,3 +87,26 @@ def test_a_number_whose_calls_nothing_answers_is_a_finding(days: int, severities
         assert "nothing answers its calls" in findings[1].sentence
     refused = OnboardingState((checklist.refuse_calls(NOON, "ada"),))
     assert len(list(check_pending_numbers(refused, SERVICE, {NUMBER}, set(), at))) == 1
+
+
+def test_the_renewal_of_a_lease_is_a_finding_thirty_days_before() -> None:
+    lease = begun(OnboardingKind.SHORT_CODE_LEASE).renew(date(2026, 2, 9), NOON, "ada")
+    transferred = lease.complete_step("go-ahead", NOON, "ada").complete_step("transfer", NOON, "ada")
+    for checklist, severity, part in (
+        (lease, WARNING, "ends on 2026-02-09, and is not transferred yet"),
+        (transferred, NOTE, "is renewed on 2026-02-09; Twilio pays for it"),
+    ):
+        state = OnboardingState((checklist,))
+        assert list(check_pending_numbers(state, SERVICE, set(), set(), NOON)) == []
+        (finding,) = check_pending_numbers(state, SERVICE, set(), set(), NOON + DAY)
+        assert (finding.severity, part in finding.sentence) == (severity, True)
+
+
+def test_problems_of_recorded_documents_are_findings() -> None:
+    loa = RecordedDocument(DocumentKind.LOA, date(2026, 1, 1), "Ada")
+    checklist = begun(OnboardingKind.PORT_CANADA).record_document(loa, NOON, "ada")
+    findings = list(check_pending_numbers(OnboardingState((checklist,)), SERVICE, set(), set(), NOON))
+    assert [finding.sentence for finding in findings] == [
+        "+16475550100: the Customer Service Record (CSR) is not recorded.",
+        "+16475550100: the phone bill is not recorded.",
+    ]

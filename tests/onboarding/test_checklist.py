@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.onboarding.checklist import Checklist, HistoryAction, StepError
+from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.serialization import dump, load, load_all
 from sms_router.onboarding.steps import LIVE, Actor, OnboardingKind
 from tests.onboarding.builders import DAY, NOON, REQUEST, SERVICE, begun, checklists, path
@@ -44,8 +45,8 @@ def test_completed_steps_stay_completed(checklist: Checklist, data: st.DataObjec
     name = data.draw(st.sampled_from(checklist.process.step_names))
     try:
         after = checklist.complete_step(name, NOON + 500 * DAY, "ada")
-    except StepError:
-        assert name in checklist.done
+    except StepError as error:
+        assert name in checklist.done or "must wait for the step go-ahead" in str(error)
         return
     assert after.done > checklist.done
     assert name in after.done
@@ -141,6 +142,65 @@ def test_an_announced_date_completes_its_step(kind: OnboardingKind) -> None:
     assert checklist.expected == date(2026, 2, 1)
     assert checklist.configure_by == date(2026, 1, 31)
     assert checklist.complete_step("configure", NOON, "ada").configure_by is None
+
+
+@pytest.mark.parametrize("step", ["transfer", "provisioning"])
+def test_a_lease_is_not_transferred_before_twilios_approval(step: str) -> None:
+    lease = begun(OnboardingKind.SHORT_CODE_LEASE)
+    with pytest.raises(StepError, match="must wait for the step go-ahead"):
+        lease.complete_step(step, NOON, "ada")
+    approved = lease.complete_step("go-ahead", NOON, "ada")
+    assert approved.complete_step(step, NOON, "ada").is_transferred
+    assert lease.complete_step("configure", NOON, "ada").done == {"configure"}
+
+
+def test_a_transferred_lease_is_billed_two_weeks_before_its_renewal() -> None:
+    lease = begun(OnboardingKind.SHORT_CODE_LEASE).renew(date(2026, 6, 15), NOON, "ada")
+    assert lease.billing_day == date(2026, 6, 1)
+    with pytest.raises(StepError, match="has no lease"):
+        begun().renew(date(2026, 6, 15), NOON, "ada")
+
+
+def document(kind: str, day: date = date(2026, 1, 1), name: str = "", address: str = "") -> RecordedDocument:
+    return RecordedDocument(DocumentKind(kind), day, name, address)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "reason"),
+    [
+        (document("bill", date(2025, 12, 9)), "is 31 days old; it may be 30 days old at most"),
+        (document("loa", date(2026, 1, 10)), "is in the future"),
+        (document("csr", address="P.O. Box 12, London"), "shows a PO box"),
+        (document("csr", address="Postfach 100, Bern"), "shows a PO box"),
+        (document("receipt"), "has no document receipt; its documents are loa, csr, bill"),
+    ],
+)
+def test_a_document_that_twilio_would_refuse_is_not_recorded(recorded: RecordedDocument, reason: str) -> None:
+    with pytest.raises(StepError, match=reason):
+        begun(OnboardingKind.PORT_INTERNATIONAL).record_document(recorded, NOON, "ada")
+
+
+def test_problems_of_documents_are_named_before_the_request_is_sent() -> None:
+    port = begun(OnboardingKind.PORT_INTERNATIONAL)
+    assert port.document_problems(NOON) == (
+        "the letter of authorization (LOA) is not recorded",
+        "the Customer Service Record (CSR) is not recorded",
+        "the phone bill is not recorded",
+    )
+    for recorded in (
+        document("loa", name="Ada Byron", address="1 Boxwood Street"),
+        document("csr", name="ADA  BYRON"),
+        document("bill", date(2025, 12, 10)),
+    ):
+        port = port.record_document(recorded, NOON, "ada")
+    assert port.document_problems(NOON) == ()
+    assert port.document_problems(NOON + DAY) == (
+        "the phone bill is 31 days old; it may be 30 days old at most",
+    )
+    different = port.record_document(document("csr", name="Ada Lovelace"), NOON, "ada")
+    assert "shows the name Ada Byron, and the Customer Service Record" in different.document_problems(NOON)[0]
+    assert different.complete_step("request", NOON, "ada").document_problems(NOON) == ()
+    assert load(dump(different)) == different
 
 
 def test_the_pending_reason_names_the_process_and_the_expected_day() -> None:

@@ -13,6 +13,7 @@ from sms_router.senders.pending import live_notice
 
 CONFIGURE_BEFORE = timedelta(days=7)
 """How long before its expected day a number must be in its Service."""
+REMIND_BEFORE_RENEWAL = timedelta(days=30)
 
 
 def check_pending_numbers(
@@ -54,6 +55,8 @@ def _check(checklist: Checklist, state: OnboardingState, members: Set[str], at: 
         yield _warning(checklist, f"{sentence}: other contacts get no replies from it.", remedy)
         return
     late = checklist.overdue_reason(at)
+    yield from _check_documents(checklist, at)
+    yield from _check_renewal(checklist, at)
     if checklist.rejected is not None:
         yield _warning(checklist, f"{number} was rejected: {checklist.rejected}", show)
     elif late is not None:
@@ -73,6 +76,29 @@ def _present(checklist: Checklist, at: float) -> Finding:
     sentence = f"{checklist.number} is in the Service, and is skipped until it is live."
     remedy = f"sms-router onboarding show {checklist.number}"
     return Finding(Severity.NOTE, checklist.service_sid, sentence, remedy)
+
+
+def _check_documents(checklist: Checklist, at: float) -> Iterator[Finding]:
+    # Before the first document is recorded, nobody uses the checklist for its documents.
+    if checklist.documents:
+        for problem in checklist.document_problems(at):
+            sentence = f"{checklist.number}: {problem}."
+            yield _warning(checklist, sentence, f"sms-router onboarding document {checklist.number} ...")
+
+
+def _check_renewal(checklist: Checklist, at: float) -> Iterator[Finding]:
+    if checklist.renewal is None or checklist.renewal - REMIND_BEFORE_RENEWAL > day_of(at):
+        return
+    if checklist.is_transferred:
+        sentence = f"The lease of {checklist.number} is renewed on {checklist.renewal}; Twilio pays for it."
+        remedy = f"To end it, tell Twilio before {checklist.billing_day}, when it bills the next period."
+        yield Finding(Severity.NOTE, checklist.service_sid, sentence, remedy)
+    else:
+        sentence = f"The lease of {checklist.number} ends on {checklist.renewal}, and is not transferred yet."
+        remedy = (
+            "Have its current holder renew it, or transfer it before, once Twilio has approved the transfer."
+        )
+        yield _warning(checklist, sentence, remedy)
 
 
 def _check_voice(checklist: Checklist, at: float) -> Iterator[Finding]:

@@ -25,10 +25,10 @@ class CalendarEvent:
 
 
 def calendar_events(checklist: Checklist) -> Iterator[CalendarEvent]:
-    """Yield the dates of one number: live, configured before, and the last day of the current step."""
+    """Yield the dates of one number: live, configured before, its lease, the last day of the current step."""
     number, step = checklist.number, checklist.current_step
     see = f"sms-router onboarding show {number}"
-    if checklist.expected is not None:
+    if checklist.expected is not None and not checklist.is_finished:
         yield CalendarEvent(f"live-{number}", checklist.expected, f"{number} goes live at Twilio", see)
     configure_by = checklist.configure_by
     if configure_by is not None:
@@ -36,6 +36,13 @@ def calendar_events(checklist: Checklist) -> Iterator[CalendarEvent]:
         description = f"{configure.task.format(number=number)}\n{configure.otherwise}"
         summary = f"Last day to configure {number} at Twilio"
         yield CalendarEvent(f"configure-{number}", configure_by, summary, description, reminder_days=6)
+    if checklist.renewal is not None and checklist.billing_day is not None:
+        payer = "Twilio pays for it" if checklist.is_transferred else "its current holder pays for it"
+        summary = f"The lease of {number} is renewed: {payer}"
+        yield CalendarEvent(f"renewal-{number}", checklist.renewal, summary, see, reminder_days=30)
+        if checklist.is_transferred:
+            summary = f"Twilio bills the lease of {number}: the last day to cancel it is before"
+            yield CalendarEvent(f"billing-{number}", checklist.billing_day, summary, see, reminder_days=14)
     if step is not None and checklist.step_due is not None:
         description = f"{step.task.format(number=number)}\nIf nobody does it: {step.otherwise}"
         summary = f"{number}: last day of {step.name}, by {step.actor.label}"

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
+from sms_router.onboarding.documents import RecordedDocument, document_problems
 from sms_router.onboarding.process_choice import OnboardingPath
 from sms_router.onboarding.steps import (
     CONFIGURE,
     DATE,
     LIVE,
     SHORT_CODE_KINDS,
+    TRANSFER,
     Actor,
     OnboardingKind,
     OnboardingProcess,
@@ -23,6 +25,8 @@ MAX_HISTORY = 60
 """Entries; beyond them the oldest ones but the first are removed."""
 
 
+BILLED_BEFORE_RENEWAL = timedelta(days=14)
+"""Twilio aligns the billing of a transferred lease to two weeks before its renewal."""
 NOBODY = "nobody"
 """Who is named in the history for a step that silence has completed."""
 
@@ -78,6 +82,10 @@ class Checklist:
     """Why it was rejected; None after it was resubmitted."""
     has_no_calls: bool = False
     """True when an operator decided that nothing answers its calls."""
+    documents: tuple[RecordedDocument, ...] = ()
+    """The documents that were recorded; one of each kind."""
+    renewal: date | None = None
+    """The day on which the lease of a short code is renewed."""
     history: tuple[HistoryEntry, ...] = ()
 
     @classmethod
@@ -199,9 +207,20 @@ class Checklist:
             )
         if name in self.done:
             raise StepError(f"the step {name} of {self.number} is already done")
+        approval = self._missing_approval(name)
+        if approval is not None:
+            raise StepError(f"{name} must wait for the step {approval.name}: {approval.otherwise}")
         changed = replace(self, done=self.done | self._implied_steps(name), rejected=None)
         since = self.since if changed.current_step == self.current_step and self.rejected is None else at
         return replace(changed, since=since)._record(at, who, HistoryAction.DONE, detail or name)
+
+    def _missing_approval(self, name: str) -> OnboardingStep | None:
+        # A number that is live was approved, and an early step does not depend on the order.
+        steps = self.process.steps
+        index = self.process.step_names.index(name)
+        if name == LIVE or steps[index].early:
+            return None
+        return next((step for step in steps[:index] if step.is_approval and step.name not in self.done), None)
 
     def _implied_steps(self, name: str) -> frozenset[str]:
         steps = self.process.steps
@@ -251,6 +270,60 @@ class Checklist:
         if day == self.expected:
             return changed
         return replace(changed, expected=day)._record(at, who, HistoryAction.EXPECTED, day.isoformat())
+
+    def record_document(self, document: RecordedDocument, at: float, who: str) -> Checklist:
+        """Record a document; it replaces the one of the same kind.
+
+        Raises:
+            StepError: when Twilio would not accept it: an old bill, a PO box, a date in the future.
+
+        """
+        if document.kind not in self.process.document_kinds:
+            kinds = ", ".join(self.process.document_kinds)
+            raise StepError(f"{self.kind} has no document {document.kind}; its documents are {kinds}")
+        problem = next(document_problems({document.kind: document}, day_of(at)), None)
+        if problem is not None:
+            raise StepError(problem)
+        others = (other for other in self.documents if other.kind is not document.kind)
+        changed = replace(self, documents=(*others, document))
+        shown = "".join(f", {value}" for value in (document.name, document.address) if value)
+        return changed._record(
+            at, who, HistoryAction.NOTE, f"document {document.kind} of {document.day}{shown}"
+        )
+
+    def document_problems(self, at: float) -> tuple[str, ...]:
+        """Return what is missing or would be rejected, before the documents are sent; without full stops."""
+        step = next((step for step in self.process.steps if step.documents or step.optional_documents), None)
+        if step is None or (step.name in self.done and self.rejected is None) or self.is_finished:
+            return ()
+        recorded = {document.kind: document for document in self.documents}
+        missing = [f"{kind.label} is not recorded" for kind in step.documents if kind not in recorded]
+        return (*missing, *document_problems(recorded, day_of(at)))
+
+    def renew(self, day: date, at: float, who: str) -> Checklist:
+        """Record the day on which the lease of a short code is renewed.
+
+        Raises:
+            StepError: when it is not a short code.
+
+        """
+        if self.kind not in SHORT_CODE_KINDS:
+            raise StepError(f"{self.number} is not a short code and has no lease")
+        if day == self.renewal:
+            return self
+        return replace(self, renewal=day)._record(
+            at, who, HistoryAction.NOTE, f"the lease is renewed on {day}"
+        )
+
+    @property
+    def billing_day(self) -> date | None:
+        """The day on which Twilio bills a transferred lease: two weeks before its renewal."""
+        return self.renewal - BILLED_BEFORE_RENEWAL if self.renewal is not None else None
+
+    @property
+    def is_transferred(self) -> bool:
+        """True when the lease of a short code is in Twilio's account at the registry."""
+        return TRANSFER in self.done
 
     def refuse_calls(self, at: float, who: str) -> Checklist:
         """Record that nothing answers its calls on purpose."""

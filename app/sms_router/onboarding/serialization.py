@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from sms_router.onboarding.checklist import Checklist, HistoryAction, HistoryEntry
+from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.steps import OnboardingKind
 
 log = logging.getLogger("sms_router.onboarding")
@@ -26,6 +27,11 @@ def dump(checklist: Checklist) -> bytes:
         "request": checklist.request_sid,
         "rejected": checklist.rejected,
         "no_calls": checklist.has_no_calls,
+        "documents": [
+            [document.kind.value, document.day.isoformat(), document.name, document.address]
+            for document in checklist.documents
+        ],
+        "renewal": checklist.renewal.isoformat() if checklist.renewal is not None else None,
         "history": [[entry.at, entry.who, entry.action.value, entry.detail] for entry in checklist.history],
     }
     return json.dumps(value, sort_keys=True).encode()
@@ -52,6 +58,11 @@ def load(stored: bytes) -> Checklist:
             request_sid=value["request"],
             rejected=value["rejected"],
             has_no_calls=bool(value.get("no_calls", False)),
+            documents=tuple(
+                RecordedDocument(DocumentKind(kind), date.fromisoformat(day), name, address)
+                for kind, day, name, address in value.get("documents", ())
+            ),
+            renewal=date.fromisoformat(value["renewal"]) if value.get("renewal") else None,
             history=tuple(
                 HistoryEntry(float(at), who, HistoryAction(action), detail)
                 for at, who, action, detail in value["history"]

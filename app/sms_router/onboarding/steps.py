@@ -14,12 +14,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sms_router.onboarding.documents import DocumentKind
 from sms_router.toml import read_toml
 
 LIVE = "live"
 """The last step of every process: the number works."""
 CONFIGURE = "configure"
 """The step that puts the number into the Messaging Service."""
+TRANSFER = "transfer"
+"""The step that transfers the lease of a short code."""
 DATE = "date"
 """The step in which Twilio announces the port date."""
 
@@ -107,12 +110,18 @@ class OnboardingStep(_Table):
     actor: Actor
     needs: tuple[str, ...] = ()
     """Documents and details that it requires."""
+    documents: tuple[DocumentKind, ...] = ()
+    """Documents that it requires, and that can be recorded."""
+    optional_documents: tuple[DocumentKind, ...] = ()
+    """Those of an alternative way."""
     usually: str = ""
     within: StepDuration | None = None
     """None when no source states it: the step is never overdue."""
     warnings: tuple[str, ...] = ()
     early: bool = False
     """True when it may be done at any time before, independent of the order."""
+    is_approval: bool = False
+    """True when no later step may begin before it is done."""
     silence_is_consent: bool = False
     """True when it counts as done once ``within`` has passed without an answer."""
     otherwise: str
@@ -157,6 +166,12 @@ class OnboardingProcess(_Table):
     @property
     def step_names(self) -> tuple[str, ...]:
         return tuple(step.name for step in self.steps)
+
+    @property
+    def document_kinds(self) -> tuple[DocumentKind, ...]:
+        """The documents that can be recorded, in the order of their steps."""
+        kinds = (kind for step in self.steps for kind in (*step.documents, *step.optional_documents))
+        return tuple(dict.fromkeys(kinds))
 
     def remedies(self, reason: str) -> tuple[str, ...]:
         """Return the remedies of a rejection: of the causes that its reason names, else of all causes."""

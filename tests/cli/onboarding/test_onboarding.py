@@ -277,3 +277,30 @@ def test_concurrent_changes_are_reported_and_nothing_is_stored(twilio: SandboxCl
         others.hdel(CHECKLISTS, PORTED)
     assert "nothing was stored" in reported.value.lines[0]
     assert reported.value.code == 1
+
+
+def test_documents_and_renewals_are_recorded_with_their_dates(twilio: SandboxCli) -> None:
+    today = datetime.now(UTC).date()
+    twilio("onboarding", "add", "+447400123456")
+    words = ["onboarding", "document", "+447400123456", "bill", "--date"]
+    refused = twilio(*words, (today - timedelta(days=40)).isoformat())
+    assert (refused.code, "is 40 days old" in refused.err) == (1, True)
+    assert twilio(*words, today.isoformat(), "--address", "1 High Street").code == 0
+    shown = state(twilio, "+447400123456")
+    assert shown["documents"] == [
+        {"document": "bill", "date": today.isoformat(), "name": None, "address": "1 High Street"}
+    ]
+    assert "the letter of authorization (LOA) is not recorded" in shown["document_problems"]  # type: ignore[operator]
+    assert "bill: " in twilio("onboarding", "show", "+447400123456").out
+
+    twilio("onboarding", "add", "54321", "--kind", "short-code-lease")
+    early = twilio("onboarding", "done", "54321", "transfer")
+    assert (early.code, "must wait for the step go-ahead" in early.err) == (1, True)
+    assert twilio("onboarding", "renewal", "54321", "2099-06-15").code == 0
+    calendar = twilio("onboarding", "calendar").out
+    assert "DTSTART;VALUE=DATE:20990615" in calendar
+    assert "20990601" not in calendar
+    twilio("onboarding", "done", "54321", "go-ahead")
+    twilio("onboarding", "done", "54321", "transfer")
+    assert "DTSTART;VALUE=DATE:20990601" in twilio("onboarding", "calendar").out
+    assert "Twilio bills it on 2099-06-01" in twilio("onboarding", "show", "54321").out

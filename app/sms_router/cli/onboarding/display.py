@@ -8,6 +8,7 @@ from datetime import date
 from sms_router.cli.output import plain, print_line, print_table, stdout
 from sms_router.cli.times import iso
 from sms_router.onboarding.checklist import Checklist, HistoryAction
+from sms_router.onboarding.documents import RecordedDocument
 from sms_router.onboarding.porting_api import Portability
 from sms_router.onboarding.repository import OnboardingState
 from sms_router.onboarding.steps import OnboardingKind, OnboardingStep, processes
@@ -51,6 +52,8 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
     if step is not None:
         _print_lines(f"For {step.name} you need:", step.needs)
         _print_lines("If nobody does it:", (step.otherwise,))
+        _print_lines("Documents:", tuple(map(_document, checklist.documents)))
+        _print_lines("Before you send the documents:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
         stdout.print(plain(f"Source of {step.name}: {step.source}", "dim"), soft_wrap=True)
     print_table(
@@ -69,7 +72,7 @@ def print_remedies(checklist: Checklist) -> None:
     print_line(f"Once it is resubmitted: sms-router onboarding done {checklist.number}")
 
 
-def print_state(checklist: Checklist) -> None:
+def print_state(checklist: Checklist, at: float) -> None:
     """Print the state of a number after a change."""
     if checklist.is_finished:
         print_line(f"{checklist.number} is live, on every router within a second.")
@@ -86,6 +89,7 @@ def print_state(checklist: Checklist) -> None:
         print_line(f"Next step: {step.name}, by {step.actor.label}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
         _print_lines("If nobody does it:", (step.otherwise,))
+        _print_lines("Before you send the documents:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 
@@ -134,6 +138,20 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
         "step": now.name if now is not None else None,
         "who": checklist.next_actor.value if checklist.next_actor is not None else None,
         "no_calls": checklist.has_no_calls,
+        "documents": [
+            {
+                "document": document.kind.value,
+                "date": document.day.isoformat(),
+                "name": document.name or None,
+                "address": document.address or None,
+            }
+            for document in checklist.documents
+        ],
+        "document_problems": list(checklist.document_problems(at)),
+        "renewal": checklist.renewal.isoformat() if checklist.renewal is not None else None,
+        "billing": checklist.billing_day.isoformat()
+        if checklist.billing_day is not None and checklist.is_transferred
+        else None,
         "rejected": checklist.rejected,
         "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
         "usually_by": checklist.usual_end.isoformat(),
@@ -166,6 +184,17 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
     }
 
 
+def _billing(checklist: Checklist) -> str:
+    if not checklist.is_transferred:
+        return "its holder pays until it is transferred; Twilio then credits the period that is paid already"
+    return f"Twilio bills it on {checklist.billing_day} and credits the period that is paid already"
+
+
+def _document(document: RecordedDocument) -> str:
+    shown = "".join(f", {value}" for value in (document.name, document.address) if value)
+    return f"{document.kind}: {document.day}{shown}"
+
+
 def _facts(checklist: Checklist, state: OnboardingState, at: float) -> list[tuple[str, str]]:
     facts = [
         ("for", checklist.service_sid),
@@ -176,6 +205,8 @@ def _facts(checklist: Checklist, state: OnboardingState, at: float) -> list[tupl
         facts.insert(1, ("port-in request", checklist.request_sid))
     if not checklist.is_finished:
         facts.append(("who acts next", f"{_actor(checklist)} ({_due(checklist)})"))
+    if checklist.renewal is not None:
+        facts.append(("lease renewed on", f"{checklist.renewal}; {_billing(checklist)}"))
     trouble = checklist.overdue_reason(at)
     if trouble is not None:
         facts.append(("late", trouble))

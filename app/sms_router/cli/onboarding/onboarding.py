@@ -20,6 +20,7 @@ from sms_router.cli.twilio_access import YesOption, choose_service
 from sms_router.config.settings import Settings
 from sms_router.onboarding.calendar_export import render_calendar
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
+from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.process_choice import OnboardingPath, UnsupportedNumberError, choose_path
 from sms_router.onboarding.steps import OnboardingKind
 
@@ -179,6 +180,46 @@ def expect(
     )
 
 
+@onboarding.command("document")
+def document(
+    number: NumberArgument,
+    kind: Annotated[
+        DocumentKind, typer.Argument(metavar="DOCUMENT", help="loa, csr, bill, receipt or letter.")
+    ],
+    day: Annotated[str, typer.Option("--date", metavar="DATE", help="Its own date: 2026-12-01.")],
+    name: Annotated[str, typer.Option("--name", help="The owner or authorized user that it shows.")] = "",
+    address: Annotated[str, typer.Option("--address", help="The service address that it shows.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Record a document with its date, and check what would get it rejected.
+
+    A bill older than 30 days, a PO box and a date in the future are refused. Names that differ between the
+    documents are reported.
+    """
+    recorded = RecordedDocument(kind, _read_day(day), name.strip(), address.strip())
+    _change(
+        number,
+        f"document {kind} of {day}",
+        lambda checklist, at, operator: checklist.record_document(recorded, at, operator),
+        as_json=as_json,
+    )
+
+
+@onboarding.command("renewal")
+def renewal(
+    number: NumberArgument,
+    day: Annotated[str, typer.Argument(metavar="DATE", help="The day of the renewal: 2026-12-01.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Record the day on which the lease of a short code is renewed."""
+    _change(
+        number,
+        f"renewal {day}",
+        lambda checklist, at, operator: checklist.renew(_parse_day(day, at), at, operator),
+        as_json=as_json,
+    )
+
+
 @onboarding.command("no-calls")
 def no_calls(number: NumberArgument, as_json: JsonOption = False) -> None:
     """Record that nothing answers the calls to a number, on purpose: it needs no voice URL then."""
@@ -198,7 +239,7 @@ def calendar() -> None:
     Import the file into a calendar: sms-router onboarding calendar > ports.ics
     """
     state, at = read_state(settings_for_command())
-    sys.stdout.buffer.write(render_calendar(state.pending, at))
+    sys.stdout.buffer.write(render_calendar(state.checklists, at))
     sys.stdout.buffer.flush()
 
 
@@ -320,11 +361,11 @@ def _change(
 
 
 def _print_result(settings: Settings, checklist: Checklist, *, as_json: bool) -> None:
+    state, at = read_state(settings)
     if as_json:
-        state, at = read_state(settings)
         print_json(display.as_json(checklist, state, at))
     else:
-        display.print_state(checklist)
+        display.print_state(checklist, at)
 
 
 def _normalize(number: str) -> str:
@@ -361,11 +402,15 @@ def _parse_request_sid(text: str | None, kind: OnboardingKind) -> str | None:
     return text
 
 
-def _parse_day(text: str, at: float) -> date:
+def _read_day(text: str) -> date:
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter("must be a day like 2026-12-01") from error
+
+
+def _parse_day(text: str, at: float) -> date:
+    day = _read_day(text)
     if day < day_of(at):
         raise typer.BadParameter(f"{text} has passed")
     return day
