@@ -225,21 +225,21 @@ async def test_beyond_a_handful_of_pipelined_requests_the_connection_is_closed(p
         (connection,) = site.server.server_state.connections
         assert isinstance(connection, BoundedHttpProtocol)
         async with asyncio.timeout(10):
-            while len(connection.pipeline) < 8:
+            while len(connection.pipeline) < 4:
                 await asyncio.sleep(0)
         site.application.open.set()
         responses = await client.closed()
-        assert responses.count(b"HTTP/1.1 200") == 9
+        assert responses.count(b"HTTP/1.1 200") == 5
         assert responses.lower().count(b"connection: close") == 1
-        assert site.application.requests == 9
+        assert site.application.requests == 5
 
 
 async def test_a_pipelined_request_with_a_body_is_the_last_one_that_is_read_whole() -> None:
     async with serving(slow=True) as site:
-        client = await site.connect(REQUEST * 8 + REQUEST[:-1])
+        client = await site.connect(REQUEST * 4 + REQUEST[:-1])
         await site.application.asked.wait()
         site.application.open.set()
-        assert [await client.status() for _ in range(8)] == [200] * 8
+        assert [await client.status() for _ in range(4)] == [200] * 4
         client.send(REQUEST[-1:] + REQUEST)
         assert await client.status() == 200
 

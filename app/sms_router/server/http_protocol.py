@@ -30,7 +30,7 @@ MAX_HEADERS = 128
 """Of one request, trailers included; Twilio and a chain of proxies send some 40. Each short header takes
 twenty times its length in memory."""
 
-MAX_PIPELINED_REQUESTS = 8
+MAX_PIPELINED_REQUESTS = 4
 """That wait on one connection for the response to an earlier one. The last of them closes the connection:
 its client sends the others again (RFC 9112, section 9.3.2). Twilio does not pipeline."""
 
