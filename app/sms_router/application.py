@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
@@ -24,6 +25,7 @@ from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource, twilio_source
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.membership.sync.rate_sync import RateSync
+from sms_router.onboarding.port_watch import PortWatch
 from sms_router.onboarding.sync import OnboardingSync
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
@@ -69,6 +71,7 @@ from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.public_url import PublicUrl
+from sms_router.twilio.rest import build_client
 from sms_router.twilio.signature import Credentials, SignatureVerifier
 from sms_router.web import metrics
 from sms_router.web.authentication import WebhookAuthenticator
@@ -83,6 +86,9 @@ from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
 from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
 
 log = logging.getLogger("sms_router")
 
@@ -207,6 +213,9 @@ def build(settings: Settings) -> Router:
         inbox=inbox,
         subscriber=Subscriber(redis, inbox, contacts.opted_out),
         membership=membership,
+        port_watch=PortWatch(
+            redis, settings.redis.url, pending, lambda: membership.pools, _client_for(settings)
+        ),
         rate_sync=rate_sync,
         failure_sync=FailureSync(redis, failure_monitor, clock),
         sticky_senders=sticky_senders,
@@ -327,6 +336,20 @@ def _sources(settings: Settings) -> list[ServiceSource]:
         )
         for service in settings.services
     ]
+
+
+def _client_for(settings: Settings) -> Callable[[str], Client | None]:
+    tokens = _signing_tokens(settings)
+
+    def client_for(service_sid: str) -> Client | None:
+        service = settings.service(service_sid)
+        if service is None:
+            return None
+        return build_client(
+            service.account, tokens[service.account], settings.twilio.api_base_url, settings.twilio.timeout
+        )
+
+    return client_for
 
 
 def _number_forwards(settings: Settings, membership: Membership) -> NumberForwards:

@@ -20,6 +20,7 @@ from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.membership.membership import Membership
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.membership.sync.rate_sync import RateSync
+from sms_router.onboarding.port_watch import PortWatch
 from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.handler.http_client import HandlerHttpClient
@@ -69,6 +70,7 @@ class WorkerLifespan:
     inbox: Inbox
     subscriber: Subscriber
     membership: Membership
+    port_watch: PortWatch
     rate_sync: RateSync
     failure_sync: FailureSync
     sticky_senders: StickySenders
@@ -135,10 +137,9 @@ class WorkerLifespan:
             stop(self.membership.aclose)
             await self.membership.start()
             await self.membership.wait_until_read(FIRST_READ_TIMEOUT)
-            stop(self.rate_sync.aclose)
-            self.rate_sync.start()
-            stop(self.failure_sync.aclose)
-            self.failure_sync.start()
+            for part in (self.port_watch, self.rate_sync, self.failure_sync):
+                stop(part.aclose)
+                part.start()
             stop(self.sticky_senders.aclose)
             stop(self.forwarder.aclose)
             if self._forwards():

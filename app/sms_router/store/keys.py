@@ -67,6 +67,9 @@ CHECKLISTS = f"{_PREFIX}:{{onboarding}}".encode()
 CHECKLISTS_VERSION = f"{_PREFIX}:{{onboarding}}:version".encode()
 """How often the checklists, or `TEXTED`, were changed; missing where Redis has lost them."""
 
+PORT_WATCH = f"{_PREFIX}:{{onboarding}}:watch".encode()
+"""Set for the seconds in which one worker reads the port-in requests."""
+
 TEXTED = f"{_PREFIX}:{{onboarding}}:texted".encode()
 """When pending numbers were first texted through Twilio, in seconds since the epoch, by number."""
 
