@@ -81,6 +81,15 @@ def test_a_port_date_is_recorded_and_acceptance_ends_a_rejection() -> None:
     assert accepted.expected == date(2026, 2, 1)
 
 
+def test_a_review_after_a_rejection_is_a_new_submission() -> None:
+    signed = apply_port_status(with_request(), ported("port_submitted"), NOON)
+    rejected = apply_port_status(signed, ported("port_rejected", reason="bad PIN"), NOON)
+    again = apply_port_status(rejected, ported("in_review", "in_review"), NOON + DAY)
+    assert (again.rejected, again.done) == (None, frozenset({"portability", "request"}))
+    by_operator = signed.reject("bad PIN", NOON, "ada")
+    assert apply_port_status(by_operator, ported("in_review", "in_review"), NOON) == by_operator
+
+
 @given(
     checklists(), st.sampled_from(NUMBER_STATUSES), st.sampled_from(REQUEST_STATUSES), st.none() | st.dates()
 )

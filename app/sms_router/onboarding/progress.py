@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sms_router.onboarding.checklist import Checklist, day_of
+from sms_router.onboarding.checklist import Checklist, HistoryAction, day_of
 from sms_router.onboarding.porting_api import PortedNumber
 from sms_router.onboarding.steps import CONFIGURE, LIVE, SHORT_CODE_KINDS, OnboardingKind
 
@@ -48,9 +48,17 @@ def apply_port_status(checklist: Checklist, port: PortedNumber, at: float) -> Ch
     if status in _REJECTED:
         return _reject(checklist, _REJECTED[status], port, at)
     reached = _LAST_STEP_DONE.get(status)
+    if reached == "request" and _was_rejected_by_twilio(checklist):
+        return checklist.resubmit(at, TWILIO)
     if reached is None or reached in checklist.done:
         return checklist
     return checklist.complete_step(reached, at, TWILIO, f"{reached} ({status.replace('_', ' ')})")
+
+
+def _was_rejected_by_twilio(checklist: Checklist) -> bool:
+    # What an operator was told of a rejection may be newer than the status.
+    rejections = [entry for entry in checklist.history if entry.action is HistoryAction.REJECTED]
+    return checklist.rejected is not None and bool(rejections) and rejections[-1].who == TWILIO
 
 
 def _reject(checklist: Checklist, sentence: str, port: PortedNumber, at: float) -> Checklist:

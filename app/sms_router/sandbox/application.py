@@ -67,6 +67,7 @@ def create_sandbox(
                 yield
             finally:
                 await platform.deliveries.close(SHUTDOWN_TIMEOUT)
+                await platform.port_plays.close(0)
                 await platform.callbacks.close(SHUTDOWN_TIMEOUT)
 
     application = Starlette(
@@ -117,5 +118,5 @@ def _control_routes(platform: Platform) -> list[Route]:
         *PhoneRoutes(platform).routes(),
         *FaultRoutes(platform.alerts, platform.faults).routes(),
         *ClockRoutes(platform.clock, platform.time_control).routes(),
-        *PortRoutes(platform.ports).routes(),
+        *PortRoutes(platform.ports, platform.clock, platform.port_plays).routes(),
     ]

@@ -50,6 +50,8 @@ class Platform:
     outbound: OutboundMessages
     deliveries: BackgroundTasks
     callbacks: BackgroundTasks
+    port_plays: BackgroundTasks
+    """Ports that advance by themselves."""
 
 
 def build_platform(
@@ -61,6 +63,7 @@ def build_platform(
     alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)
     client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy(), world.proxy)
     deliveries, callbacks = BackgroundTasks(MAX_BACKGROUND_TASKS), BackgroundTasks(MAX_BACKGROUND_TASKS)
+    port_plays = BackgroundTasks(MAX_BACKGROUND_TASKS)
     delivery = MessageDelivery(
         account=account,
         messages=messages,
@@ -78,7 +81,7 @@ def build_platform(
     return Platform(
         world=world,
         clock=clock,
-        time_control=TimeControl(clock, (deliveries, callbacks)),
+        time_control=TimeControl(clock, (deliveries, callbacks, port_plays)),
         identifiers=identifiers,
         account=account,
         ports=Ports(account, identifiers, clock),
@@ -94,4 +97,5 @@ def build_platform(
         outbound=OutboundMessages(account, opt_outs, delivery, identifiers, clock),
         deliveries=deliveries,
         callbacks=callbacks,
+        port_plays=port_plays,
     )

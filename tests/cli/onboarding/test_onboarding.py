@@ -292,6 +292,9 @@ def test_documents_and_renewals_are_recorded_with_their_dates(twilio: SandboxCli
     ]
     assert "the letter of authorization (LOA) is not recorded" in shown["document_problems"]  # type: ignore[operator]
     assert "bill: " in twilio("onboarding", "show", "+447400123456").out
+    sent = twilio("onboarding", "done", "+447400123456", "request")
+    assert sent.code == 0
+    assert "may be rejected: the letter of authorization (LOA) is not recorded." in said(sent.err)
 
     twilio("onboarding", "add", "54321", "--kind", "short-code-lease")
     early = twilio("onboarding", "done", "54321", "transfer")

@@ -86,10 +86,12 @@ def print_state(checklist: Checklist, at: float) -> None:
         print_line(
             f"{checklist.number}: {checklist.process.title}; expected {expected}; not used before it is live."
         )
-        print_line(f"Next step: {step.name}, by {step.actor.label}: {_what(checklist, step)}")
+        due = f" until {checklist.step_due}" if checklist.step_due is not None else ""
+        print_line(f"Next step: {step.name}, by {step.actor.label}{due}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
         _print_lines("If nobody does it:", (step.otherwise,))
-        _print_lines("Before you send the documents:", checklist.document_problems(at))
+        if checklist.documents:
+            _print_lines("Before you send the documents:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 

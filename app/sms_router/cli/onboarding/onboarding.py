@@ -134,15 +134,23 @@ def done(
     The step live ends the onboarding: every router uses the number within a second.
     """
 
+    problems: list[str] = []
+
     def advance(checklist: Checklist, at: float, operator: str) -> Checklist:
         if step is not None and step not in checklist.process.step_names:
             names = ", ".join(checklist.process.step_names)
             raise CommandError(f"{checklist.kind} has no step {step}.", f"Its steps: {names}", code=2)
         if checklist.rejected is not None and step in (None, "request"):
-            return checklist.resubmit(at, operator)
-        return checklist.complete_step(step, at, operator)
+            changed = checklist.resubmit(at, operator)
+        else:
+            changed = checklist.complete_step(step, at, operator)
+        if checklist.documents and not changed.document_problems(at):
+            problems[:] = checklist.document_problems(at)
+        return changed
 
     _change(number, f"done {step}" if step else "done", advance, as_json=as_json)
+    for problem in problems:
+        print_error(f"The documents may be rejected: {problem}.")
 
 
 @onboarding.command("reject")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.clock import parse_time
+from sms_router.sandbox.background import BackgroundTasks
+from sms_router.sandbox.clock import Clock, parse_time
 from sms_router.sandbox.control.json_body import BadRequestError, read_json
 from sms_router.sandbox.state.ports import PortabilityResult, PortIn, Ports, PortStatus
 from sms_router.sandbox.world.numbers import is_e164
@@ -25,8 +27,26 @@ def _date(value: object) -> datetime:
         raise ValueError("expected a date or a date and time of ISO 8601, like 2026-12-01") from error
 
 
+_ACCEPTED = (
+    PortStatus.WAITING_FOR_SIGNATURE,
+    PortStatus.SUBMITTED,
+    PortStatus.PENDING,
+    PortStatus.COMPLETED,
+)
+_PLAYS = {
+    "accepted": _ACCEPTED,
+    "rejected": (*_ACCEPTED[:2], PortStatus.REJECTED, PortStatus.IN_REVIEW, *_ACCEPTED),
+}
+"""The statuses of a port that advances by itself after its review; a rejected one is submitted again."""
+
+_REJECTION = "The PIN does not match"
+
+
 class _NewPort(StrictModel):
     phone_numbers: Annotated[tuple[E164, ...], Field(min_length=1)]
+    plays: Literal["accepted", "rejected"] | None = None
+    pace: Annotated[float, Field(gt=0, le=30 * 24 * 3600)] = 60.0
+    """Seconds of the sandbox's clock between two statuses."""
 
 
 class _PortChange(StrictModel):
@@ -45,8 +65,10 @@ class _PortabilityBody(StrictModel):
 class PortRoutes:
     """Port-in requests over HTTP."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, clock: Clock, plays: BackgroundTasks) -> None:
         self._ports = ports
+        self._clock = clock
+        self._plays = plays
 
     def routes(self) -> list[Route]:
         return [
@@ -60,9 +82,28 @@ class PortRoutes:
         return JSONResponse({"ports": [_render(port) for port in self._ports.requests]})
 
     async def open(self, request: Request) -> Response:
-        """Open a port-in request without its documents."""
+        """Open a port-in request without its documents; with ``plays`` it advances by itself."""
         body = await read_json(request, _NewPort)
-        return JSONResponse(_render(self._ports.open(body.phone_numbers)), 201)
+        if body.plays is not None and self._plays.is_full:
+            raise BadRequestError("Too many ports advance by themselves.", 409)
+        port = self._ports.open(body.phone_numbers)
+        if body.plays is not None:
+            self._plays.start(self._play(port.sid, _PLAYS[body.plays], body.pace))
+        return JSONResponse(_render(port), 201)
+
+    async def _play(self, sid: str, statuses: Sequence[PortStatus], pace: float) -> None:
+        for status in statuses:
+            await self._clock.sleep(pace)
+            port = self._ports.find(sid)
+            if port is None or any(number.status is PortStatus.CANCELED for number in port.numbers):
+                return
+            self._ports.set_status(
+                port,
+                [number.address for number in port.numbers],
+                status,
+                self._clock.now() + timedelta(seconds=pace) if status is PortStatus.PENDING else None,
+                _REJECTION if status is PortStatus.REJECTED else None,
+            )
 
     async def change(self, request: Request) -> Response:
         """Set the status of all numbers of a request, or of one."""
