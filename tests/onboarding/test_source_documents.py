@@ -79,6 +79,18 @@ SENTENCES = [
         "transfer",
         "credits what you have already paid for the same period",
     ),
+    (
+        "All short code fees will be assessed only once per billing cycle.",
+        LEASE,
+        "transfer",
+        "once per billing cycle",
+    ),
+    (
+        "Twilio will automatically manage your short code lease payments going forward.",
+        LEASE,
+        "transfer",
+        "Twilio then pays for the lease",
+    ),
     # International Porting Process
     ("The owner or authorized user's first and last name.", ABROAD, "request", "first and last name"),
     ("A list of each phone number you wish to port.", ABROAD, "request", "the list of the numbers"),
@@ -169,6 +181,12 @@ SENTENCES = [
     ("Configure Voice and SMS application.", CANADA, "configure", "before the port date"),
     ("Twilio will send you an email confirming that your port has completed.", CANADA, "live", "by email"),
     ("You may verify that traffic has begun routing via Twilio.", CANADA, "live", "to test it"),
+    (
+        "The current per-number rate will be provided by the porting operator in response to your request.",
+        CANADA,
+        None,
+        "names the fee in its answer to the request",
+    ),
     ("Twilio charges a one-time fee, billed after completion.", CANADA, None, "a fee once for each number"),
 ]
 

@@ -88,15 +88,8 @@ def apply_observed(
     """
     if checklist.is_finished:
         return checklist
-    if in_service and not checklist.is_configured and (has_voice or not checklist.needs_voice):
-        calls = (
-            ""
-            if checklist.kind in SHORT_CODE_KINDS
-            else ", and " + ("its calls are answered" if has_voice else "it takes no calls")
-        )
-        checklist = checklist.complete_step(
-            CONFIGURE, at, TWILIO, f"{CONFIGURE} (it is in the Messaging Service{calls})"
-        )
+    if in_service:
+        checklist = apply_configuration(checklist, at, has_voice=has_voice)
     if checklist.process.gradual:
         return checklist
     if texted is not None:
@@ -106,3 +99,15 @@ def apply_observed(
     if in_service and due and checklist.rejected is None and not has_port_status:
         return checklist.complete_step(LIVE, at, TWILIO, f"{LIVE} (the expected day has come)")
     return checklist
+
+
+def apply_configuration(checklist: Checklist, at: float, *, has_voice: bool) -> Checklist:
+    """Complete the step configure of a number in its Service, once its calls are answered or refused."""
+    if checklist.is_finished or checklist.is_configured or (checklist.needs_voice and not has_voice):
+        return checklist
+    calls = ""
+    if checklist.kind not in SHORT_CODE_KINDS:
+        calls = ", and its calls are answered" if has_voice else ", and it takes no calls"
+    return checklist.complete_step(
+        CONFIGURE, at, TWILIO, f"{CONFIGURE} (it is in the Messaging Service{calls})"
+    )

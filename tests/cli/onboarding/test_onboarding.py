@@ -256,6 +256,18 @@ def test_check_reports_a_number_missing_from_its_service(twilio: SandboxCli) -> 
     ]
 
 
+def test_check_completes_the_step_of_a_number_that_is_configured(twilio: SandboxCli) -> None:
+    twilio("onboarding", "add", PORTED)
+    twilio("check")
+    assert state(twilio, PORTED)["steps"][5]["state"] == "next"  # type: ignore[index]
+    twilio("onboarding", "no-calls", PORTED)
+    twilio("check")
+    assert state(twilio, PORTED)["steps"][5]["state"] == "done"  # type: ignore[index]
+    assert "configure (it is in the Messaging Service, and it takes no calls)" in said(
+        twilio("onboarding", "show", PORTED).out
+    )
+
+
 def test_rejected_and_late_numbers_are_listed_first(twilio: SandboxCli) -> None:
     for number, day in ((PORTED, "2099-03-01"), ("+12125550100", "2099-02-01"), (NEW, "2099-04-01")):
         twilio("onboarding", "add", number, "--expected", day)

@@ -14,7 +14,7 @@ from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.cli.check.published_rules import check_published_rules
 from sms_router.cli.check.store import check_store
 from sms_router.cli.context import has_store, store_client
-from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state
+from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state, record_configured
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
 from sms_router.config.settings import Settings, load_settings
@@ -84,6 +84,8 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
                 Finding(Severity.ERROR, service.sid, "Its numbers cannot be read.", error.lines[0])
             )
             with_voice = members
+        else:
+            record_configured(settings, onboarding, snapshot, with_voice)
         findings += check_pending_numbers(onboarding, service.sid, members, with_voice, at)
         findings += _check_changes(settings, snapshot)
         findings += _check_account(access)

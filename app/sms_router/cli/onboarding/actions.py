@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 
 from sms_router.cli.context import has_store, store_client
 from sms_router.cli.output import CommandError, stderr
@@ -22,7 +23,7 @@ from sms_router.onboarding.porting_api import (
     fetch_portability,
     fetch_ported_numbers,
 )
-from sms_router.onboarding.progress import apply_observed, apply_port_status
+from sms_router.onboarding.progress import apply_configuration, apply_observed, apply_port_status
 from sms_router.onboarding.repository import OnboardingState, load_state
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.rest import ApiError, FailureKind
@@ -166,6 +167,32 @@ def read_numbers_with_voice(settings: Settings, state: OnboardingState, snapshot
         return {sender.address for sender in senders if sender.voice is not None and sender.voice.is_set}
 
     return call_twilio(settings, "Reading the numbers from Twilio", read) if numbers else set()
+
+
+def record_configured(
+    settings: Settings, state: OnboardingState, snapshot: Snapshot, voice: Set[str]
+) -> None:
+    """Complete the step configure of the pending numbers that are in their Service with SMS and Voice.
+
+    Args:
+        settings: of the router.
+        state: the numbers in onboarding.
+        snapshot: of a Service.
+        voice: the pending numbers whose calls are answered at Twilio.
+
+    """
+    members = {sender.address for sender in snapshot.senders}
+    for checklist in state.pending:
+        number, has_voice = checklist.number, checklist.number in voice
+        if checklist.service_sid != snapshot.service_sid or checklist.is_configured or number not in members:
+            continue
+        if has_voice or not checklist.needs_voice:
+            change = partial(_configure, has_voice=has_voice)
+            update_checklist(settings, number, "configured", change)
+
+
+def _configure(checklist: Checklist | None, at: float, _: str, *, has_voice: bool) -> Checklist | None:
+    return apply_configuration(checklist, at, has_voice=has_voice) if checklist is not None else None
 
 
 def _read_ports(
