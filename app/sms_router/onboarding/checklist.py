@@ -209,7 +209,8 @@ class Checklist:
             raise StepError(f"the step {name} of {self.number} is already done")
         approval = self._missing_approval(name)
         if approval is not None:
-            raise StepError(f"{name} must wait for the step {approval.name}: {approval.otherwise}")
+            reason = approval.otherwise.removesuffix(".")
+            raise StepError(f"{name} must wait for the step {approval.name}: {reason}")
         changed = replace(self, done=self.done | self._implied_steps(name), rejected=None)
         since = self.since if changed.current_step == self.current_step and self.rejected is None else at
         return replace(changed, since=since)._record(at, who, HistoryAction.DONE, detail or name)

@@ -310,7 +310,7 @@ def test_documents_and_renewals_are_recorded_with_their_dates(twilio: SandboxCli
 
     twilio("onboarding", "add", "54321", "--kind", "short-code-lease")
     early = twilio("onboarding", "done", "54321", "transfer")
-    assert (early.code, "must wait for the step go-ahead" in early.err) == (1, True)
+    assert (early.code, "can delay the provisioning or make it fail.\n" in early.err) == (1, True)
     assert twilio("onboarding", "renewal", "54321", "2099-06-15").code == 0
     calendar = twilio("onboarding", "calendar").out
     assert "DTSTART;VALUE=DATE:20990615" in calendar
