@@ -57,7 +57,7 @@ async def test_it_takes_one_command_and_stores_what_two_would_have_stored(
     at_once, in_two = record(valkey, key(1)), record(valkey, key(2))
     assert at_once.keys() == in_two.keys()
     times = {b"received", b"answered"}
-    assert {at_once[name] for name in times} == {at_once[b"received"]}
+    assert int(at_once[b"received"]) <= int(at_once[b"answered"])
     assert {name: at_once[name] for name in at_once.keys() - times} == {
         name: in_two[name] for name in in_two.keys() - times
     }
