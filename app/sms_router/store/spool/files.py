@@ -45,12 +45,13 @@ _OPEN = """
     BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS entries (id INTEGER PRIMARY KEY, entry TEXT NOT NULL);
     COMMIT;
+    PRAGMA synchronous = NORMAL;
 """
-"""Locks a database for as long as it is open. A new one needs ten fsyncs; they come after the first entries
-are written, which a kill would lose meanwhile."""
+"""Locks a database for as long as it is open.
 
-_SYNC = "PRAGMA synchronous = FULL; PRAGMA wal_checkpoint"
-"""Makes what was written survive a power failure too, and each later commit, with one fsync."""
+A commit has no fsync: later entries would wait for it in memory, where a kill loses them, and a new database
+needs ten, 50 ms on a busy disk. A commit survives a kill, and after `SpoolFile.sync` a power failure.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,8 @@ class SpoolFile:
         self._connection = connection
         self._batch: list[tuple[int, str]] = []
         self._restored_to = 0
-        self._is_synced = False
         self.size = int(connection.execute("SELECT max(id) FROM entries").fetchone()[0] or 0)
-        """Entries that are not restored yet."""
+        """Entries that are not restored yet; changed on the event loop."""
 
     @classmethod
     def create(cls, folder: Path) -> SpoolFile:
@@ -138,11 +138,10 @@ class SpoolFile:
         rows = [(entry.serialize(),) for entry in entries]
         with transaction(self._connection):
             self._connection.executemany("INSERT INTO entries (entry) VALUES (?)", rows)
-        self.size += len(entries)
-        if not self._is_synced:
-            with contextlib.suppress(sqlite3.Error):  # the entries are written; the next append syncs them
-                self._connection.executescript(_SYNC)
-                self._is_synced = True
+
+    def sync(self) -> None:
+        """Make what was written survive a power failure."""
+        self._connection.execute("PRAGMA wal_checkpoint")
 
     def read_batch(self) -> list[SpoolEntry]:
         """Return the next entries, the same ones until `advance`; none at the end."""
@@ -151,7 +150,7 @@ class SpoolFile:
         return [SpoolEntry.parse(text) for _, text in self._batch]
 
     def advance(self) -> None:
-        """Go past the last batch; the disk is not written to, so that one that is full stops no replay."""
+        """Go past the last batch, in memory alone, so that a full disk stops no replay."""
         self._restored_to = self._batch[-1][0]
         self.size -= len(self._batch)
 
@@ -176,8 +175,8 @@ class SpoolFolder:
         """How many entries wait in the files that this worker has locked."""
         return sum(file.size for file in self._files)
 
-    def append(self, entries: Sequence[SpoolEntry]) -> None:
-        """Write entries, all of them or none."""
+    def append(self, entries: Sequence[SpoolEntry]) -> SpoolFile:
+        """Write entries, all of them or none; return the file that has them now."""
         if self._own is None:
             self._own = SpoolFile.create(self._folder)
             self._files.append(self._own)
@@ -187,6 +186,12 @@ class SpoolFolder:
             if is_damaged(error):
                 self._own = None  # the next replay restores what it can of it
             raise
+        return self._own
+
+    def sync(self) -> None:
+        """Make what was written survive a power failure."""
+        if self._own is not None:
+            self._own.sync()
 
     def adopt(self) -> None:
         """Lock the files of dead workers, so that this worker alone restores them."""

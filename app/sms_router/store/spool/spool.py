@@ -14,11 +14,15 @@ from pathlib import Path
 
 from sms_router.store.local_database import DISK_ERRORS, DiskThread
 from sms_router.store.spool.files import BATCH_SIZE, SpoolEntry, SpoolFolder
+from sms_router.tasks import cancel_and_wait
 
 log = logging.getLogger("sms_router.spool")
 
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 """Bytes that wait in memory for the disk; a few seconds of the heaviest traffic."""
+
+SYNC_INTERVAL = 0.2
+"""Seconds between two fsyncs: what a power failure may cost while Redis is away."""
 
 RETRY_INTERVAL = 1.0
 """Seconds until a disk that refused a write is tried again."""
@@ -41,6 +45,7 @@ class Spool:
         self._added = 0
         self._settled = 0
         self._writing: asyncio.Task[None] | None = None
+        self._syncing: asyncio.Task[None] | None = None
         self._retry_interval = retry_interval
         self._retry_at: float | None = None
         """While the disk refuses writes: when the next try is due, on the loop's clock."""
@@ -95,7 +100,7 @@ class Spool:
             await restore(batch)
             restored += len(batch)
             if not self._closed:
-                await self._disk.run(self._files.advance)
+                self._files.advance()
         while self._retry_at is not None and not self._closed and (self._queue or self._writing):
             if self._queue:
                 restored += await self._restore_from_memory(restore)
@@ -114,6 +119,7 @@ class Spool:
             self._lose(len(self._queue), "the disk refused them until the end")
             self._settle(self._queue)
             self._queue = []
+        await cancel_and_wait(self._syncing)
         await self._disk.run(self._files.close)
         self._disk.close()
 
@@ -125,7 +131,7 @@ class Spool:
         """Write the queue until it is empty or the disk refuses it."""
         entries, self._queue = self._queue, []
         try:
-            await self._disk.run(self._files.append, entries)
+            file = await self._disk.run(self._files.append, entries)
         except DISK_ERRORS as error:
             self._queue = entries + self._queue
             if self._retry_at is None:
@@ -136,8 +142,19 @@ class Spool:
         self._retry_at = None
         self._losing = False
         self._settle(entries)
+        file.size += len(entries)
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._sync(), name="spool-sync")
         more = bool(self._queue)
         self._writing = asyncio.create_task(self._write(), name="spool-writer") if more else None
+
+    async def _sync(self) -> None:
+        await asyncio.sleep(SYNC_INTERVAL)
+        self._syncing = None
+        try:
+            await self._disk.run(self._files.sync)
+        except DISK_ERRORS as error:
+            log.warning("journal entries on disk may not survive a power failure: %s", error)
 
     async def _restore_from_memory(self, restore: Restore) -> int:
         """Restore the next entries that are not on the disk; they stay in the queue when that fails."""
