@@ -1,5 +1,6 @@
 """The router that is started for a scenario."""
 
+import re
 import socket
 import tomllib
 from datetime import date
@@ -82,7 +83,7 @@ async def test_a_router_that_does_not_start_is_reported_with_the_end_of_its_log(
     result = await ScenarioRunner(OwnRouter(CONFIG, free_port())).play(scenario, lambda _: None)
     assert not result.passed
     assert result.error.startswith("The router stopped.")
-    assert "\nconfig/router.toml: router.inline_deadlin: unknown key" in result.error
+    assert re.search(r"\nconfig/router\.toml:\d+:\d+: router\.inline_deadlin: unknown key", result.error)
 
 
 async def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
