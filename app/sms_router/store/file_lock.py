@@ -1,7 +1,7 @@
-"""Files that belong to one living process.
+"""Files that belong to one living process, by a lock of the kernel.
 
-The kernel's lock says whose a file is: it ends with the process, however it dies, and neither a
-process id that is used again nor a container that counts its own can be taken for the owner.
+The kernel releases the lock when the process ends, for whatever reason; process ids, which are used again and
+differ between containers, play no part.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 
 def try_lock(path: Path, *, create: bool) -> FileIO | None:
-    """Open a file for reading and appending and make it ours until it is closed.
+    """Open a file for reading and appending, and lock it until it is closed.
 
     Returns:
-        None when somebody else holds it, or when it is not there and ``create`` is False.
+        None when another process has locked it, or when it is missing and ``create`` is False.
 
     Raises:
         OSError: when it cannot be opened.
@@ -35,7 +35,7 @@ def try_lock(path: Path, *, create: bool) -> FileIO | None:
             return None
         if _is_at(path, file):
             return file
-        file.close()  # its owner removed it between our opening and our locking
+        file.close()  # its owner removed it after it was opened here, and before it was locked
 
 
 def _locked(file: FileIO) -> bool:
