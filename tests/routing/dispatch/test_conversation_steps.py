@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,7 +13,7 @@ from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import StoredConversation
-from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.handler import Handler, Middleware
 from sms_router.routing.handler.reply import ReplyFailed
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
@@ -46,7 +46,7 @@ DEFAULT = Resolution("default", TemplateResponder(StaticReply(Reply("Text HOURS.
 
 def conversations(*interrupting: str, expired_reply: str = "") -> ConversationManager:
     policy = ConversationPolicy(60, ("EXIT", "no more"), "Bye.", interrupting, expired_reply, "Later.")
-    return ConversationManager({"size": SIZE}, policy)
+    return ConversationManager({"size": SIZE, "length": SIZE}, policy)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,10 @@ def conversations(*interrupting: str, expired_reply: str = "") -> ConversationMa
         (stored(), " Exit! ", DEFAULT, (), "left the conversation at size", True),
         (stored(), "no  more", HOURS, ("all",), "left the conversation at size", True),
         (stored(), "EXIT 👋", DEFAULT, (), "left the conversation at size", True),
-        (stored("gone"), "x", DEFAULT, (), "default", True),
+        (stored("gone"), "x", DEFAULT, ("all",), "unknown step gone", False),
+        (stored("gone"), "hours", HOURS, ("all",), "HOURS", True),
+        (stored("gone"), "exit", HOURS, ("all",), "left the conversation at gone", True),
+        (stored("length"), "x", DEFAULT, (), "step size", False),
         (stored(None, n=1), "x", DEFAULT, (), "default", False),
         (stored(None, n=1), "exit", DEFAULT, (), "default", False),
         (stored(is_expired=True), "x", DEFAULT, (), "default", True),
@@ -111,6 +114,40 @@ async def test_the_state_is_serialized_when_the_step_has_returned() -> None:
     assert not isinstance(await routed.responder.run(message("XL")), ReplyFailed)
     assert routed.conversation is not None
     assert json.loads(routed.conversation.serialized)["state"] == {"n": 1, "size": "XL"}
+
+
+async def test_an_unknown_step_answers_try_again() -> None:
+    responder = conversations().route(DEFAULT, message("XL"), stored("gone")).responder
+    assert isinstance(responder, TemplateResponder)
+    assert responder.reply(message("XL")) == Reply("Later.")
+
+
+@pytest.mark.parametrize("replaced_by", [None, Reply("Once more.", then="size"), Reply("No.", then="gone")])
+async def test_what_cannot_be_accepted_is_refused_before_the_middleware_goes_on(
+    replaced_by: Reply | None,
+) -> None:
+    committed = []
+
+    async def session(call_next: Callable[[], Awaitable[Reply]]) -> Reply:
+        reply = await call_next()
+        committed.append(reply)
+        return replaced_by or reply
+
+    async def broken(argument: str, conversation: Conversation) -> Reply:
+        conversation.state["size"] = argument
+        return Reply("Which?", then="size" if replaced_by else "gone")
+
+    handler = Handler.of(broken, THREADS, [Middleware.of(session)])
+    routed = ConversationManager({"size": handler}, ConversationPolicy()).route(
+        DEFAULT, message("XL"), stored(n=1)
+    )
+    assert isinstance(routed.responder, HandlerResponder)
+    assert routed.conversation is not None
+    result = await routed.responder.run(message("XL"))
+    is_accepted = replaced_by is not None and replaced_by.then == "size"
+    assert isinstance(result, Reply) is is_accepted
+    assert bool(committed) is (replaced_by is not None)
+    assert bool(routed.conversation.serialized) is is_accepted
 
 
 async def test_then_without_any_step_fails_with_the_remedy() -> None:

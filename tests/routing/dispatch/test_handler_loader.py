@@ -102,6 +102,85 @@ def test_functions_in_classes_are_found(write: Write) -> None:
     assert words("shop") == [("CLASS",), ("INNER",), ("OUTER",)]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        """
+        @keyword("ONE")
+        async def _(): ...
+
+        @keyword("TWO")
+        async def _(): ...
+        """,
+        """
+        for word in ("ONE", "TWO"):
+            @keyword(word)
+            async def reply(): ...
+        """,
+        """
+        replies = [keyword(word)(lambda: "text") for word in ("ONE", "TWO")]
+        """,
+        """
+        def audited(function):
+            async def audit(): ...
+            return audit
+
+        @audited
+        @keyword("ONE")
+        async def one(): ...
+
+        @audited
+        @keyword("TWO")
+        async def two(): ...
+        """,
+        """
+        class Shop:
+            async def reply(self): ...
+
+        for word in ("ONE", "TWO"):
+            keyword(word)(Shop().reply)
+        """,
+        """
+        from shared import add
+
+        add("ONE")
+        add("TWO")
+        """,
+    ],
+    ids=["same name", "loop", "list", "decorator without wraps", "bound method", "function elsewhere"],
+)
+def test_a_function_is_registered_when_its_decorator_runs(write: Write, content: str) -> None:
+    write(shop=content, shared="def add(word):\n    keyword(word)(lambda: word)\n")
+    assert words("shop") == [("ONE",), ("TWO",)]
+    assert words("shop") == [("ONE",), ("TWO",)], "a second time, when nothing is imported"
+
+
+def test_what_wraps_a_function_is_called_in_its_place(write: Write) -> None:
+    write(
+        shop="""
+        from functools import wraps
+
+        def shouted(function):
+            @wraps(function)
+            def shout(): return function().upper()
+            return shout
+
+        @shouted
+        @keyword("ONE")
+        def one(): return "one"
+        """
+    )
+    ((_, handler),) = HandlerRegistry.load(("shop",), HandlerThreadPool(1)).handlers
+    assert handler.function() == "ONE"
+
+
+def test_a_renamed_step_is_found_by_its_earlier_names(write: Write) -> None:
+    write(shop='from sms_router import step\n@step("place", was=["day", "town"])\ndef place(): ...\n')
+    conversations = HandlerRegistry.load(("shop",), HandlerThreadPool(1)).conversations
+    assert conversations is not None
+    assert list(conversations.steps) == ["place", "day", "town"]
+
+
 def test_a_method_is_refused_rather_than_forgotten(write: Write) -> None:
     write(shop='class Shop:\n    @keyword("A")\n    def balance(self): ...\n')
     assert told("shop") == [

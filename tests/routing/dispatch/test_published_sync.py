@@ -198,6 +198,20 @@ async def test_a_worker_that_refuses_a_version_keeps_its_rules_and_is_named(
     assert one.sync.errors() == []
 
 
+async def test_workers_that_know_other_keywords_or_steps_are_named(
+    url: str, client: redis.Redis, start: StartWorker
+) -> None:
+    now = time.time()
+    for name, names, steps in (("old", "abc", '["day"]'), ("other", "abd", "[]"), ("same", "", "[]")):
+        report = f'{{"identity": "", "at": {now}, "failure": "", "names": "{names}", "steps": {steps}}}'
+        client.hset("sms-router:{rules}:workers", name, report)
+    one = await start(url)
+    assert one.sync.notices() == [
+        "the worker old has other rules than this one: with the steps day",
+        "the worker other has other rules than this one: other keywords",
+    ]
+
+
 async def test_workers_with_other_rules_are_named(url: str, client: redis.Redis, start: StartWorker) -> None:
     put(client, files("10 to 6"))
     one = await start(url)

@@ -50,7 +50,7 @@ class ConversationManager:
     """Decides whether a step takes a message, or what takes it otherwise.
 
     Args:
-        steps: the handlers of all steps, by their names.
+        steps: the handlers of all steps, by their names; a renamed one also by its earlier names.
         policy: the configuration.
 
     """
@@ -58,6 +58,8 @@ class ConversationManager:
     def __init__(self, steps: Mapping[str, Handler], policy: ConversationPolicy) -> None:
         self.steps = steps
         self.policy = policy
+        names: dict[int, str] = {}
+        self._current_names = {name: names.setdefault(id(step), name) for name, step in steps.items()}
         self._leave_words = frozenset(map(normalize, policy.leave_words))
         self._interrupting = frozenset(map(normalize, policy.interrupted_by))
         self._all_interrupt = normalize(ALL_KEYWORDS) in self._interrupting
@@ -126,11 +128,12 @@ class ConversationManager:
         if not self._leave_words.isdisjoint((normalize(message.body), normalize_answer(message.body))):
             rule, ended = f"left the conversation at {step}", EndedConversation()
             return Resolution(rule, self._leave_responder, conversation=ended)
-        handler = self.steps.get(step)
-        if handler is None:
-            log.warning("there is no step %r: the conversation ends", step)
-        if handler is None or self._interrupts(resolution):
+        handler, step = self.steps.get(step), self._current_names.get(step, step)
+        if self._interrupts(resolution):
             return self._outside(resolution, None, ends=True)
+        if handler is None:  # while a new version replaces another one, only some workers know the step
+            log.warning("there is no step %r here: the conversation stays as it is", step)
+            return Resolution(f"unknown step {step}", self._try_again_responder)
         conversation = Conversation(stored, self.policy.expires_after, step)
         responder = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps)
         return Resolution(f"step {step}", responder, conversation=conversation)

@@ -12,7 +12,7 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
-from sms_router.routing.handler.decorators import KeywordSpec, keywords_of, step_of
+from sms_router.routing.handler.decorators import KeywordSpec, Spec, registrations, specs_of
 from sms_router.routing.handler.handler import Handler, HandlerError, Middleware
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.running_handlers import RunningHandlers
@@ -53,17 +53,22 @@ class HandlerRegistry(NamedTuple):
         modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
         handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
-        for function in _marked_functions(modules.values()):
+        for function, specs in _registered_functions(modules.values()):
             try:
                 handler = Handler.of(function, threads, around, http_client, running)
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue
-            handlers += [(spec, _with_deadline(handler, spec.deadline)) for spec in keywords_of(function)]
-            if (step := step_of(function)) is not None:
-                if (other := steps.get(step.name)) is not None:
-                    mistakes.append(f"{handler.source}: the step {step.name!r} is also at {other.source}")
-                steps[step.name] = _with_deadline(handler, step.deadline)
+            for spec in specs:
+                own = _with_deadline(handler, spec.deadline)
+                if isinstance(spec, KeywordSpec):
+                    handlers.append((spec, own))
+                    continue
+                mistakes += [
+                    f"{handler.source}: the step {name!r} is also at {other.source}"
+                    for name in (spec.name, *spec.was)
+                    if (other := steps.setdefault(name, own)) is not own
+                ]
         if mistakes:
             return cls([], mistakes)
         functions = (handler for _, handler in handlers)
@@ -140,18 +145,29 @@ _IMPORTERS = (
 )
 
 
-def _marked_functions(modules: Iterable[ModuleType]) -> Iterator[Callable[..., object]]:
-    """Yield each marked function once, even if several modules import it."""
-    seen: dict[int, object] = {}
+def _registered_functions(
+    modules: Iterable[ModuleType],
+) -> Iterator[tuple[Callable[..., object], Sequence[Spec]]]:
+    """Yield each function that was registered while one of the modules was imported, with its decorators.
+
+    What a module has around a function, with ``functools.wraps``, or as the method of a class, is taken in
+    place of the function.
+    """
+    modules = tuple(modules)
+    namespaces = {id(vars(module)) for module in modules}
+    found: dict[int, tuple[Callable[..., object], Spec]] = {}
+    """By the id of what a decorator says."""
     for module in modules:
         for value in _values(module):
-            if callable(value) and _is_marked(value) and id(value) not in seen:
-                seen[id(value)] = value
-                yield value
-
-
-def _is_marked(value: object) -> bool:
-    return bool(keywords_of(value)) or step_of(value) is not None
+            if callable(value):
+                found |= {id(spec): (value, spec) for spec in specs_of(value) if id(spec) not in found}
+    for registration in registrations:
+        if not namespaces.isdisjoint(map(id, registration.namespaces)):
+            found.setdefault(id(registration.spec), (registration.function, registration.spec))
+    grouped: dict[int, tuple[Callable[..., object], list[Spec]]] = {}
+    for function, spec in found.values():
+        grouped.setdefault(id(function), (function, []))[1].append(spec)
+    yield from grouped.values()
 
 
 def _values(module: ModuleType) -> Iterator[object]:
@@ -160,7 +176,7 @@ def _values(module: ModuleType) -> Iterator[object]:
         yield value
         if inspect.isclass(value) and value.__module__ == module.__name__:
             for name, inner in vars(value).items():
-                if isinstance(inner, staticmethod) and _is_marked(inner):
+                if isinstance(inner, staticmethod) and specs_of(inner):
                     yield inner
                 elif isinstance(inner, staticmethod | classmethod | FunctionType):
                     yield getattr(value, name)

@@ -36,6 +36,9 @@ MAX_BYTES = 2_000_000
 MAX_VERSIONS = 100
 """Versions that are kept; older ones are deleted."""
 
+MAX_NAMED_STEPS = 5
+"""Of those that another worker has or lacks."""
+
 WORKER_TTL = 20.0
 """Seconds after which a worker that has not reported its version has ended."""
 
@@ -103,6 +106,9 @@ class WorkerRules:
     reported_at: float
     failure: str = ""
     """Why the current version is not used; empty where it is."""
+    names: str = ""
+    """A digest of the names of all rules and steps; empty where it is not known."""
+    steps: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -201,7 +207,13 @@ async def fetch_current(client: redis.asyncio.Redis, identity: bytes) -> Publish
 def encode_worker(rules: WorkerRules) -> bytes:
     """Encode what a worker uses, without its name."""
     return json.dumps(
-        {"identity": rules.identity, "at": rules.reported_at, "failure": rules.failure}
+        {
+            "identity": rules.identity,
+            "at": rules.reported_at,
+            "failure": rules.failure,
+            "names": rules.names,
+            "steps": rules.steps,
+        }
     ).encode()
 
 
@@ -211,7 +223,14 @@ def decode_workers(fields: Mapping[bytes, bytes], now: float) -> list[WorkerRule
     for name, text in sorted(fields.items()):
         try:
             value = json.loads(text)
-            rules = WorkerRules(name.decode(), value["identity"], float(value["at"]), value["failure"])
+            rules = WorkerRules(
+                name.decode(),
+                value["identity"],
+                float(value["at"]),
+                value["failure"],
+                str(value.get("names", "")),
+                tuple(value.get("steps", ())),
+            )
         except (ValueError, KeyError, TypeError):
             continue
         if abs(now - rules.reported_at) < WORKER_TTL:
@@ -227,6 +246,20 @@ def describe_differences(workers: Sequence[WorkerRules], identity: str) -> list[
         for worker in workers
         if worker.identity != identity
     ]
+
+
+def describe_other_names(workers: Sequence[WorkerRules], own: WorkerRules) -> list[str]:
+    """Return a sentence for each worker with other rules or steps, as while a new version is rolled out."""
+    sentences = []
+    for worker in workers:
+        if worker.names in ("", own.names) or worker.identity != own.identity:
+            continue
+        lacks = ", ".join(sorted({*own.steps} - {*worker.steps})[:MAX_NAMED_STEPS])
+        knows = ", ".join(sorted({*worker.steps} - {*own.steps})[:MAX_NAMED_STEPS])
+        steps = [f"without the steps {lacks}"] * bool(lacks) + [f"with the steps {knows}"] * bool(knows)
+        what = " and ".join(steps) or "other keywords"
+        sentences.append(f"the worker {worker.worker} has other rules than this one: {what}")
+    return sentences
 
 
 class PublishedRulesFile:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from sms_router.routing.dispatch.published import (
     WorkerRules,
     decode_workers,
     describe_differences,
+    describe_other_names,
     encode_worker,
     fetch_current,
 )
@@ -105,7 +107,8 @@ class PublishedRulesSync:
                 f"Redis has lost the published rules; this worker keeps {version.label}. Publish them again:"
                 " sms-router keywords publish, or use the files: sms-router keywords rollback --to-files"
             )
-        return notices + describe_differences(self._workers, self._identity)
+        differences = describe_differences(self._workers, self._identity)
+        return [*notices, *differences, *describe_other_names(self._workers, self._rules())]
 
     @property
     def _identity(self) -> str:
@@ -154,11 +157,15 @@ class PublishedRulesSync:
         log.info("the rules are now %s", version)
         await asyncio.to_thread(self._file.write, version)
 
+    def _rules(self) -> WorkerRules:
+        """Return what this worker uses."""
+        failure, known = "; ".join(self._mistakes[:1]), self._reloader.names
+        return WorkerRules(self._worker, self._identity, 0.0, failure, known.digest, known.steps)
+
     async def _report(self) -> None:
         """Store what this worker uses, and read what the others use."""
         now = self._clock()
-        failure = "; ".join(self._mistakes[:1])
-        rules = WorkerRules(self._worker, self._identity, 0.0, failure)
+        rules = self._rules()
         others_differ = describe_differences(self._workers, self._identity)
         if (
             rules == self._reported
@@ -166,7 +173,7 @@ class PublishedRulesSync:
             and abs(now - self._reported_at) < REPORT_INTERVAL
         ):
             return
-        report = encode_worker(WorkerRules(self._worker, self._identity, now, failure))
+        report = encode_worker(replace(rules, reported_at=now))
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):
                 await cast("Any", self._redis.hset(RULES_WORKERS, self._worker, report))

@@ -18,7 +18,7 @@ from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import KEYWORDS, PublishedRules
 from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
-from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
+from sms_router.routing.dispatch.ruleset import FileStamp, RuleNames, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
 from sms_router.tasks import PeriodicTask
 
@@ -127,6 +127,11 @@ class Reloader:
     def dispatcher(self) -> Dispatcher:
         """The dispatcher of the router: the same object after each reload."""
         return self._rules.dispatcher
+
+    @property
+    def names(self) -> RuleNames:
+        """The names of the rules in use."""
+        return self._rules.names
 
     def errors(self) -> list[str]:
         """Return one sentence about why the files are not in use, or nothing."""

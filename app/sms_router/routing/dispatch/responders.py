@@ -70,11 +70,9 @@ class HandlerResponder:
         """
         try:
             answer = normalize_answer(self.argument)
-            reply = await self.handler(message, self.argument, self.keyword, self.conversation, answer)
-            if self.conversation is not None and self.steps is not None:
-                self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
-            elif reply.then is not None:
-                raise HandlerError(f"{self.handler.name} answers with then, and there is no @step")
+            reply = await self.handler(
+                message, self.argument, self.keyword, self.conversation, answer, self._accept
+            )
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise  # the worker stops; the handler did not cancel itself
@@ -82,8 +80,23 @@ class HandlerResponder:
             trace = _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK)
             log.error("the handler %s failed:\n%s", self.handler.name, trace)
             cause = " ".join("".join(traceback.format_exception_only(error)).split())
+            if self.conversation is not None:
+                self.conversation.discard()
             return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
         return _add_text(reply, self.leave_hint) if self.leave_hint and reply.then is not None else reply
+
+    def _accept(self, reply: Reply) -> None:
+        """Check the reply, and serialize the conversation that goes with it.
+
+        Raises:
+            HandlerError: when there is no step to go on with.
+            ConversationError: when the conversation cannot be stored.
+
+        """
+        if self.conversation is not None and self.steps is not None:
+            self.conversation.finish(reply.next_step, self.steps, self.handler.needs_conversation)
+        elif reply.then is not None:
+            raise HandlerError(f"{self.handler.name} answers with then, and there is no @step")
 
 
 class MessageForwarder(Protocol):

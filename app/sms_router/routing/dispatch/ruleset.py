@@ -6,7 +6,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
@@ -41,12 +43,32 @@ class RuleSetDiff:
         return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names) or "nothing changed"
 
 
+class RuleNames(NamedTuple):
+    """What other workers compare with their own rules."""
+
+    digest: str = ""
+    """Of the names of all rules and steps."""
+    steps: tuple[str, ...] = ()
+
+
+NO_NAMES = RuleNames()
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """Files that were read at one time, without mistakes."""
 
     dispatcher: Dispatcher
     errors: ErrorTable
+    names: RuleNames = NO_NAMES
+
+    def with_names(self) -> RuleSet:
+        """Return the rules with the names that other workers compare."""
+        conversations = self.dispatcher.conversations
+        steps = tuple(sorted(conversations.steps)) if conversations is not None else ()
+        names = sorted(name for name, _ in self._parts())
+        digest = sha256("\n".join((*names, "", *steps)).encode()).hexdigest()[:16]
+        return replace(self, names=RuleNames(digest, steps))
 
     def difference(self, other: RuleSet) -> RuleSetDiff:
         """Return how another rule set differs from this one."""
@@ -116,7 +138,7 @@ class RuleSetReader:
             raise ConfigurationError([*mistakes, *error.mistakes]) from error
         if mistakes:
             raise ConfigurationError(mistakes)
-        return RuleSet(dispatcher, errors)
+        return RuleSet(dispatcher, errors).with_names()
 
     def _read_rules(self, opt_outs: OptOutKeywords) -> Dispatcher:
         with contextlib.ExitStack() as stack:

@@ -55,7 +55,7 @@ class Conversation:
 
     """
 
-    __slots__ = ("_exists", "_is_ended", "expires_after", "serialized", "state", "step")
+    __slots__ = ("_before", "_exists", "_is_ended", "expires_after", "serialized", "state", "step")
 
     def __init__(
         self,
@@ -77,7 +77,8 @@ class Conversation:
         self.state: dict[str, Any] = stored.state if stored is not None else {}
         self.step = step
         self.expires_after = stored.expires_after if stored is not None else expires_after
-        self.serialized = ENDED if replaces_other and stored is None else UNCHANGED
+        self._before = ENDED if replaces_other and stored is None else UNCHANGED
+        self.serialized = self._before
         """What is to be stored, as the scripts receive it."""
         self._exists = replaces_other or stored is not None
         self._is_ended = False
@@ -93,7 +94,7 @@ class Conversation:
         self.state = {}
 
     def finish(self, next_step: str | None, steps: Collection[str], is_declared: bool) -> None:
-        """Serialize the conversation after the handler has returned.
+        """Serialize the conversation after the handler, or a middleware around it, has returned.
 
         Args:
             next_step: the step that takes the next message.
@@ -109,10 +110,15 @@ class Conversation:
             raise ConversationError(
                 f'no step has the name {next_step!r} (steps: {names}); write @step("{next_step}")'
             )
+        self.discard()
         if next_step is None and (self._is_ended or not self.state):
             self.serialized = ENDED if self._exists else UNCHANGED
         elif next_step is not None or is_declared or self.step is not None:
             self.serialized = self._serialize(next_step)
+
+    def discard(self) -> None:
+        """Store nothing of what the handler has changed."""
+        self.serialized = self._before
 
     def _serialize(self, next_step: str | None) -> bytes:
         if not isinstance(self.expires_after, int | float) or self.expires_after <= 0:

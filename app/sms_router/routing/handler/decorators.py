@@ -1,7 +1,8 @@
-"""``@keyword`` and ``@step``: their arguments are stored in the function until it is loaded."""
+"""``@keyword`` and ``@step``: the functions that they register, until the handlers are loaded."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-_KEYWORDS_ATTRIBUTE = "_sms_router_keywords"
-_STEP_ATTRIBUTE = "_sms_router_step"
+_ATTRIBUTE = "_sms_router"
+"""Of a registered function; ``functools.wraps`` copies it to what stands around the function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class StepSpec:
 
     name: str
     deadline: float | None = None
+    was: tuple[str, ...] = ()
+
+
+Spec = KeywordSpec | StepSpec
 
 
 def keyword(
@@ -83,13 +88,14 @@ def keyword(
     spec = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline)
 
     def register(function: Function) -> Function:
-        _set_attribute("@keyword", function, _KEYWORDS_ATTRIBUTE, (*keywords_of(function), spec))
-        return function
+        return _register("@keyword", function, spec)
 
     return register
 
 
-def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Function]:
+def step(
+    name: str, *, was: Sequence[str] = (), deadline: float | None = None
+) -> Callable[[Function], Function]:
     """Call a function for the next message of a contact whose reply had ``then``.
 
     The function is passed the same arguments as that of a `keyword`; ``argument`` is the whole text.
@@ -97,6 +103,7 @@ def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Fu
     Args:
         name: the name in ``Reply(then=...)``. It is stored with conversations in progress, so that the
             function may be renamed.
+        was: earlier names of the step, under which it is stored with conversations in progress.
         deadline: as in `keyword`.
 
     Raises:
@@ -105,38 +112,53 @@ def step(name: str, *, deadline: float | None = None) -> Callable[[Function], Fu
     """
     if not isinstance(name, str) or not name.strip():
         raise TypeError('@step needs its name, as in @step("size")')
+    if isinstance(was, str) or not all(isinstance(earlier, str) for earlier in was):
+        raise TypeError('@step: was is a list of names, as in was=["place"]')
     _check_deadline("@step", deadline)
 
     def register(function: Function) -> Function:
-        _set_attribute("@step", function, _STEP_ATTRIBUTE, StepSpec(name, deadline))
-        return function
+        return _register("@step", function, StepSpec(name, deadline, tuple(was)))
 
     return register
 
 
-def keywords_of(value: object) -> tuple[KeywordSpec, ...]:
-    """Return the arguments of each ``@keyword`` of a value, without calling any code of the value."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Registration:
+    """A function, what one decorator says of it, and the modules that were running the decorator."""
+
+    function: Callable[..., object]
+    spec: Spec
+    namespaces: tuple[dict[str, Any], ...]
+    """The globals of each frame of the stack: also of modules that import its module."""
+
+
+registrations: list[Registration] = []
+"""Of this process, in order."""
+
+
+def specs_of(value: object) -> tuple[Spec, ...]:
+    """Return what the decorators of a value say, without calling any code of the value."""
     function = value.__func__ if inspect.ismethod(value) else value
-    specs = inspect.getattr_static(function, _KEYWORDS_ATTRIBUTE, ())
+    specs = inspect.getattr_static(function, _ATTRIBUTE, ())
     return specs if isinstance(specs, tuple) else ()
 
 
 def step_of(value: object) -> StepSpec | None:
     """Return the arguments of the ``@step`` of a value, without calling any code of the value."""
-    function = value.__func__ if inspect.ismethod(value) else value
-    spec = inspect.getattr_static(function, _STEP_ATTRIBUTE, None)
-    return spec if isinstance(spec, StepSpec) else None
+    return next((spec for spec in specs_of(value) if isinstance(spec, StepSpec)), None)
 
 
-def _set_attribute(decorator: str, function: object, name: str, value: object) -> None:
+def _register(decorator: str, function: Function, spec: Spec) -> Function:
     if not callable(function):
         raise TypeError(f"{decorator} stands above a function")
-    try:
-        setattr(function, name, value)
-    except AttributeError as error:
-        raise TypeError(
-            f"{decorator} cannot mark {function!r}; write a function that calls it, and mark that"
-        ) from error
+    frame, namespaces = inspect.currentframe(), dict[int, dict[str, Any]]()
+    while frame is not None:
+        namespaces[id(frame.f_globals)] = frame.f_globals
+        frame = frame.f_back
+    registrations.append(Registration(function, spec, tuple(namespaces.values())))
+    with contextlib.suppress(AttributeError):  # a bound method or a partial of C code has no attributes
+        setattr(function, _ATTRIBUTE, (*specs_of(function), spec))
+    return function
 
 
 def _check_deadline(decorator: str, deadline: object) -> None:

@@ -43,6 +43,8 @@ class HandlerContext:
     conversation: Conversation | None
     """Not None if any handler declares it."""
     http_client: HandlerHttpClient
+    accept: Callable[[Reply], None]
+    """Raises where a reply cannot be accepted."""
 
     @property
     def reply(self) -> type[Reply]:
@@ -159,6 +161,7 @@ class Handler:
         keyword: str,
         conversation: Conversation | None = None,
         answer: str = "",
+        accept: Callable[[Reply], None] = lambda _: None,
     ) -> Reply:
         """Call the function through its middlewares and return its reply.
 
@@ -168,6 +171,7 @@ class Handler:
             keyword: as the rule writes it.
             conversation: that of the contact, if any handler declares one.
             answer: the argument as keywords are compared, without signs around it.
+            accept: raises where a reply cannot be accepted; it is called before a middleware has the reply.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or None.
@@ -177,7 +181,15 @@ class Handler:
 
         """
         context = HandlerContext(
-            message, message.words, argument, answer, keyword, self.log, conversation, self.http_client
+            message,
+            message.words,
+            argument,
+            answer,
+            keyword,
+            self.log,
+            conversation,
+            self.http_client,
+            accept,
         )
         if not self.is_async and not self.middlewares:
             return await self._call_middleware(context, 0)
@@ -193,7 +205,9 @@ class Handler:
         middleware = self.middlewares[depth]
         arguments = {name: getattr(context, name) for name in middleware.arguments}
         call_next = partial(self._call_middleware, context, depth + 1)
-        return _to_reply(middleware.name, await middleware.function(call_next=call_next, **arguments))
+        reply = _to_reply(middleware.name, await middleware.function(call_next=call_next, **arguments))
+        context.accept(reply)
+        return reply
 
     async def _call_with_deadline(self, context: HandlerContext) -> Reply:
         try:
@@ -214,7 +228,9 @@ class Handler:
             result = await self.thread_pool.run(partial(self.function, **arguments))
         if inspect.isawaitable(result):  # a plain decorator around an async function returns one, too
             result = await cast("Awaitable[object]", result)
-        return _to_reply(self.name, result)
+        reply = _to_reply(self.name, result)
+        context.accept(reply)
+        return reply
 
 
 def _name_and_source(function: Callable[..., object]) -> tuple[str, str]:
