@@ -55,7 +55,13 @@ def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
         (["serv"], "Did you mean 'serve'?"),
         (["explain"], "Missing argument"),
         (["explain", "+14155550123", "HOURS", "--country", "Canada"], "must be two letters"),
-        (["explain", "", "HOURS"], "a number like +14155550123"),
+        (["explain", "", "HOURS"], "'' is not a number: write it with its country code, like"),
+        (["explain", "foo"], "'foo' is not a number: write it with its country code, like"),
+        (["text", "--from", "banana", "HOURS"], "'banana' is not a number: write it with its country code,"),
+        (["messages", "--from", "banana"], "'banana' is not a number: write it with its country code, like"),
+        (["messages", "forget", "banana"], "'banana' is not a number: write it with its country code, like"),
+        (["opt-outs", "add", "12345"], "'12345' is not a number: write it with its country code, like"),
+        (["keywords", "test", "HOURS", "--to", "banana"], "'banana' is not a number: write it with its"),
         (["messages", "--limit", "0"], "greater than or equal to 1"),
         (["text"], "Missing argument"),
         (["text", "HOURS", "--form", "+14155550123"], "No such option: --form"),
@@ -67,7 +73,7 @@ def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
 def test_wrong_usage_exits_with_2_and_a_reason(cli: Cli, words: list[str], reported: str) -> None:
     result = cli(*words)
     assert result.code == 2
-    assert reported in " ".join(result.err.split())
+    assert reported in " ".join(result.err.replace("│", " ").split())
     assert result.out == ""
 
 

@@ -62,10 +62,18 @@ async def test_stop_help_and_start_take_effect_in_every_process(start_router: St
         assert "9 to 5" in sender_and_text(await router.deliver(webhook("HOURS")))[1]
 
 
-async def test_an_opt_out_applies_to_its_contact_alone(start_router: StartRouter) -> None:
-    router = start_router()
-    await router.deliver(webhook("STOP"))
+async def test_an_opt_out_applies_to_its_contact_alone_by_sms_and_by_rcs(start_router: StartRouter) -> None:
+    router, rcs, whatsapp = start_router(), f"rcs:{CONTACT}", f"whatsapp:{CONTACT}"
+    await router.deliver(webhook("STOP", From=rcs, To="rcs:acme_agent"))
+    for sender in (CONTACT, rcs):
+        assert (await router.deliver(webhook("HOURS", From=sender))).body == EMPTY
     assert sender_and_text(await router.deliver(webhook("HOURS", From="+14155550199")))[0] == "12345"
+    answer = await router.deliver(webhook("HOURS", From=whatsapp, To="whatsapp:+14155550100"))
+    assert "9 to 5" in sender_and_text(answer)[1]
+    listed = json.loads(
+        router.command("messages", "--from", "+1 (415) 555-0123", "--reveal", "--json").stdout
+    )
+    assert {message["from"] for message in listed} == {CONTACT, rcs}
 
 
 @pytest.mark.parametrize("changed", [{"OptOutType": "STOP"}, {"To": "+14155550100"}, {"To": "+18885550100"}])
@@ -200,7 +208,7 @@ async def test_the_opt_out_list_is_edited_exported_and_imported_by_commands(
     refused = router.command("opt-outs", "import", str(file))
     assert refused.returncode == 1
     assert "2 invalid lines; nothing was changed" in refused.stderr
-    assert "line 3: number: '4155550123'" in refused.stderr
+    assert "line 3: '4155550123' is not a number" in refused.stderr
     assert "line 4: since: 'soon'" in refused.stderr
     assert sender_and_text(await router.deliver(webhook("HOURS")))[0] == "12345"
 

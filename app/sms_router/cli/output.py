@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sms_router.logs import escape_control_chars
-from sms_router.twilio.phone_numbers import parse_phone_number
+from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -43,13 +43,20 @@ class CommandError(Exception):
         self.code = code
 
 
-def parse_address(value: str | None) -> str | None:
-    """Parse a number option such as ``+1 (415) 555-0123``; other addresses are returned as they are."""
-    if value is None or not value.strip():
-        if value is not None:
-            raise typer.BadParameter("must be a number like +14155550123 or 12345")
-        return None
-    return parse_phone_number(value)
+def address_option(value: str | None) -> str | None:
+    """Parse an address such as ``+1 (415) 555-0123`` or ``12345``."""
+    try:
+        return None if value is None else parse_address(value)
+    except InvalidNumberError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def contact_option(value: str) -> str:
+    """Parse the address of a person, and return the contact's id."""
+    try:
+        return parse_contact(value)
+    except InvalidNumberError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
+from sms_router.twilio.phone_numbers import contact_of
 
 REQUIRED_PARAMETERS = ("MessageSid", "AccountSid", "From", "To")
 """Without them a message cannot be claimed, stored or answered."""
@@ -52,6 +53,11 @@ class InboundMessage:
     """``Body``, as the contact typed it."""
     parameters: Mapping[str, str]
     """Every parameter of the webhook by name; of a repeated one, the first value."""
+
+    @property
+    def contact(self) -> str:
+        """The id of the contact who sent it: the number, also by RCS, or ``channel:address``."""
+        return contact_of(self.sender)
 
     @property
     def words(self) -> tuple[str, ...]:

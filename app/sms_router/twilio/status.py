@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sms_router.twilio.inbound import InvalidWebhook, validate_parameters
+from sms_router.twilio.phone_numbers import contact_of
 
 REQUIRED_PARAMETERS = ("MessageSid", "AccountSid", "To")
 """``From`` is missing when Twilio has selected no sender."""
@@ -86,7 +87,7 @@ class Receipt:
     sender: str | None
     """``From``: our sender; None when the message failed before one was selected."""
     contact: str
-    """``To``."""
+    """The id of the contact in ``To``."""
     reply_id: str | None
     """The identifier in the callback URL of the router's own replies; None for another message."""
     service_sid: str | None = None
@@ -112,7 +113,7 @@ def parse_receipt(parameters: Mapping[str, str], reply_id: str | None) -> Receip
         status=status,
         error_code=_parse_error_code(parameters.get("ErrorCode", "")),
         sender=parameters.get("From") or None,
-        contact=parameters["To"],
+        contact=contact_of(parameters["To"]),
         reply_id=reply_id,
         service_sid=parameters.get("MessagingServiceSid") or None,
     )

@@ -12,7 +12,7 @@ from sms_router.cli.keywords.contact import contact_as_json, load_contact
 from sms_router.cli.output import (
     JsonOption,
     TextArgument,
-    parse_address,
+    address_option,
     plain,
     print_json,
     print_table,
@@ -46,7 +46,7 @@ def explain(
     sender: Annotated[
         str,
         typer.Argument(
-            metavar="FROM", help="The contact's number, like +14155550123.", callback=parse_address
+            metavar="FROM", help="The contact's number, like +14155550123.", callback=address_option
         ),
     ],
     text: TextArgument,
@@ -55,7 +55,7 @@ def explain(
         typer.Option(
             "--to",
             help="The number that is texted; default: a sender of the Service.",
-            callback=parse_address,
+            callback=address_option,
         ),
     ] = None,
     country: Annotated[
@@ -87,7 +87,7 @@ def explain(
     message = sample_message(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    contact = load_contact(settings, message.service_sid or recipient, sender, parse_time(as_of))
+    contact = load_contact(settings, message.service_sid or recipient, message.contact, parse_time(as_of))
     composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
     conditions = load_conditions(settings, snapshots, contact.at / 1000).conditions
     conversation = _read_conversation(settings, message, contact.at) if dispatcher.conversations else None
@@ -105,7 +105,7 @@ def _read_conversation(settings: Settings, message: InboundMessage, at: int) -> 
         return None
     with store_client(settings) as client:
         scope = message.service_sid or message.recipient
-        return read_conversation(client, scope, message.sender, at)
+        return read_conversation(client, scope, message.contact, at)
 
 
 def _print_explanation(explanation: Explanation) -> None:

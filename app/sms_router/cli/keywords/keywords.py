@@ -13,7 +13,7 @@ from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
     JsonOption,
     TextArgument,
-    parse_address,
+    address_option,
     plain,
     plural,
     print_json,
@@ -89,12 +89,12 @@ def check(as_json: JsonOption = False) -> None:
 def test(
     words: TextArgument,
     recipient: Annotated[
-        str | None, typer.Option("--to", help="The number that is texted.", callback=parse_address)
+        str | None, typer.Option("--to", help="The number that is texted.", callback=address_option)
     ] = None,
     sender: Annotated[
         str | None,
         typer.Option(
-            "--from", help="The contact's number; rules may depend on its country.", callback=parse_address
+            "--from", help="The contact's number; rules may depend on its country.", callback=address_option
         ),
     ] = None,
     at: Annotated[

@@ -17,7 +17,7 @@ from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
-    parse_address,
+    contact_option,
     plural,
     print_json,
     print_table,
@@ -33,8 +33,8 @@ from sms_router.routing.opt_outs.opt_out_list import (
     InvalidLine,
     OptOut,
     OptOutList,
+    parse_scope,
     read_csv,
-    validate_entry,
     write_csv,
 )
 from sms_router.senders.error_table import load_error_table
@@ -47,7 +47,7 @@ MAX_REPORTED_LINES = 20
 
 NumberArgument = Annotated[
     str,
-    typer.Argument(metavar="NUMBER", help="The contact's number, like +14155550123.", callback=parse_address),
+    typer.Argument(metavar="NUMBER", help="The number, like +14155550123.", callback=contact_option),
 ]
 ScopeOption = Annotated[
     str | None,
@@ -187,9 +187,10 @@ def _entry(settings: Settings, number: str, service: str | None, source: str) ->
     service = service or _first_service(settings)
     if service is None:
         raise CommandError("No Messaging Service is configured; give one: --service MG...", code=2)
-    if (reason := validate_entry(number, service)) is not None:
-        raise CommandError(reason, code=2)
-    return OptOut(number, service, 0, source)
+    try:
+        return OptOut(number, parse_scope(service), 0, source)
+    except ValueError as error:
+        raise CommandError(str(error), code=2) from error
 
 
 def _with_current_time(entry: OptOut, client: Redis) -> OptOut:

@@ -13,8 +13,8 @@ from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
+    address_option,
     confirm,
-    parse_address,
     plain,
     plural,
     print_json,
@@ -25,6 +25,7 @@ from sms_router.cli.twilio_access import YesOption
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number
 from sms_router.routing.history.erasure import ContactEraser, StoredData
+from sms_router.twilio.phone_numbers import contact_of
 
 _KIND_NAMES = {
     "messages": "message",
@@ -44,7 +45,7 @@ def forget(
     number: Annotated[
         str,
         typer.Argument(
-            metavar="NUMBER", help="The contact's number, like +14155550123.", callback=parse_address
+            metavar="NUMBER", help="The contact's number, like +14155550123.", callback=address_option
         ),
     ],
     opt_out_too: Annotated[
@@ -64,7 +65,7 @@ def forget(
     if not has_store(settings):
         raise _nothing_stored(number)
     with store_client(settings) as client:
-        eraser, stored = _find(client, number)
+        eraser, stored = _find(client, contact_of(number))
         removed = dict(stored.counts)
         if stored.opt_outs and opt_out_too:
             removed["opt_outs"] = len(stored.opt_outs)

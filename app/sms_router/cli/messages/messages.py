@@ -12,7 +12,7 @@ from sms_router.cli.messages.forget import forget
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
-    parse_address,
+    address_option,
     plain,
     print_json,
     print_table,
@@ -32,6 +32,7 @@ from sms_router.routing.history.timeline import (
     format_time,
     number_of,
 )
+from sms_router.twilio.phone_numbers import contact_of
 
 MAX_TEXT_LENGTH = 120
 """Characters of a text in a list."""
@@ -59,7 +60,7 @@ def list_newest(
     failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
     sender: Annotated[
         str | None,
-        typer.Option("--from", help="Only the newest messages of this contact.", callback=parse_address),
+        typer.Option("--from", help="Only the newest messages of this contact.", callback=address_option),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 20,
     reveal: RevealOption = False,
@@ -123,7 +124,7 @@ def _read_newest(settings: Settings, failed: bool, limit: int, sender: str | Non
     with store_client(settings) as client:
         history = HistoryReader(client)
         if sender is not None:
-            return history.for_contact(sender, limit, MAX_SEARCHED)
+            return history.for_contact(contact_of(sender), limit, MAX_SEARCHED)
         return history.failed(limit) if failed else history.recent(limit)
 
 

@@ -86,14 +86,14 @@ class ReplayPlanner:
         ``failed`` is the rule that has failed.
         """
         scope, now = self._scope_of(message), int(time.time() * 1000)
-        facts = load_contact(self.settings, scope, message.sender, now).facts
+        facts = load_contact(self.settings, scope, message.contact, now).facts
         composer = Composer(
             lambda service, texted: find_pool(self.pools, service, texted), self.settings.reply_from, ""
         )
         conversation = None
         if self.dispatcher.conversations is not None:
             with store_client(self.settings) as client:
-                conversation = read_conversation(client, scope, message.sender, now)
+                conversation = read_conversation(client, scope, message.contact, now)
         return preview_replay(
             message, scope, facts, conversation, self.dispatcher, composer, self.conditions, failed
         )
@@ -244,7 +244,7 @@ def _wait_for_results(client: redis.Redis, requests: Sequence[ReplayRequest], wa
     history, pending = HistoryReader(client), list(requests)
     while pending:
         records = history.read(
-            (request.record.message.sender, request.record.reference)
+            (request.record.message.contact, request.record.reference)
             for request in pending
             if request.record is not None and request.record.message is not None
         )

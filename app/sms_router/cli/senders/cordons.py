@@ -18,6 +18,7 @@ from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon,
 from sms_router.senders.cordons import Cordon, parse_reason
 from sms_router.senders.models import Sender
 from sms_router.store.server_clock import server_time
+from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address
 
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _MAX_DURATION = timedelta(days=3660)
@@ -77,7 +78,7 @@ def cordon_sender(
     """Cordon a sender on every router, and return the cordon with its description."""
     settings = settings_for_command()
     parse_end(duration, until, datetime.now(UTC).timestamp())
-    sender, service_sid = _find(known_snapshots(settings), name, service)
+    sender, service_sid = _find(known_snapshots(settings), _address_or_sid(name), service)
     with store_client(settings) as client:
         now = server_time(client)
         end = parse_end(duration, until, now)
@@ -97,7 +98,7 @@ def release_sender(name: str) -> Cordon:
         CommandError: when it is not cordoned.
 
     """
-    settings = settings_for_command()
+    settings, name = settings_for_command(), _address_or_sid(name)
     with store_client(settings) as client:
         now = server_time(client)
         matches = [cordon for cordon in stored_cordons(client, now) if name in (cordon.sid, cordon.address)]
@@ -133,6 +134,14 @@ def _find(snapshots: Iterable[Snapshot], name: str, service: str | None) -> tupl
     raise CommandError(
         f"No configured Messaging Service has a sender {name}.", "List the senders: sms-router senders"
     )
+
+
+def _address_or_sid(name: str) -> str:
+    """Return a number in Twilio's form; the sid or the name of a sender as it is."""
+    try:
+        return parse_address(name)
+    except InvalidNumberError:
+        return name
 
 
 def _ambiguous(name: str, sids: Iterable[str]) -> CommandError:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import JsonOption, parse_address, print_json, print_line, print_table, stdout
+from sms_router.cli.output import JsonOption, print_json, print_line, print_table, stdout
 from sms_router.cli.senders import common
 from sms_router.cli.senders.conditions import StoredConditions, load_conditions
 from sms_router.cli.senders.cordons import cordon_sender, print_cordon, reason_option, release_sender
@@ -204,7 +204,7 @@ def cordon(
     Replies leave from the next sender meanwhile. The cordon ends with --for or --until, else with
     senders release. A second cordon replaces the first.
     """
-    stored, description = cordon_sender(parse_address(sid) or sid, reason, duration, until, service)
+    stored, description = cordon_sender(sid, reason, duration, until, service)
     if as_json:
         print_json({"sid": stored.sid, "number": stored.address, "cordoned": _cordon_as_json(stored)})
     else:
@@ -214,5 +214,5 @@ def cordon(
 @senders.command("release")
 def release(sid: SenderArgument) -> None:
     """Put a cordoned sender back into use on every router."""
-    released = release_sender(parse_address(sid) or sid)
+    released = release_sender(sid)
     print_line(f"{released.address} ({released.sid}) is in use again, on every router within a second.")

@@ -22,7 +22,7 @@ from sms_router.cli.output import (
     CommandError,
     JsonOption,
     TextArgument,
-    parse_address,
+    address_option,
     plain,
     plural,
     print_json,
@@ -94,11 +94,11 @@ def _url(value: str | None) -> str | None:
 def text(
     text: TextArgument,
     sender: Annotated[
-        str, typer.Option("--from", help="The contact's number.", callback=parse_address)
+        str, typer.Option("--from", help="The contact's number.", callback=address_option)
     ] = DEFAULT_CONTACT,
     recipient: Annotated[
         str | None,
-        typer.Option("--to", help="Your number; default: a sender of the Service.", callback=parse_address),
+        typer.Option("--to", help="Your number; default: a sender of the Service.", callback=address_option),
     ] = None,
     media: Annotated[
         list[str] | None, typer.Option("--media", help="URL of a picture; may be repeated.")

@@ -113,7 +113,7 @@ class Dispatcher:
         if message.opt_out_type is not None:
             match = match_from_twilio(message.opt_out_type)  # Advanced Opt-Out has replied already (facts 8)
             return Resolution(match.rule if match else "opt-out word, answered by Twilio", SILENT, match)
-        country = country_of(message.sender, message.from_country)
+        country = country_of(message.contact, message.from_country)
         minute = self._minute(message.service_sid, moment) if self._has_schedules else None
         resolve = self._resolve_cached if len(message.body) <= MAX_CACHED_LENGTH else self._resolve_text
         resolution = resolve(message.body, message.service_sid, message.recipient, country, minute)
@@ -124,7 +124,7 @@ class Dispatcher:
 
     def match_context(self, message: InboundMessage, moment: float | None = None) -> MatchContext:
         """Return what the scopes of rules are compared with."""
-        country = country_of(message.sender, message.from_country)
+        country = country_of(message.contact, message.from_country)
         minute = self._minute(message.service_sid, moment) if self._has_schedules else None
         return MatchContext(message.service_sid, message.recipient, country, minute)
 

@@ -160,7 +160,7 @@ class ContactEraser:
             pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease_until")
         for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
             message = parse_stored_request(request or b"")
-            if message is None or message.sender != self._contact:
+            if message is None or message.contact != self._contact:
                 continue
             if answer is None and int(lease or 0) > now:
                 data.in_progress.append(reference)

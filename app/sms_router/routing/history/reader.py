@@ -128,7 +128,7 @@ class HistoryReader:
             locations += [
                 (bucket, reference)
                 for reference, message in zip(page, messages, strict=True)
-                if message is not None and message.sender == contact
+                if message is not None and message.contact == contact
             ]
         locations = locations[:limit]
         return self._records(locations, self._causes(locations))

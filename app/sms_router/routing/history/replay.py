@@ -157,7 +157,7 @@ def request_replay(
 
     """
     assert record.message is not None, "check_replayable has refused it"
-    contact = record.message.sender
+    contact = record.message.contact
     call = scripts.request_replay(
         scope=scope,
         contact=contact,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import heapq
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,8 @@ import redis
 from sms_router.store import scripts
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import run_script
+from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
+from sms_router.twilio.sids import SERVICE_SID
 
 COLUMNS = ("number", "service", "since", "source")
 """Of the CSV file; ``since`` is ISO 8601, in UTC where it names no zone."""
@@ -23,10 +24,6 @@ BATCH_SIZE = 500
 """Entries that go to Redis in one round trip."""
 
 MAX_SOURCE_LENGTH = 100
-
-_CONTACT = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}")
-_SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
-_OUR_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +111,21 @@ class OptOutList:
             yield OptOut(number, service, since, source)
 
 
-def validate_entry(number: str, service: str) -> str | None:
-    """Return what is wrong with a contact's number or the scope of the opt-out; None when nothing is."""
-    if not _CONTACT.fullmatch(number):
-        return f"number: {number!r} should be like +14155550123"
-    if not _SERVICE.fullmatch(service) and not _OUR_NUMBER.fullmatch(service):
-        return f"service: {service!r} should be MG and 32 hex digits, or a number of ours outside Services"
-    return None
+def parse_scope(text: str) -> str:
+    """Return the scope of an opt-out: a Service's sid, or a number of ours.
+
+    Raises:
+        ValueError: when it is neither.
+
+    """
+    if SERVICE_SID.fullmatch(text):
+        return text
+    try:
+        return parse_address(text)
+    except InvalidNumberError as error:
+        raise ValueError(
+            f"service: {text!r} should be MG and 32 hex digits, or a number of ours outside Services"
+        ) from error
 
 
 def write_csv(file: TextIO, entries: Iterable[OptOut]) -> int:
@@ -177,6 +182,8 @@ def _parse_row(row: dict[str, str], service: str | None, now: int) -> OptOut | s
         since = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
         if not 0 <= since <= now:
             return f"since: {row['since']} is in the future, or before 1970"
-    if (mistake := validate_entry(row["number"], scope)) is not None:
-        return mistake
-    return OptOut(row["number"], scope, since, (row["source"] or "import")[:MAX_SOURCE_LENGTH])
+    try:
+        contact, scope = parse_contact(row["number"]), parse_scope(scope)
+    except ValueError as error:
+        return str(error)
+    return OptOut(contact, scope, since, (row["source"] or "import")[:MAX_SOURCE_LENGTH])

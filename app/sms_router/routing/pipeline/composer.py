@@ -120,7 +120,7 @@ class Composer:
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, SelectionRequest]:
         """Return the arguments of the sender selection for a reply."""
         pool = self._pool_for(message.service_sid, message.recipient)
-        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
+        country, area_code = country_of(message.contact, message.from_country), area_code_of(message.contact)
         needs = Capability.MMS if reply.media_urls else Capability.SMS
         return pool, self._request(pool, message, reply, country, area_code, needs)
 
@@ -135,7 +135,7 @@ class Composer:
     ) -> SelectionRequest:
         service_sid = pool.service_sid if pool is not None else message.service_sid
         return SelectionRequest(
-            contact=message.sender,
+            contact=message.contact,
             country=country,
             area_code=area_code,
             needs=needs,
@@ -219,7 +219,7 @@ class Composer:
 
         It is rendered as without conditions, and shared as long as these do not change the sender.
         """
-        country, area_code = country_of(message.sender, message.from_country), area_code_of(message.sender)
+        country, area_code = country_of(message.contact, message.from_country), area_code_of(message.contact)
         place = (pool.service_sid, message.recipient, country, area_code)
         key = (place, rule, texts, media, reply.sender, reply.one_way)
         rendered = self._cache.get(pool, key)
@@ -337,7 +337,7 @@ class Composer:
         sticky = self._sticky_senders
         if sticky is None or not sticky.recent or facts.last_sender is not None or facts.opted_out:
             return facts
-        address = sticky.recent.get((_scope_of(message, pool), message.sender))
+        address = sticky.recent.get((_scope_of(message, pool), message.contact))
         return facts if address is None else replace(facts, last_sender=address)
 
     def _keep_sticky_sender(self, message: InboundMessage, decision: Decision, facts: RecipientFacts) -> None:
@@ -347,7 +347,7 @@ class Composer:
             return
         if address != facts.last_sender:
             pool = self._pool_for(message.service_sid, message.recipient)
-            self._sticky_senders.remember(_scope_of(message, pool), message.sender, address)
+            self._sticky_senders.remember(_scope_of(message, pool), message.contact, address)
 
 
 class _PartsChoice(NamedTuple):

@@ -16,6 +16,7 @@ from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.senders.error_table import ErrorClass
 from sms_router.senders.models import RecipientFacts
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
+from sms_router.twilio.phone_numbers import contact_of
 from sms_router.twilio.twiml import OutboundMessage, parse_own
 
 log = logging.getLogger("sms_router.outgoing")
@@ -61,7 +62,7 @@ class ReplyOutboxHandler:
         if message is None or part.number >= len(messages):
             return Cancelled("the message that it answers is no longer stored", dead_letter=True)
         outbound = messages[part.number]
-        facts = await self._facts(entry, lease, message, outbound.recipient or message.sender)
+        facts = await self._facts(entry, lease, message, contact_of(outbound.recipient or message.sender))
         if facts.opted_out:
             return Cancelled("the contact has opted out", dead_letter=False)
         if not part.resend:
@@ -127,7 +128,8 @@ class ReplyOutboxHandler:
         if error is None:
             return False
         if error.error_class is ErrorClass.OPT_OUT:
-            reference = entry.reference if sms.recipient == entry.contact else None
-            await self._contacts.opt_out(entry.scope, sms.recipient, str(code), reference)
+            contact = contact_of(sms.recipient)
+            reference = entry.reference if contact == entry.contact else None
+            await self._contacts.opt_out(entry.scope, contact, str(code), reference)
         blames_sender = self._analyzer.blames_sender(error, sms.sender, sms.service_sid, sms.recipient)
         return self._reroute and not part.resend and blames_sender

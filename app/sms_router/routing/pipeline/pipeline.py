@@ -77,7 +77,7 @@ class Pipeline:
     async def answer(self, request: InboundRequest) -> Answer:
         """Return the one answer of a message; `Outcome.RELEASED` asks for Twilio's fallback request."""
         message = request.message
-        key = MessageKey(f"{message.account_sid}/{message.sid}", message.sender)
+        key = MessageKey(f"{message.account_sid}/{message.sid}", message.contact)
         answer = self._inbox.cached_answer(key)
         if answer is not None:
             return answer
@@ -103,7 +103,7 @@ class Pipeline:
     def _plain_error(self, message: InboundMessage) -> bytes:
         """Render the error reply from this worker's memory alone."""
         scope = self._contacts.scope_of(message.service_sid, message.recipient)
-        if self._contacts.is_opted_out_cached(scope, message.sender):
+        if self._contacts.is_opted_out_cached(scope, message.contact):
             return EMPTY
         return self._composer.render_plain(self._policy.error_reply)
 
@@ -128,7 +128,7 @@ class Pipeline:
             if prepared is not None and claim is prepared.answer and prepared.decision is not None:
                 self._composer.confirm(message, prepared.decision)
             return claim
-        facts = self._contacts.facts(scope, message.sender, claim.contact, claim.stored)
+        facts = self._contacts.facts(scope, key.contact, claim.contact, claim.stored)
         if isinstance(claim, InProgress):
             context = MessageContext(key, request, Claimed(0, 0.0, claim.stored), scope, facts)
             return await self._answer_at_deadline(context)

@@ -110,7 +110,7 @@ class Forwarder:
         deadline -= min(RESERVE, (deadline - now) * 0.1)
         if deadline <= now:
             return ReplyFailed(f"forwarded to {forward}: no time was left")
-        cookies = await self._cookies.load(message.sender, message.recipient)
+        cookies = await self._cookies.load(message.contact, message.recipient)
         fetch = self._fetch or await self.start()
         session = TwimlSession(fetch, self._endpoints, forward, message, auth_token, cookies, headers)
         try:
@@ -127,7 +127,7 @@ class Forwarder:
         for failure in failures:
             if failure.is_called and failure.code != EMPTY_PAGE:
                 log.warning("forwarding failed: %s", failure)
-        await self._cookies.save(message.sender, message.recipient, session.cookies)
+        await self._cookies.save(message.contact, message.recipient, session.cookies)
         notes = [f"forwarded to {failure}" for failure in failures]
         if len(failures) == 1 + (forward.fallback is not None) and failures[-1].code != EMPTY_PAGE:
             return ReplyFailed("; ".join(notes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from urllib.parse import urljoin
 
@@ -12,19 +11,18 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.handler.reply import Part, RedirectedPart, is_media_url
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.phone_numbers import is_e164
 from sms_router.twilio.twiml_parser import SendMessage
 from sms_router.twilio.webhook_url import WebhookUrl
 
 log = logging.getLogger("sms_router.upstream")
-
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def refuse_message(message: SendMessage, page: WebhookUrl, inbound: InboundMessage) -> str | None:
     """Return why a message of an upstream can never be sent; None if it can be."""
     if not message.body and not _absolute_urls(page, message.media)[0]:
         return "it has neither a text nor media that Twilio can fetch"
-    if message.recipient not in (None, inbound.sender) and not _E164.fullmatch(message.recipient or ""):
+    if message.recipient not in (None, inbound.sender) and not is_e164(message.recipient or ""):
         return f"its recipient {mask_number(message.recipient or '')} is not a phone number"
     return None
 
@@ -83,7 +81,7 @@ async def _redirect(
     part: Part, recipient: str, inbound: InboundMessage, contacts: Contacts
 ) -> RedirectedPart | str:
     """Return the part addressed to another recipient, or why it must not be sent."""
-    if not _E164.fullmatch(recipient):
+    if not is_e164(recipient):
         return "not a phone number like +14155550123"
     if contacts.scope_of(None, recipient) != recipient:
         return "the number is one of our senders, which would answer itself"

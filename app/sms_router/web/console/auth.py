@@ -15,6 +15,7 @@ from sms_router.membership.snapshot_store import SharedStateError
 from sms_router.membership.source import PoolReadError
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
+from sms_router.twilio.phone_numbers import InvalidNumberError
 from sms_router.web.console.login_throttle import LoginThrottle
 from sms_router.web.console.rendering import PageError, Pages
 from sms_router.web.console.sessions import SESSION_LIFETIME, ConsoleSession, RevokedSessions, Sessions
@@ -119,8 +120,9 @@ class Authenticator:
     async def _respond(self, page: Page, request: ConsoleRequest) -> Response:
         try:
             return await page(request)
-        except PageError as error:
-            return self._pages.show_error(error, request.session)
+        except (PageError, InvalidNumberError) as error:
+            page_error = error if isinstance(error, PageError) else PageError(400, f"{error}.")
+            return self._pages.show_error(page_error, request.session)
         except (StoreUnavailableError, SharedStateError) as error:
             log.warning("a console page cannot be shown: %s", error)
             return self._pages.show("away.html", request.session, status=503, why=str(error))

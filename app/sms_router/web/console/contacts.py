@@ -14,9 +14,9 @@ from sms_router.privacy import mask_number
 from sms_router.routing.contacts.summary import ContactSummary, describe_contact, read_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, validate_entry
+from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
 from sms_router.store.server_clock import server_time
-from sms_router.twilio.phone_numbers import parse_phone_number
+from sms_router.twilio.phone_numbers import parse_address, parse_contact
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import MessageRow, build_row
@@ -27,9 +27,6 @@ log = logging.getLogger("sms_router.console")
 NEWEST_MESSAGES = 20
 SOURCE = "operator"
 """Of the entries that the console adds to the opt-out list."""
-
-MAX_NUMBER_LENGTH = 40
-_ANY_SHORT_CODE = "12345"
 
 
 class ContactInService(NamedTuple):
@@ -121,20 +118,16 @@ class ContactPages:
         for status in self.context.membership.statuses():
             snapshot = self.context.membership.snapshot(status.service_sid)
             scopes[status.service_sid] = snapshot.settings.friendly_name if snapshot is not None else ""
-        entered = request.form.get("ours", "")[:MAX_NUMBER_LENGTH] if request is not None else ""
-        own_number = parse_phone_number(entered)
-        return {**scopes, own_number: "Outside of Services"} if own_number else scopes
+        if request is not None and (entered := request.form.get("ours", "").strip()):
+            scopes[parse_address(entered)] = "Outside of Services"
+        return scopes
 
     async def _number(self, request: ConsoleRequest) -> str:
-        number = parse_phone_number(request.form.get("number", "")[:MAX_NUMBER_LENGTH])
         if sid := request.form.get("sid", ""):
             message = (await self.find(sid)).message
-            number = message.sender if message is not None else ""
-        if validate_entry(number, _ANY_SHORT_CODE) is not None:
-            raise PageError(400, "Enter a number with its country code, like +14155550123.")
-        if any(validate_entry(number, scope) is not None for scope in self._scopes(request)):
-            raise PageError(400, "Enter your number like +14155550100 or 12345.")
-        return number
+            if message is not None:
+                return message.contact
+        return parse_contact(request.form.get("number", ""))
 
     def _scope(self, request: ConsoleRequest) -> str:
         scope = request.form.get("scope", "")

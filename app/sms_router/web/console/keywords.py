@@ -18,7 +18,7 @@ from sms_router.routing.pipeline.explain import (
 )
 from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.models import SenderKind
-from sms_router.twilio.phone_numbers import parse_phone_number
+from sms_router.twilio.phone_numbers import parse_address
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
@@ -26,7 +26,6 @@ from sms_router.web.console.rendering import PageError, Pages
 RULES_PER_PAGE = 200
 MAX_WARNINGS = 20
 MAX_TEXT_LENGTH = 1600
-MAX_NUMBER_LENGTH = 40
 EXAMPLE_CONTACT = "+14155550123"
 
 
@@ -54,22 +53,23 @@ class KeywordPages:
         """Explain a text as ``sms-router explain`` does: nothing is sent, and no handler runs."""
         form, context = request.form, self.context
         text, country = form.get("text", "")[:MAX_TEXT_LENGTH], form.get("country", "").strip().upper()
-        sender = parse_phone_number(form.get("from", "")[:MAX_NUMBER_LENGTH]) or EXAMPLE_CONTACT
-        recipient = parse_phone_number(form.get("to", "")[:MAX_NUMBER_LENGTH]) or self._default_recipient()
+        sender = parse_address(form.get("from") or EXAMPLE_CONTACT)
+        recipient = form.get("to") or self._default_recipient()
         if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
             raise PageError(400, "A country is two letters, like CA (ISO 3166).")
         if not recipient:
             raise PageError(400, "No sender is known yet that could be texted: enter a number.")
+        recipient = parse_address(recipient)
         scope = context.contacts.scope_of(None, recipient)
         service = scope if scope.startswith("MG") else None
         account_sid = context.account_sids[0] if context.account_sids else ""
         message = sample_message(account_sid, service, sender, recipient, text, country or None)
-        contact = await context.summarize_contact(scope, sender)
+        contact = await context.summarize_contact(scope, message.contact)
         conditions = context.availability.conditions()
         conversation = None
         if context.dispatcher.conversations is not None:
             conversation = await context.executor.run_with_client(
-                lambda client: read_conversation(client, scope, sender, contact.at)
+                lambda client: read_conversation(client, scope, message.contact, contact.at)
             )
         explanation = explain(
             message, contact, context.dispatcher, context.composer, conditions, conversation

@@ -124,9 +124,9 @@ class ReplayPages:
         table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
 
         def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
-            contact = read_contact(client, scope, message.sender)
+            contact = read_contact(client, scope, message.contact)
             return contact, read_conversation(
-                client, scope, message.sender, now
+                client, scope, message.contact, now
             ) if has_conversations else None
 
         contact, conversation = await context.executor.run_with_client(read)
