@@ -7,18 +7,21 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sms_router.logs import (
+    MaskingFormatter,
     MessageSidFilter,
     RateLimitFilter,
     current_message_sid,
     escape_control_chars,
     log_config,
 )
+from sms_router.privacy import mask_numbers
 
 FORGED = "+1415\r\n12:00:00 ERROR   sms_router: all is lost\x1b[2J\x9b1m\u202e\u2028\ud800"
 STEERS = set("\x00\x07\x08\r\x1b\x7f\x85\x9b\u2028\u2029\u202e\u2066")
@@ -94,45 +97,70 @@ def test_a_new_process_takes_the_configuration(log_format: str) -> None:
     ]
 
 
-class RateLimitedLog:
-    """A rate-limited log, and the clock that its filter reads."""
+class Log:
+    """A log with the router's rate limit, and what is written to it."""
 
     def __init__(self) -> None:
-        self.now = 0.0
-        self._filter = RateLimitFilter(clock=lambda: self.now)
+        self.lines: list[str] = []
+        self.limit = RateLimitFilter()
 
-    def write(self, text: str, *values: object, level: int = logging.WARNING) -> str | None:
-        """Return what is written, or None."""
-        record = logging.LogRecord("uvicorn.error", level, __file__, 1, text, values, None)
-        return record.getMessage() if self._filter.filter(record) else None
+    def write(self, text: str, *values: object, name: str = "uvicorn.error", line: int = 1) -> None:
+        record = logging.LogRecord(name, logging.WARNING, __file__, line, text, values, None)
+        if self.limit.filter(record):
+            self.lines.append(record.getMessage())
 
 
 @pytest.fixture
-def warnings() -> RateLimitedLog:
-    return RateLimitedLog()
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    log = Log()
+    logger = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(logger, "handle", lambda record: log.lines.append(record.getMessage()))
+    return log
 
 
-def test_a_warning_is_written_once_a_minute_with_the_number_suppressed(
-    warnings: RateLimitedLog,
+@pytest.mark.parametrize(
+    ("texts", "written", "more"),
+    [
+        (["not HTTP"] * 100, ["not HTTP"] * 3, ["97 more in the last minute: not HTTP"]),
+        (
+            [f"from {number}" for number in range(100)],
+            [f"from {number}" for number in range(20)],
+            ["80 more in the last minute: from 99"],
+        ),
+        (["one", "two", "one"], ["one", "two", "one"], []),
+    ],
+)
+def test_a_place_in_the_code_writes_a_few_lines_a_minute_and_the_number_of_the_others(
+    log: Log, texts: list[str], written: list[str], more: list[str]
 ) -> None:
-    assert warnings.write("not HTTP: %s", 1) == "not HTTP: 1"
-    assert [warnings.write("not HTTP: %s", number) for number in range(2, 102)] == [None] * 100
-    warnings.now = 60.0
-    assert warnings.write("not HTTP: %s", 102) == "not HTTP: 102 (100 more since the last one)"
-    warnings.now = 120.0
-    assert warnings.write("not HTTP: %s", 103) == "not HTTP: 103"
+    for text in texts:
+        log.write("%s", text)
+    assert log.lines == written
+    log.limit.summarize()
+    assert log.lines == [*written, *more]
+    log.write("%s", texts[0])
+    assert log.lines[-1] == texts[0]
 
 
-def test_other_warnings_are_not_suppressed(warnings: RateLimitedLog) -> None:
-    assert warnings.write("one") == "one"
-    assert warnings.write("two") == "two"
+def test_other_places_and_a_teams_own_logger_are_not_limited(log: Log) -> None:
+    for number in range(30):
+        log.write("odd", line=number)
+        log.write("odd", name="handlers.pizza")
+    assert log.lines == ["odd"] * 60
 
 
-def test_errors_all_pass(warnings: RateLimitedLog) -> None:
-    assert [warnings.write("broken", level=logging.ERROR) for _ in range(3)] == ["broken"] * 3
-
-
-def test_the_warnings_that_are_tracked_are_bounded(warnings: RateLimitedLog) -> None:
-    written = [warnings.write(f"kind {number}") for number in range(300)]
-    assert None not in written
-    assert warnings.write("kind 299") is None
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_numbers_are_masked_in_lines_and_tracebacks(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MaskingFormatter, "mask", partial(mask_numbers, is_business="+15005550006".__eq__))
+    try:
+        raise KeyError("call me at (415) 555-7788")
+    except KeyError:
+        error = sys.exc_info()
+    text = "sent from +15005550006 to %s\n"
+    line = written(
+        form, logging.LogRecord("x", logging.ERROR, __file__, 1, text, ("+1 415.555.7788",), error)
+    )
+    assert "555-7788" not in line
+    assert "555.7788" not in line
+    assert "+15005550006" in line
+    assert "KeyError" in line

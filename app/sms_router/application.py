@@ -21,12 +21,14 @@ from sms_router.delivery.outbox import Outbox
 from sms_router.delivery.outbox_worker import OutboxWorker
 from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.lifespan import WorkerLifespan
+from sms_router.logs import MaskingFormatter
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource, twilio_source
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.onboarding.port_watch import PortWatch
 from sms_router.onboarding.sync import OnboardingSync
+from sms_router.privacy import mask_numbers
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
@@ -63,6 +65,7 @@ from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.pending import PendingNumbers
+from sms_router.senders.pool import find_pool
 from sms_router.senders.rate_limits import RateLimiter
 from sms_router.store.connection import RedisReply
 from sms_router.store.redis_py import async_client
@@ -290,7 +293,7 @@ def _router(
     ]
     if password := settings.console.password.get_secret_value():
         others += routes(console, password, time.monotonic)
-    unrouted = UnroutedWebhookLog(tuple(webhooks), rejections, time.monotonic)
+    unrouted = UnroutedWebhookLog(tuple(webhooks), rejections)
     if prefix := PublicUrl.parse(settings.public_url).path:
         webhooks |= with_prefix(prefix, webhooks)
     lifespan = _lifespan(worker, console)
@@ -298,8 +301,13 @@ def _router(
 
 
 def _lifespan(worker: WorkerLifespan, console: ConsoleContext) -> Lifespan[Router]:
+    def mask(text: str) -> str:
+        pools = worker.membership.pools
+        return mask_numbers(text, lambda number: find_pool(pools, None, number) is not None)
+
     @contextlib.asynccontextmanager
     async def lifespan(router: Router) -> AsyncIterator[None]:
+        MaskingFormatter.mask = staticmethod(str if console.is_open else mask)
         with contextlib.closing(console.executor):
             async with worker.lifespan(router):
                 yield

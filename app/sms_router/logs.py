@@ -1,24 +1,35 @@
-"""The log: its two formats, the message sid of a record, a rate limit for warnings, safe output."""
+"""The log: its two formats, the message sid of a record, masked numbers, a rate limit, safe output."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from copy import copy
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, ClassVar
 
 from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
+
+from sms_router.privacy import mask_numbers
 
 current_message_sid: ContextVar[str] = ContextVar("current_message_sid", default="")
 """The sid of the message that is being processed; tasks and threads started for it inherit the value."""
 
 RATE_LIMIT_PERIOD = 60.0
-"""Seconds until a warning with the same text is written again."""
+"""Seconds in which one place in the code may write `MAX_LINES`, and the same line `MAX_REPEATS` times."""
 
-MAX_TRACKED_WARNINGS = 100
-"""Warning texts that `RateLimitFilter` keeps apart; a library has a few."""
+MAX_LINES = 20
+MAX_REPEATS = 3
+
+_LIMITED_LOGGERS = frozenset({"sms_router", "uvicorn", "asyncio", "redis", "twilio"})
+"""The first part of the names of loggers that anybody's requests and texts write to. A team's own loggers
+are not limited."""
 
 _CONTROLS = (*range(10), *range(11, 32), *range(127, 160))
 _LINE_ENDS = (0x2028, 0x2029)
@@ -36,7 +47,27 @@ def escape_control_chars(text: str) -> str:
     return text if text.isprintable() else text.translate(_ESCAPES)
 
 
-class PlainFormatter(logging.Formatter):
+class MaskingFormatter(logging.Formatter):
+    """Masks telephone numbers in every line and traceback."""
+
+    mask: ClassVar[Callable[[str], str]] = staticmethod(mask_numbers)
+    """The router sets one that knows its own numbers, or that masks none."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record = copy(record)
+        if not isinstance(record.msg, dict):
+            record.msg, record.args = MaskingFormatter.mask(record.getMessage()), ()
+        if record.exc_info:
+            record.exc_text = MaskingFormatter.mask(self.formatException(record.exc_info))
+            record.exc_info = None
+        return super().format(record)
+
+
+class MaskingJsonFormatter(MaskingFormatter, JsonFormatter):
+    """Formats records as JSON."""
+
+
+class PlainFormatter(MaskingFormatter):
     """Formats records for people. Continued lines are indented: no logged text can imitate a record."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -53,41 +84,59 @@ class MessageSidFilter(logging.Filter):
 
 
 @dataclass(slots=True)
-class _TrackedWarning:
-    written_at: float
+class _CodePlace:
+    """What one place in the code has logged in the current period."""
+
+    written: Counter[int] = field(default_factory=Counter)
+    """By the hash of the line."""
     suppressed: int = 0
+    latest: logging.LogRecord | None = None
 
 
 class RateLimitFilter(logging.Filter):
-    """Passes each warning text of a logger once a minute, with the number of those suppressed before it.
+    """Bounds what anybody can have logged, by requests or by texts.
 
-    uvicorn warns about every request that is not HTTP, and anybody can send those. Errors always pass.
-
-    Args:
-        name: of the logger, as `logging.Filter` takes it.
-        clock: monotonic, in seconds.
-
+    A place in the code writes `MAX_LINES` in a minute, the same line `MAX_REPEATS` times. At the end of the
+    minute one more line has the number of the others, and the latest of them.
     """
 
-    def __init__(self, name: str = "", clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(name)
-        self._clock = clock
-        self._tracked: dict[str, _TrackedWarning] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[tuple[str, int], _CodePlace] = {}
+        self._lock = threading.RLock()  # a signal handler may log
+        self._period_end = -inf
+        self._summary_timer: threading.Timer | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno != logging.WARNING:
+        if record.name.partition(".")[0] not in _LIMITED_LOGGERS or record.__dict__.get("is_summary"):
             return True
-        text, now = str(record.msg), self._clock()
-        tracked = self._tracked.get(text)
-        if tracked is not None and now - tracked.written_at < RATE_LIMIT_PERIOD:
-            tracked.suppressed += 1
-            return False
-        if tracked is not None and tracked.suppressed:
-            record.msg = f"{text} ({tracked.suppressed} more since the last one)"
-        if len(self._tracked) >= MAX_TRACKED_WARNINGS:
-            self._tracked.clear()
-        self._tracked[text] = _TrackedWarning(now)
-        return True
+        line = hash((record.getMessage(), record.__dict__.get("message_sid")))
+        with self._lock:
+            if (now := time.monotonic()) >= self._period_end and self._summary_timer is None:
+                self._places.clear()
+                self._period_end = now + RATE_LIMIT_PERIOD
+            place = self._places.setdefault((record.pathname, record.lineno), _CodePlace())
+            if place.written[line] < MAX_REPEATS and place.written.total() < MAX_LINES:
+                place.written[line] += 1
+                return True
+            place.suppressed += 1
+            place.latest = record
+            if self._summary_timer is None:
+                self._summary_timer = threading.Timer(self._period_end - now, self.summarize)
+                self._summary_timer.daemon = True
+                self._summary_timer.start()
+        return False
+
+    def summarize(self) -> None:
+        """Write the number of the suppressed lines of each place, and begin the next period."""
+        with self._lock:
+            places, self._places, self._summary_timer = self._places, {}, None
+        for place in places.values():
+            if (record := place.latest) is not None:
+                first_line = record.getMessage().partition("\n")[0]
+                record.msg = f"{place.suppressed} more in the last minute: {first_line}"
+                record.__dict__.update(args=(), exc_info=None, exc_text=None, is_summary=True)
+                logging.getLogger(record.name).handle(record)
 
 
 _FORMATTERS: dict[str, dict[str, Any]] = {
@@ -97,7 +146,7 @@ _FORMATTERS: dict[str, dict[str, Any]] = {
         "datefmt": "%H:%M:%S",
     },
     "json": {
-        "()": "pythonjsonlogger.json.JsonFormatter",
+        "()": MaskingJsonFormatter,
         "fmt": "%(levelname)s %(name)s %(message)s %(message_sid)s %(process)d",
         "rename_fields": {"levelname": "level", "name": "logger"},
         "timestamp": "time",
@@ -120,7 +169,7 @@ def log_config(log_format: str) -> dict[str, Any]:
             "stderr": {
                 "class": "logging.StreamHandler",
                 "formatter": "selected",
-                "filters": ["message_sid"],
+                "filters": ["message_sid", "rate_limit"],
                 "stream": "ext://sys.stderr",
             }
         },
@@ -129,6 +178,6 @@ def log_config(log_format: str) -> dict[str, Any]:
             "sms_router": {"level": "INFO"},
             "handlers": {"level": "INFO"},
             "uvicorn": {"level": "WARNING"},
-            "uvicorn.error": {"level": "WARNING", "filters": ["rate_limit"]},
+            "uvicorn.error": {"level": "WARNING"},
         },
     }

@@ -18,9 +18,6 @@ NOTICE_PERIOD = 600.0
 NOT_FOUND = "not found"
 """The reason under which requests without a route are counted."""
 
-UNROUTED_LOG_INTERVAL = 10.0
-"""Seconds between two log lines about requests without a route: anybody can send those."""
-
 MAX_LOGGED_PATH = 100
 """Characters of a path in the log."""
 
@@ -78,24 +75,17 @@ class UnroutedWebhookLog:
     Args:
         paths: of the webhooks, for the log line.
         rejections: where they are counted.
-        clock: monotonic, in seconds.
 
     """
 
-    def __init__(self, paths: Sequence[str], rejections: RejectionLog, clock: Callable[[], float]) -> None:
+    def __init__(self, paths: Sequence[str], rejections: RejectionLog) -> None:
         self._paths = ", ".join(paths)
         self._rejections = rejections
-        self._clock = clock
-        self._next_log_at = clock()
 
     def record(self, scope: Scope) -> None:
         if not any(name == b"x-twilio-signature" for name, _ in scope["headers"]):
             return
         self._rejections.count(NOT_FOUND)
-        now = self._clock()
-        if now < self._next_log_at:
-            return
-        self._next_log_at = now + UNROUTED_LOG_INTERVAL
         path = escape_control_chars(scope["path"][:MAX_LOGGED_PATH]).replace("\n", "\\n")
         sentence = (
             f"a request with Twilio's signature header is for {path}, which does not exist here (404): the "

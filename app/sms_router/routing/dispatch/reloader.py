@@ -152,8 +152,8 @@ class Reloader:
         self._task.start()
 
     def _log_warnings(self, dispatcher: Dispatcher) -> None:
-        for warning in self._find_warnings(dispatcher):
-            log.warning("%s", warning)
+        if warnings := self._find_warnings(dispatcher):
+            log.warning("%s", "\n".join(warnings))
 
     def _find_warnings(self, dispatcher: Dispatcher) -> list[str]:
         warnings = find_warnings(dispatcher, self._known_senders())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
-from sms_router.privacy import mask_number_in, mask_text
+from sms_router.privacy import mask_number_in, mask_numbers, mask_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler, HandlerError
 from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
@@ -134,10 +134,10 @@ def _add_text(reply: Reply, line: str) -> Reply:
 
 
 def _shorten_and_mask(text: str, message: InboundMessage, length: int) -> str:
-    """Cut the middle out of a long failure, and mask the contact's number and text in it."""
+    """Cut the middle out of a long failure, and mask numbers and the contact's text in it."""
     if len(text) > length:
         text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
-    text = mask_number_in(text, message.sender)
+    text = mask_numbers(mask_number_in(text, message.sender))
     return text.replace(message.body, mask_text(message.body)) if len(message.body) > 3 else text
 
 
