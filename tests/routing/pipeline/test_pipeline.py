@@ -211,17 +211,18 @@ async def answer_as_another_worker(
     return answer
 
 
-async def test_a_handlers_reply_after_anothers_empty_answer_is_sent_late(
-    fixture: PipelineFixture, valkey: redis.Redis
+@pytest.mark.parametrize("earlier", [Outcome.LATE, Outcome.FALLBACK])
+async def test_a_handlers_reply_after_an_answer_that_is_none_is_sent_late(
+    fixture: PipelineFixture, valkey: redis.Redis, earlier: Outcome
 ) -> None:
     entry = f"AC{'0a' * 16}/{SID} late 12345 {CONTACT}".encode()
     async with asyncio.timeout(LONG):
         answering = asyncio.create_task(fixture.receive("SLOW"))
         await fixture.slow.started.wait()
-        await answer_as_another_worker(fixture, Outcome.LATE, Continuation(entry, is_ours=False))
+        await answer_as_another_worker(fixture, earlier, Continuation(entry, is_ours=False))
         assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry]
         fixture.slow.may_return.set()
-        assert await answering == (Outcome.LATE, EMPTY)
+        assert await answering == (earlier, EMPTY)
     assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry.replace(b" late ", b" late.0 ")]
     stored = record(valkey)
     assert b">done<" in stored[b"late"]
@@ -234,9 +235,9 @@ async def test_a_handlers_reply_after_anothers_reply_is_noted_and_not_sent(
     async with asyncio.timeout(LONG):
         answering = asyncio.create_task(fixture.receive("SLOW"))
         await fixture.slow.started.wait()
-        await answer_as_another_worker(fixture, Outcome.FALLBACK)
+        await answer_as_another_worker(fixture, Outcome.REPLY)
         fixture.slow.may_return.set()
-        assert await answering == (Outcome.FALLBACK, EMPTY)
+        assert await answering == (Outcome.REPLY, EMPTY)
     assert valkey.zcard(BUCKET.outbox) == 0
     assert record(valkey)[b"adopted"].startswith(b"SLOW\n12345: chosen")
     letters = cast("list[tuple[bytes, dict[bytes, bytes]]]", valkey.xrange(BUCKET.dead_letters))

@@ -368,6 +368,10 @@ class Inbox:
         else:
             self._journal.spool(call)
 
+    def is_released(self, key: MessageKey) -> bool:
+        """Tell whether this worker has released a message; Redis knows it of every worker."""
+        return key.reference in self._released
+
     async def count_reply(self, counter: ReplyCounter) -> LimitExceeded | None:
         """Count a late reply; it is not counted while Redis does not serve."""
         try:

@@ -117,9 +117,10 @@ class AnswerCommitter:
     ) -> None:
         """Send our reply by REST where the earlier answer is the empty one of a deadline, else journal it.
 
-        The fallback reply is not sent then: the worker that gave the empty answer still runs the handler.
+        The same where it is the fallback reply, which promises another one. The fallback reply
+        itself is not sent: the worker that gave the empty answer still runs the handler.
         """
-        if answer.outcome is Outcome.LATE and outcome is not Outcome.FALLBACK:
+        if answer.outcome in (Outcome.LATE, Outcome.FALLBACK) and outcome is not Outcome.FALLBACK:
             await self._late_replies.enqueue(
                 context.late_reply, rendered, "answered after the deadline", cause
             )

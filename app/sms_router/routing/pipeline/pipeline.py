@@ -285,6 +285,7 @@ class Pipeline:
         return await self._committer.commit(context, rendered, Outcome.FAILED, cause)
 
     async def _answer_fallback(self, context: MessageContext) -> Answer:
+        """Answer with the fallback reply; the outbox handles the message, unless its handler has failed."""
         error = context.request.fallback
         assert error is not None
         code, url = error.error_code or "no code", error.error_url or "no URL"
@@ -292,7 +293,11 @@ class Pipeline:
             context.request.message, self._policy.fallback_reply, "fallback_reply", context.facts
         )
         cause = f"Twilio called the fallback: {code} for {url}"
-        return await self._committer.commit(context, rendered, Outcome.FALLBACK, cause)
+        rendered = rendered._replace(trail_text=f"{rendered.trail_text}\n{cause}")
+        work = None
+        if not self._inbox.is_released(context.key):  # its worker was lost, or none has received it
+            work = Continuation(context.late_reply.entry.line, is_ours=False)
+        return await self._committer.commit(context, rendered, Outcome.FALLBACK, cause, work)
 
     async def _answer_at_deadline(self, context: MessageContext) -> Answer:
         """Answer a message that another worker has claimed, because this request can wait no longer."""

@@ -4,7 +4,7 @@
 -- the commit is run again with it. {3, excess}: the answer is not stored, because by so many it is one reply too many
 -- for the loop guard; with max_replies "" it is not counted.
 -- With work (an outbox entry) the handler goes on: the claim stays with the owner, or with whoever has it where
--- owner is "". A cause makes the message a dead letter.
+-- owner is "". A cause makes the message a dead letter, unless there is work.
 local message, journal, dead_letters, outbox, reply_count = unpack(KEYS)
 local request, received, given, max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause, channel,
   work, owner, lease_ms = unpack(ARGV)

@@ -1,6 +1,6 @@
 -- What the scripts that commit an answer have in common. They define the keys and arguments of commit.lua,
 -- `now`, and `update_conversation()`, nil where there are no conversations.
-local stored_answer, abandoned = unpack(redis.call('HMGET', message, 'answer', 'abandoned'))
+local stored_answer, abandoned, earlier = unpack(redis.call('HMGET', message, 'answer', 'abandoned', 'outcome'))
 if stored_answer then
   if given ~= '' and stored_answer ~= answer and redis.call('HGET', message, 'second') ~= answer then
     redis.call('HSET', message, 'second', answer, 'second:outcome', outcome, 'second:trail', trail,
@@ -25,6 +25,9 @@ if max_replies ~= '' then
   end
 end
 
+if earlier == 'released' then -- its handler has failed, and is not run again
+  work = ''
+end
 if abandoned then
   redis.call('XDEL', dead_letters, abandoned)
   redis.call('HDEL', message, 'abandoned')
@@ -41,7 +44,7 @@ else
   redis.call('PEXPIRE', outbox, retention_ms)
 end
 redis.call('PEXPIRE', message, retention_ms)
-if cause ~= '' then
+if cause ~= '' and work == '' then
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 if update_conversation then
