@@ -34,6 +34,14 @@ class AppFactory:
     def with_settings(cls, settings: Settings) -> AppFactory:
         return cls(pickle.dumps(settings))
 
+    def import_handlers(self) -> None:
+        """Import the team's modules before an event loop runs; `__call__` reports their mistakes."""
+        from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
+        from sms_router.routing.handler.thread_pool import HandlerThreadPool  # noqa: PLC0415
+
+        router = pickle.loads(self.pickled).router  # noqa: S301 (as below)
+        HandlerRegistry.load(router.handlers, HandlerThreadPool(1), router.middlewares)
+
     def __call__(self) -> Router:
         """Build the application; logs mistakes in handlers or rules, and exits with 1."""
         from sms_router.application import build  # noqa: PLC0415 (slow to import; the supervisor needs only this module)

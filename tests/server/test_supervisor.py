@@ -10,8 +10,29 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvicorn
+
+from sms_router.server.supervisor import WorkerProcess
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+class _Application:
+    """Records when it is told to import the handlers."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
+
+    def import_handlers(self) -> None:
+        self._calls.append("handlers are imported")
+
+
+def test_handlers_are_imported_before_the_event_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_: calls.append("the loop runs"))
+    process = WorkerProcess(uvicorn.Config(_Application(calls)), [])  # type: ignore[arg-type]
+    process.target()
+    assert calls == ["handlers are imported", "the loop runs"]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from socket import socket
+from typing import Protocol, runtime_checkable
 
 from uvicorn.config import Config
 from uvicorn.supervisors import Multiprocess
@@ -19,6 +20,21 @@ MAX_RESTART_DELAY = 10.0
 
 START_TIMEOUT = 120.0
 """Seconds until a worker has to serve; on a small share of a processor the start takes long."""
+
+
+@runtime_checkable
+class _ImportsHandlers(Protocol):
+    def import_handlers(self) -> None: ...
+
+
+class WorkerProcess(Process):
+    """A worker that imports the handlers before its event loop runs, as a single worker does."""
+
+    def target(self, sockets: list[socket] | None = None) -> None:
+        """Run in the new process."""
+        if isinstance(self.config.app, _ImportsHandlers):
+            self.config.app.import_handlers()
+        super().target(sockets)
 
 
 @dataclass(slots=True)
@@ -47,6 +63,12 @@ class WorkerSupervisor(Multiprocess):
         self._has_served = False
         self.failed = False
         """Whether no worker has ever served and one has exited with an error: there is no use in restarts."""
+
+    def init_processes(self) -> None:
+        """Start all workers."""
+        self.processes = [WorkerProcess(self.config, self.sockets) for _ in range(self.processes_num)]
+        for process in self.processes:
+            process.start()
 
     def keep_subprocess_alive(self) -> None:
         """Restart workers that have ended or hang; uvicorn calls this twice a second."""
@@ -101,7 +123,7 @@ class WorkerSupervisor(Multiprocess):
     def _respawn(self, index: int, ended: Process) -> None:
         if not self.should_exit.is_set() and time.monotonic() >= self._restart_at[ended]:
             del self._restart_at[ended]
-            self.processes[index] = Process(self.config, self.sockets)
+            self.processes[index] = WorkerProcess(self.config, self.sockets)
             self.processes[index].start()
 
 
