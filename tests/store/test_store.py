@@ -7,6 +7,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import redis
@@ -15,9 +16,11 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, subscribed, sync_client
+from sms_router.store.resilient_connection import Run
 from sms_router.store.store import Store
 from tests.store.calls import claim, note
 from tests.store.private_sentinels import MASTER, PrivateSentinels
+from tests.store.private_valkey import PrivateValkey
 from tests.store.processes import ServerProcess
 from tests.store.shared_stores import EVERY_KIND, SharedStores
 from tests.waiting import wait_until
@@ -113,6 +116,46 @@ async def test_the_new_master_of_the_sentinels_is_located(sentinels: PrivateSent
         with sentinels.master.client() as client:
             assert client.exists(ALL_BUCKETS[0].message("AC/SM"))
         await wait_until(lambda: _role(sentinels.url) == "master")
+
+
+async def test_a_server_is_restored_before_it_serves(private_valkey: PrivateValkey) -> None:
+    """Also one with all data: only a connection that was lost leads to the same server again."""
+    store = Store(private_valkey.url)
+    states: list[str | None] = []
+
+    async def restore(run: Run) -> None:
+        await run(claim(ALL_BUCKETS[0], f"AC/{len(states)}"))
+        with pytest.raises(StoreUnavailableError):
+            await run_claim(store)
+        states.append(store.error)
+
+    store.restorers.append(restore)
+    await store.start()
+    try:
+        for count, act in enumerate((_cut_connections, _restart, _cut_connections, _reset), start=1):
+            await act(private_valkey, store)
+            await wait_until(lambda: store.error is None)
+            assert await run_claim(store, reference="AC/0") == [b"in_progress", ANY]
+            assert len(states) == 1 + count // 2
+    finally:
+        await store.aclose()
+    assert None not in states
+
+
+async def _cut_connections(server: PrivateValkey, store: Store) -> None:
+    with server.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    await wait_until(lambda: store.error is not None)
+
+
+async def _restart(server: PrivateValkey, store: Store) -> None:
+    await asyncio.to_thread(server.kill)
+    await wait_until(lambda: store.error is not None)
+    await asyncio.to_thread(server.start)
+
+
+async def _reset(_: PrivateValkey, store: Store) -> None:
+    store.reset("its data is lost")
 
 
 def _role(url: str) -> str:

@@ -18,7 +18,14 @@ import hiredis
 from sms_router.store.connection import RedisReply, run_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, unobserved
+from sms_router.store.resilient_connection import (
+    STALL_TIMEOUT,
+    Observe,
+    RedisClient,
+    Restore,
+    restore_nothing,
+    unobserved,
+)
 from sms_router.store.scripts import Call
 from sms_router.store.slots import (
     PROBE_OF_SLOT,
@@ -58,8 +65,11 @@ _BUCKET_SLOTS = frozenset(SLOT_OF_BUCKET)
 class RedisClusterClient:
     """The nodes that have our keys; with the interface of `RedisClient`, for keys of many slots."""
 
-    def __init__(self, url: RedisUrl, observe: Observe = unobserved) -> None:
+    def __init__(
+        self, url: RedisUrl, observe: Observe = unobserved, restore: Restore = restore_nothing
+    ) -> None:
         self._observe = observe
+        self._restore = restore
         self._seeds = url.seeds
         self._login = url.login
         self._nodes: dict[Node, RedisClient] = {}
@@ -113,6 +123,11 @@ class RedisClusterClient:
         """Call ``on_reconnect`` again soon, because something waits for it."""
         self._is_pending = True
         self._wake.set()
+
+    def reset(self, reason: str) -> None:
+        """Take every node for a new one, because data was lost: reconnect, and restore."""
+        for client in self._nodes.values():
+            client.reset(reason)
 
     async def run(self, call: Call, time_limit: float | None = None) -> RedisReply:
         """Run a script on the node of its keys, which share one slot.
@@ -177,6 +192,7 @@ class RedisClusterClient:
                 on_change=self._invalidate_topology,
                 probe=ALL_BUCKETS[0].probe,
                 observe=self._observe,
+                restore=self._restore,
             )
             starting = asyncio.create_task(client.start(self._on_node_reconnect), name=f"start-{address}")
             self._starting[node] = starting

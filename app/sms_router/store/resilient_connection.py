@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NamedTuple
 
 import hiredis
 
@@ -39,6 +40,9 @@ READ_GRACE = 0.02
 CONNECT_TIMEOUT = 2.0
 RECONNECT_INTERVAL = 0.25
 
+RESTORE_TIMEOUT = 10.0
+"""Seconds to write to a new server what the one before may not have passed on to it."""
+
 _LOAD_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values())
 
 Locate = Callable[[], Awaitable[Address]]
@@ -49,6 +53,18 @@ Raises:
 
 """
 
+Watch = Callable[[Callable[[Address], None]], Awaitable[None]]
+"""Calls back with the server's address again and again, until it is cancelled."""
+
+Run = Callable[[Call], Awaitable[RedisReply]]
+
+Restore = Callable[[Run], Awaitable[None]]
+"""Writes to a new server what the one before may not have passed on to it; no other script runs meanwhile.
+
+It is called with a function that runs scripts there. In a Cluster each node is a server, and a script whose
+keys are on another one raises `RedirectedError`.
+"""
+
 Observe = Callable[[str, float], None]
 """Is called with the name of each script and the seconds until its response."""
 
@@ -56,10 +72,24 @@ _ERROR_CODE = re.compile(r"(?:^| -)([A-Z]+)\b")
 _SCRIPT_ERRORS = frozenset({"ERR", "WRONGTYPE"})
 """Codes of errors that concern one script and its keys; all others concern Redis."""
 
+_MOVED_ERRORS = frozenset({"READONLY", "NOREPLICAS", "MISCONF", "MASTERDOWN", "LOADING"})
+"""Codes of errors after which another server may be the master."""
+
 _NEEDED_URLS = {
     b"cluster": "{0} is a node of a Redis Cluster; set REDIS_URL=redis+cluster://{0}",
     b"sentinel": "{0} is a Sentinel; set REDIS_URL=redis+sentinel://{0}/mymaster, with your master's name",
 }
+
+
+class ServerIdentity(NamedTuple):
+    """Which server, and which history of its data: one of them differs after a restart or a failover."""
+
+    run_id: bytes
+    replication_id: bytes
+
+
+async def restore_nothing(_: Run) -> None:
+    """Write nothing."""
 
 
 def unobserved(script: str, seconds: float) -> None:
@@ -77,11 +107,16 @@ class RedisClient:
         probe: bytes = PROBE,
         on_change: Callable[[], None] = lambda: None,
         observe: Observe = unobserved,
+        watch: Watch | None = None,
+        restore: Restore = restore_nothing,
     ) -> None:
         """Create an unconnected client.
 
         Args:
             locate: returns the server's address.
+            watch: follows the server's address; the connection to any other one is dropped.
+            restore: is called before scripts run on a server which is not the one before, by its run id or
+                its replication id; at the start too, and whenever the server does not return them.
             node: the name of a Cluster's node; empty for a server with all data.
             probe: a key on this server.
             on_change: is called when the server stops serving, and when it serves again.
@@ -93,8 +128,12 @@ class RedisClient:
         self._node = node
         self._name = f"The Redis node {node}" if node else "Redis"
         self._on_change = on_change
-        self._host = ""
+        self._address: Address | None = None
         """Of the present connection: a redirection that names no host means it."""
+        self._watch = watch
+        self._restore = restore
+        self._identity: ServerIdentity | None = None
+        self._watching: asyncio.Task[None] | None = None
         self.probe = probe
         self._connection: PipelinedConnection | None = None
         self._reconnecting: asyncio.Task[None] | None = None
@@ -116,10 +155,15 @@ class RedisClient:
             await self._connect()
         self._wake.set()
         self._reconnecting = asyncio.create_task(self._reconnect_loop(), name="store-reconnect")
+        if self._watch is not None:
+            self._watching = asyncio.create_task(
+                _run_watch(self._watch, self._on_located), name="store-watch"
+            )
 
     async def aclose(self) -> None:
         """Stop reconnecting and close the connection; pending callers fail."""
-        await cancel_and_wait(self._reconnecting)
+        await asyncio.sleep(0)  # a watch that has not begun would not close its connections
+        await cancel_and_wait(self._reconnecting, self._watching)
         connection = self._connection
         self._open_circuit("closed")
         if connection is not None:
@@ -168,6 +212,15 @@ class RedisClient:
         """Call ``on_reconnect`` again soon, because something waits for it."""
         self._wake.set()
 
+    def reset(self, reason: str) -> None:
+        """Take the server for a new one, because it has lost data: reconnect, and restore."""
+        self._identity = None
+        self._open_circuit(reason)
+
+    def _on_located(self, address: Address) -> None:
+        if self._connection is not None and address != self._address:
+            self._open_circuit(f"the master is {address} now")
+
     def _send(
         self, connection: PipelinedConnection, command: Command, time_limit: float | None = None
     ) -> asyncio.Future[RedisReply]:
@@ -196,7 +249,7 @@ class RedisClient:
         logged, and the reconnect task checks when it is over.
         """
         reason = f"Redis answered the script {script.name}: {error}"
-        if self._node and (redirection := parse_redirection(str(error), self._host)) is not None:
+        if self._node and (redirection := parse_redirection(str(error), self._host_name)) is not None:
             return RedirectedError(reason, redirection)
         if _code(error) in _SCRIPT_ERRORS:
             log.error("%s", reason)
@@ -232,17 +285,45 @@ class RedisClient:
         if connection is self._connection:
             self._open_circuit("the connection was closed")
 
+    @property
+    def _host_name(self) -> str:
+        return self._address.host if self._address is not None else ""
+
     async def _connect(self) -> None:
-        """Connect, and check that Redis accepts writes."""
+        """Connect, check that Redis accepts writes, and restore what a new server may lack."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 address = await self._locate()
                 connection = await connect(address, self._on_close, partial(self._prepare, address))
+                try:
+                    identity = await _read_identity(connection)
+                except BaseException:
+                    connection.close()
+                    raise
         except (OSError, TimeoutError, StoreUnavailableError) as error:
             self.error = f"cannot be reached: {str(error) or 'no answer in time'}"
             raise StoreUnavailableError(self.error) from error
-        self._connection, self._host = connection, address.host
+        if identity is None or identity != self._identity:
+            try:
+                await self._restore_new(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._identity = identity
+        if connection.is_closed:
+            raise StoreUnavailableError(self.error)
+        self._connection, self._address = connection, address
         await self._check_writable(connection)
+
+    async def _restore_new(self, connection: PipelinedConnection) -> None:
+        try:
+            async with asyncio.timeout(RESTORE_TIMEOUT):
+                if (refusal := await self._probe(connection)) is not None:
+                    raise StoreUnavailableError(f"Redis refuses to write: {refusal}")
+                await self._restore(partial(self._run_unserved, connection))
+        except (TimeoutError, StoreUnavailableError) as error:
+            self.error = str(error) or "restoring takes too long"
+            raise StoreUnavailableError(self.error) from error
 
     async def _prepare(self, address: Address, connection: PipelinedConnection) -> None:
         """Load the scripts, unless the server needs a URL of another format."""
@@ -251,18 +332,31 @@ class RedisClient:
             raise StoreUnavailableError(_NEEDED_URLS[mode].format(address))
         await run_all(connection, _LOAD_SCRIPTS)
 
-    async def _check_writable(self, connection: PipelinedConnection) -> None:
+    async def _run_unserved(self, connection: PipelinedConnection, call: Call) -> RedisReply:
+        """Run a script on a server that serves nobody else yet."""
+        script, keys, arguments = call
+        response = await connection.send(script.by_digest + keys + arguments)
+        if not isinstance(response, hiredis.ReplyError):
+            return response
+        raise self._classify(script, response)
+
+    async def _probe(self, connection: PipelinedConnection) -> hiredis.ReplyError | None:
         """Write a key: a server that refuses it would refuse the scripts too."""
         response = await self._send(connection, ("SET", self.probe, "1", "PX", 1000))
         is_error = isinstance(response, hiredis.ReplyError)
-        if not is_error or (self._node and _code(response) in set(RedirectKind)):
+        return response if is_error and not (self._node and _code(response) in set(RedirectKind)) else None
+
+    async def _check_writable(self, connection: PipelinedConnection) -> None:
+        """Find out whether an outage is over; drop the connection where another server is the master."""
+        refusal = await self._probe(connection)
+        if refusal is None:
             self.error = None
             return
-        self.error = f"Redis refuses to write: {response}"
-        if (
-            _code(response) == "READONLY"
-        ):  # after a failover the name leads to another server: locate it again
+        self.error = f"Redis refuses to write: {refusal}"
+        if _code(refusal) == "READONLY":  # its name may lead to another server now: locate it again
             self._open_circuit(self.error)
+        elif _code(refusal) in _MOVED_ERRORS:
+            self._on_located(await self._locate())
         raise StoreUnavailableError(self.error)
 
     async def _reconnect_loop(self) -> None:
@@ -304,6 +398,21 @@ class RedisClient:
             log.info("%s serves again", self._name)
         self._outage_logged = self.error is not None
         self._on_change()
+
+
+async def _run_watch(watch: Watch, report: Callable[[Address], None]) -> None:
+    await watch(report)
+
+
+async def _read_identity(connection: PipelinedConnection) -> ServerIdentity | None:
+    """Return which server it is; None where it does not tell, as some proxies."""
+    fields: dict[bytes, bytes] = {}
+    for section in ("server", "replication"):
+        info = await connection.send(("INFO", section))
+        for line in info.split(b"\r\n") if isinstance(info, bytes) else ():
+            name, _, fields[name] = line.partition(b":")
+    identity = ServerIdentity(fields.get(b"run_id", b""), fields.get(b"master_replid", b""))
+    return identity if all(identity) else None
 
 
 async def _mode(connection: PipelinedConnection) -> bytes:

@@ -9,7 +9,7 @@ from sms_router.store import scripts
 from sms_router.store.cluster import RedisClusterClient
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.resilient_connection import Observe, RedisClient, unobserved
+from sms_router.store.resilient_connection import Observe, RedisClient, Restore, Run, unobserved
 from sms_router.store.schema import SCHEMA_VERSION, SchemaError, compare_redis
 from sms_router.store.scripts import Call
 from sms_router.store.sentinel import SentinelLocator
@@ -32,7 +32,12 @@ class Store:
             ValueError: when `RedisUrl.parse` refuses the URL.
 
         """
-        self._redis = _client_of(RedisUrl.parse(url), observe)
+        self.restorers: list[Restore] = []
+        """Called in their order before scripts run on a server which is not the one before: it was started
+        again, or a failover has made it the master, so that it may lack the last writes, or all data. Also
+        at the start. Until they have returned, Redis does not serve; where one raises `StoreUnavailableError`
+        the connection is dropped, and all are called again."""
+        self._redis = _client_of(RedisUrl.parse(url), observe, self._restore)
         self.run = self._redis.run
         """Runs a script (`RedisClient.run`); no method, because every message calls it."""
         self._schema_error: str | None = None
@@ -75,6 +80,14 @@ class Store:
     async def _refuse(self, call: Call, time_limit: float | None = None) -> RedisReply:  # noqa: ARG002 (as `run`)
         raise StoreUnavailableError(str(self._schema_error))
 
+    async def _restore(self, run: Run) -> None:
+        for restore in self.restorers:
+            await restore(run)
+
+    def reset(self, reason: str) -> None:
+        """Reconnect and call `restorers`, because the server was found to have lost data."""
+        self._redis.reset(reason)
+
     async def aclose(self) -> None:
         """Stop reconnecting and close the connections; pending callers fail."""
         await self._redis.aclose()
@@ -84,15 +97,16 @@ class Store:
         self._redis.retry_pending()
 
 
-def _client_of(url: RedisUrl, observe: Observe) -> RedisClient | RedisClusterClient:
+def _client_of(url: RedisUrl, observe: Observe, restore: Restore) -> RedisClient | RedisClusterClient:
     match url.topology:
         case Topology.CLUSTER:
-            return RedisClusterClient(url, observe)
+            return RedisClusterClient(url, observe, restore)
         case Topology.SENTINEL:
-            return RedisClient(SentinelLocator(url).locate, observe=observe)
+            sentinels = SentinelLocator(url)
+            return RedisClient(sentinels.locate, observe=observe, watch=sentinels.watch, restore=restore)
         case Topology.SERVER:
 
             async def locate() -> Address:
                 return url.seeds[0]
 
-            return RedisClient(locate, observe=observe)
+            return RedisClient(locate, observe=observe, restore=restore)
