@@ -175,7 +175,9 @@ def build(settings: Settings) -> Router:
         membership.pool_for, settings.reply_from, settings.public_url, availability, sticky_senders
     )
     policy = _reply_policy(settings)
-    loop_guard = LoopGuard(settings.loop_guard.replies, settings.loop_guard.seconds)
+    loop_guard = LoopGuard(
+        settings.loop_guard.replies, settings.loop_guard.seconds, workers=settings.server.workers
+    )
     outbox = Outbox(store, durable_writer, settings.router.retention_days, settings.router.late_limit, clock)
     twilio_sender = TwilioSender(
         tokens,

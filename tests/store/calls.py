@@ -50,8 +50,6 @@ def commit(bucket: Bucket, reference: str) -> scripts.Call:
         work=b"",
         owner=b"",
         lease_ms=3000,
-        reply_count=None,
-        max_replies=b"",
-        window_ms=b"",
+        counter=None,
     )
     return scripts.with_request(call, request=b"From=x", received=1)

@@ -61,9 +61,7 @@ class Conversation:
             work=_work(name) if late else b"",
             owner=owner.encode() if late else b"",
             lease_ms=LEASE,
-            reply_count=None,
-            max_replies=b"",
-            window_ms=b"",
+            counter=None,
         )
         call = scripts.with_request(call, request=b"From=x", received=int(time.time() * 1000))
         return await self._update(call, state)

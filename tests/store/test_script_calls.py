@@ -21,6 +21,7 @@ RECEIVED_AS = {
     "sent": (),
     "fields": {},
     "hash_key": "hash",
+    "counter": (b"reply_count", "max_replies", "quiet_ms", "weight", "text"),
 }
 """What a function is called with for a parameter; its own name for any other."""
 
@@ -142,7 +143,7 @@ def test_a_commit_of_the_spool_has_its_request_and_no_limit_of_replies() -> None
     script, _, arguments = named(scripts.spooled, named(scripts.commit))
     passed = dict(zip(header(script.name, "ARGV"), arguments, strict=True))
     assert (passed["request"], passed["received"], passed["given"]) == ("request", "received", "given")
-    assert (passed["max_replies"], passed["window_ms"]) == (b"", b"")
+    assert {passed[name] for name in ("max_replies", "quiet_ms", "weight", "text")} == {b""}
 
 
 @pytest.mark.parametrize("name", CALLS)

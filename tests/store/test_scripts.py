@@ -68,9 +68,7 @@ class Message:
             work=b"",
             owner=b"",
             lease_ms=LEASE,
-            reply_count=None,
-            max_replies=b"",
-            window_ms=b"",
+            counter=None,
         )
         if restored is not None:
             call = scripts.with_request(call, request=restored[0], received=restored[1])

@@ -170,10 +170,10 @@ class ConversationSettings(_Table):
 
 
 class LoopGuardSettings(_Table):
-    """``[loop_guard]``: how many replies a contact gets in a period."""
+    """``[loop_guard]``: how many replies a contact gets without a quiet gap."""
 
     replies: Annotated[int, Field(ge=0, le=100_000)] = 30
-    seconds: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    seconds: Annotated[float, Field(ge=1, le=86_400)] = 30.0
     reply: str = ""
 
 

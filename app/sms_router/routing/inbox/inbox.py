@@ -6,9 +6,10 @@ Redis does not serve.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -38,11 +39,14 @@ STORE_BUDGET = 0.2
 """Seconds that one message may wait for Redis in all; the store's check every 50 ms may add one interval.
 Then it is answered from memory. Together they stay below the 300 ms that an outage of Redis may cost."""
 
+MAX_CONCURRENT_CALLS = 4
+"""Scripts about one contact that a worker runs at once; a flood from one number does not delay the others."""
+
+MAX_TURN_WAIT = 4.0
+"""Seconds that a message waits for earlier ones of its contact; then it is answered without Redis."""
+
 MAX_CACHED_ANSWERS = 10_000
 MAX_CACHED_ANSWER_BYTES = 4096
-
-_UNCOUNTED = (None, (b"", b""))
-"""In place of a `ReplyCounter`, for the scripts."""
 
 
 class PreparedAnswer(NamedTuple):
@@ -95,6 +99,10 @@ class Continuation(NamedTuple):
     entry: bytes
     is_ours: bool
     """False where another worker does it, and this one only answers at its own deadline."""
+
+
+class NotCounted(NamedTuple):
+    """A reply is not stored, because Redis did not count it; a claim that is not stored commits it."""
 
 
 class ConversationUpdate(NamedTuple):
@@ -159,6 +167,10 @@ class Inbox:
         self._waiters = AnswerWaiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._released: OrderedDict[str, None] = OrderedDict()
+        self._running: dict[str, int] = {}
+        """The number of scripts that run about a contact."""
+        self._turns: dict[str, deque[asyncio.Future[None]]] = {}
+        """Messages that wait for one of them to end, by contact."""
 
     def start(self) -> None:
         self._leases.start()
@@ -175,7 +187,7 @@ class Inbox:
         """Return the answer where this worker has given or seen it lately."""
         return self._answers.get(key.reference)
 
-    async def claim(
+    async def claim(  # noqa: PLR0912 - inlined, because each message takes it
         self,
         key: MessageKey,
         request: bytes,
@@ -218,20 +230,24 @@ class Inbox:
         )
         if prepared is not None:
             (document, outcome), trail_text, counter, _ = prepared
-            counter_key, (max_replies, window_ms) = counter or _UNCOUNTED
             call = scripts.claim_prepared(
-                call,
-                reply_count=counter_key,
-                answer=document,
-                outcome=outcome,
-                trail=encode(trail_text),
-                max_replies=max_replies,
-                window_ms=window_ms,
+                call, answer=document, outcome=outcome, trail=encode(trail_text), counter=counter
             )
         while True:
             notifications, started = self._waiters.notifications, time.monotonic()
             try:
-                result = await self._store.run(call)
+                if key.contact in self._running:
+                    await self._take_turn(key.contact)
+                    started = time.monotonic()
+                else:
+                    self._running[key.contact] = 1
+                try:
+                    result = await self._store.run(call)
+                finally:
+                    if self._running[key.contact] == 1:
+                        del self._running[key.contact]
+                    else:
+                        self._end_turn(key.contact)
             except StoreUnavailableError:
                 if not fallback and key.reference in self._released:
                     return RELEASED
@@ -267,7 +283,7 @@ class Inbox:
         continuation: Continuation | None = None,
         counter: ReplyCounter | None = None,
         update: ConversationUpdate | None = None,
-    ) -> Answer | LimitExceeded:
+    ) -> Answer | LimitExceeded | NotCounted:
         """Store an answer before it is sent; return it, or the one that was stored first.
 
         Args:
@@ -277,7 +293,8 @@ class Inbox:
             answer: what is to be stored.
             entry: journaled with the answer.
             continuation: work that goes on after the answer; who goes on calls `keep_renewing`.
-            counter: counts the answer; one above the limit is not stored, and the claim still holds.
+            counter: counts the answer; one above the limit, or not counted, is not stored, and the claim
+                still holds.
             update: stored in the same step.
 
         """
@@ -285,7 +302,6 @@ class Inbox:
         if earlier is not None:
             self.let_go(claim)
             return earlier
-        counter_key, (max_replies, window_ms) = counter or _UNCOUNTED
         call = scripts.commit(
             contact=key.contact,
             reference=key.reference,
@@ -297,9 +313,7 @@ class Inbox:
             work=continuation.entry if continuation is not None else b"",
             owner=self.owner if continuation is not None and continuation.is_ours else b"",
             lease_ms=self._lease_ms,
-            reply_count=counter_key,
-            max_replies=max_replies,
-            window_ms=window_ms,
+            counter=counter,
         )
         if update is not None:
             call = scripts.update_conversation(
@@ -311,9 +325,11 @@ class Inbox:
             )
         result = None
         if claim.stored:
-            result = await self._run_commit(call, request, claim)
+            result = await self._run_commit(key.contact, call, request, claim, is_counted=counter is not None)
             if result is not None and result[0] == _CommitStatus.LIMIT_EXCEEDED:
-                return LimitExceeded(result[1])
+                return LimitExceeded(is_first=result[1] == 1)
+            if result is None and counter is not None and answer.outcome is not Outcome.MUTED:
+                return NotCounted()
         self.let_go(claim)
         if result is None:
             earlier = self._answers.get(key.reference)
@@ -326,18 +342,60 @@ class Inbox:
             answer = Answer(result[1], Outcome(result[2].decode()))
         return self._cache(key.reference, answer)
 
-    async def _run_commit(self, call: scripts.Call, request: bytes, claim: Claimed) -> Sequence[Any] | None:
+    async def _take_turn(self, contact: str) -> None:
+        """Wait until few enough scripts about a contact run.
+
+        Raises:
+            StoreUnavailableError: after `MAX_TURN_WAIT`.
+
+        """
+        running = self._running.get(contact, 0)
+        if running < MAX_CONCURRENT_CALLS:
+            self._running[contact] = running + 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.setdefault(contact, deque()).append(turn)
+        try:
+            async with asyncio.timeout(MAX_TURN_WAIT):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self._end_turn(contact)
+            if isinstance(error, TimeoutError):
+                raise StoreUnavailableError("too many messages of one contact wait for Redis") from error
+            raise
+
+    def _end_turn(self, contact: str) -> None:
+        """Let the next message of a contact use Redis."""
+        while (waiting := self._turns.get(contact)) is not None:
+            turn = waiting.popleft()
+            if not waiting:
+                del self._turns[contact]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._running[contact] -= 1
+        if not self._running[contact]:
+            del self._running[contact]
+
+    async def _run_commit(
+        self, contact: str, call: scripts.Call, request: bytes, claim: Claimed, *, is_counted: bool
+    ) -> Sequence[Any] | None:
         """Run a commit in what is left of the budget, once more with the request where the record is lost.
 
-        Returns None where Redis does not serve.
+        One that is counted may take longer, as long as Redis serves. Returns None where Redis does not serve.
         """
-        timeout = STORE_BUDGET - claim.spent
+        timeout = None if is_counted else STORE_BUDGET - claim.spent
         try:
-            result: Sequence[Any] = await self._store.run(call, timeout)
-            if result[0] == _CommitStatus.RECORD_LOST:
-                received = claim.arrived or self._now()
-                call = scripts.with_request(call, request=request, received=received)
-                result = await self._store.run(call, timeout)
+            await self._take_turn(contact)
+            try:
+                result: Sequence[Any] = await self._store.run(call, timeout)
+                if result[0] == _CommitStatus.RECORD_LOST:
+                    received = claim.arrived or self._now()
+                    call = scripts.with_request(call, request=request, received=received)
+                    result = await self._store.run(call, timeout)
+            finally:
+                self._end_turn(contact)
         except StoreUnavailableError:
             return None
         return result
@@ -375,16 +433,10 @@ class Inbox:
     async def count_reply(self, counter: ReplyCounter) -> LimitExceeded | None:
         """Count a late reply; it is not counted while Redis does not serve."""
         try:
-            excess = await self._store.run(
-                scripts.count_reply(
-                    reply_count=counter.key,
-                    max_replies=counter.limit.replies,
-                    window_ms=counter.limit.milliseconds,
-                )
-            )
+            excess = await self._store.run(scripts.count_reply(counter=counter))
         except StoreUnavailableError:
             return None
-        return LimitExceeded(excess) if excess else None
+        return LimitExceeded(is_first=excess == 1) if excess else None
 
     async def annotate(self, key: MessageKey, field: str, text: str, cause: str = "") -> None:
         """Add a field to the record of an answered message; with a ``cause`` it becomes a dead letter."""

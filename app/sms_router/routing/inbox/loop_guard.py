@@ -1,16 +1,15 @@
 """The loop guard: bounds the replies to one contact, so that two machines do not answer each other for ever.
 
-Replies are counted in the step that stores them, for all workers and replicas together; while Redis does not
-serve each worker counts for itself.
+Replies are counted until there is a quiet gap, in the step that stores them, for all workers and replicas
+together. Each worker also counts its own, and holds back what either count does not allow. A reply that Redis
+does not count, because it does not serve, has to be within this worker's share of the limit.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections import OrderedDict
-from collections.abc import Callable
 from typing import NamedTuple
+from zlib import crc32
 
 from sms_router.privacy import mask_number
 from sms_router.store.keys import bucket_of
@@ -19,80 +18,111 @@ from sms_router.twilio.twiml import EMPTY
 log = logging.getLogger("sms_router.loop_guard")
 
 MAX_LOCAL_COUNTS = 10_000
-"""Contacts whose replies a worker counts while Redis does not serve."""
+"""Contacts whose replies a worker counts."""
+
+REPEAT_WEIGHT = 3
+"""For how many replies one counts that answers the same text again, or is the default's."""
+
+_EXCEEDED = -1
+"""In place of a count: the limit was exceeded, and there was no quiet gap since."""
+
+_NO_REPLIES = (0, b"", 0.0)
 
 
 class LimitExceeded(NamedTuple):
     """A reply is not sent, because the contact has had too many."""
 
-    excess: int
-    """Replies above the limit; 1 for the first that is not sent."""
-
-
-class RateLimit(NamedTuple):
-    """Replies that one contact gets within a window."""
-
-    replies: int
-    milliseconds: int
-
-    def __str__(self) -> str:
-        """``8 replies in 30 s``."""
-        return f"{self.replies} replies in {self.milliseconds / 1000:g} s"
+    is_first: bool
+    """Whether it is the first one that is not sent."""
 
 
 class ReplyCounter(NamedTuple):
-    """The key that counts the replies to one contact, and their limit."""
+    """How one reply is counted: the key, and the arguments of the scripts (``count_reply.lua``)."""
 
     key: bytes
-    limit: RateLimit
+    max_replies: int
+    quiet_ms: int
+    weight: int
+    text: int | bytes
+    """Stands for the text that is answered; empty where that is."""
 
 
 class LoopGuard:
     """Counts the replies to each contact; one in each worker."""
 
-    def __init__(self, replies: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, replies: int, seconds: float, workers: int = 1) -> None:
         """Create the guard.
 
         Args:
-            replies: to one contact within a window; 0 for no limit.
-            seconds: the window's length.
-            clock: returns seconds.
+            replies: to one contact without a quiet gap; 0 for no limit.
+            seconds: the length of a quiet gap, in which the contact sends nothing.
+            workers: that share the limit while Redis does not serve.
 
         """
-        self._limit = RateLimit(replies, int(seconds * 1000))
-        self._clock = clock
-        self._local_counts: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._max_replies = replies
+        self._share = -(-replies // workers)
+        self._quiet_ms = int(seconds * 1000)
+        self.counts: dict[bytes, tuple[int, int | bytes, float]] = {}
+        """This worker's, by key: the count, the last text, and when the quiet gap ends."""
 
-    def counter_for(self, scope: str, contact: str, document: bytes) -> ReplyCounter | None:
-        """Return where an answer is counted; None for an empty answer, and without a limit."""
-        if not self._limit.replies or document == EMPTY:
+    def counter_for(
+        self, scope: str, contact: str, body: str, document: bytes, weight: int = 1
+    ) -> ReplyCounter | None:
+        """Return how an answer is counted; None for an empty answer, and without a limit."""
+        if not self._max_replies or document == EMPTY:
             return None
-        return ReplyCounter(bucket_of(contact).reply_count(scope, contact), self._limit)
+        text = crc32(body.encode("utf-8", "surrogatepass")) if body else b""
+        key = bucket_of(contact).reply_count(scope, contact)
+        return ReplyCounter(key, self._max_replies, self._quiet_ms, weight, text)
 
     @property
     def reason(self) -> str:
         """Why a reply was not sent, for the journal."""
         return f"not sent, by the loop guard: the limit is {self._limit} to one contact"
 
+    @property
+    def _limit(self) -> str:
+        return f"{self._max_replies} replies without a pause of {self._quiet_ms / 1000:g} s"
+
     def log_once(self, contact: str, exceeded: LimitExceeded) -> None:
         """Log the first reply that is not sent."""
-        if exceeded.excess == 1:
+        if exceeded.is_first:
             log.warning(
-                "loop guard: %s has had %s; no more until a pause of the same length",
-                mask_number(contact),
-                self._limit,
+                "loop guard: %s has had %s; no more until there is one", mask_number(contact), self._limit
             )
 
-    def count_locally(self, scope: str, contact: str) -> LimitExceeded | None:
-        """Count a reply in this worker's memory, as the scripts do in Redis."""
-        now = self._clock()
-        count, until = self._local_counts.pop((scope, contact), (0, 0.0))
+    def count(self, counter: ReplyCounter, now: float, *, is_stored: bool = True) -> LimitExceeded | None:
+        """Count a reply in this worker's memory, as the scripts do in Redis.
+
+        Args:
+            counter: of the reply.
+            now: when its message arrived, in seconds by the monotonic clock.
+            is_stored: False where Redis does not count it.
+
+        """
+        key, max_replies, quiet_ms, weight, text = counter
+        count, last, until = self.counts[key] if key in self.counts else _NO_REPLIES  # noqa: SIM401 - quicker
         if now >= until:
-            count = 0
-        count += 1
-        if count == 1 or count > self._limit.replies:
-            until = now + self._limit.milliseconds / 1000
-        self._local_counts[scope, contact] = count, until
-        if len(self._local_counts) > MAX_LOCAL_COUNTS:
-            self._local_counts.popitem(last=False)
-        return LimitExceeded(count - self._limit.replies) if count > self._limit.replies else None
+            count, last = 0, b""
+        is_exceeded = not 0 <= count < (max_replies if is_stored else self._share)
+        total = _EXCEEDED if is_exceeded else count + (REPEAT_WEIGHT if text and text == last else weight)
+        self.counts[key] = total, text, now + quiet_ms / 1000
+        if len(self.counts) > MAX_LOCAL_COUNTS:
+            del self.counts[next(iter(self.counts))]
+        return LimitExceeded(is_first=count >= 0) if is_exceeded else None
+
+    def exceeds_share(self, counter: ReplyCounter) -> LimitExceeded | None:
+        """Check the reply that was counted last, if Redis has then not counted it."""
+        count, text, until = self.counts.get(counter.key, _NO_REPLIES)
+        if 0 <= count <= self._share:
+            return None
+        self.counts[counter.key] = _EXCEEDED, text, until
+        return LimitExceeded(is_first=True)
+
+    def may_exceed(self, counter: ReplyCounter) -> bool:
+        """Tell whether this worker's count may not allow a reply."""
+        return not 0 <= self.counts.get(counter.key, _NO_REPLIES)[0] < self._share
+
+    def mark_exceeded(self, counter: ReplyCounter, now: float) -> None:
+        """Take over that the count of all workers has exceeded the limit."""
+        self.counts[counter.key] = _EXCEEDED, counter.text, now + counter.quiet_ms / 1000

@@ -7,8 +7,8 @@ import logging
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.answer import Answer, JournalEntry, Outcome
-from sms_router.routing.inbox.inbox import Continuation, ConversationUpdate, Inbox
-from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard
+from sms_router.routing.inbox.inbox import Continuation, ConversationUpdate, Inbox, NotCounted
+from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.routing.pipeline.context import MessageContext
 from sms_router.routing.pipeline.late_replies import LateReplies
@@ -64,25 +64,34 @@ class AnswerCommitter:
             log.warning("a reply cannot be sent: %s", rendered.trail_text.replace("\n", "; "))
         elif outcome is Outcome.REPLY and rendered.document is EMPTY:
             outcome = Outcome.SILENT
-        scope, contact = context.scope, context.key.contact
         own = Answer(rendered.document, outcome)
-        counter = self._guard.counter_for(scope, contact, own.document) if context.is_guarded else None
-        answer: Answer | LimitExceeded | None = None
-        if counter is not None and not context.claim.stored:
-            answer, counter = self._guard.count_locally(scope, contact), None
-        if answer is None:
-            answer = await self._inbox.commit(
-                context.key,
-                context.request.raw,
-                context.claim,
-                own,
-                JournalEntry(rendered.trail_text, cause),
-                continuation,
-                counter,
-                self._conversation_update(context),
+        counter = None
+        if context.is_guarded:
+            body = context.request.message.body
+            counter = self._guard.counter_for(
+                context.scope, context.key.contact, body, own.document, context.weight
             )
+        answer: Answer | LimitExceeded | None = None
+        if counter is not None:
+            answer = self._guard.count(counter, context.request.arrived, is_stored=context.claim.stored)
+            if answer is not None and answer.is_first and context.claim.stored:
+                # Redis decides which reply of all workers is the first above the limit.
+                answer, counter = None, counter._replace(max_replies=0)
+        entry = JournalEntry(rendered.trail_text, cause)
+        while answer is None:
+            update = self._conversation_update(context)
+            committed = await self._inbox.commit(
+                context.key, context.request.raw, context.claim, own, entry, continuation, counter, update
+            )
+            if isinstance(committed, NotCounted):
+                assert counter is not None
+                context = context._replace(claim=context.claim._replace(stored=False))
+                answer = self._guard.exceeds_share(counter)
+            else:
+                answer = committed
         if isinstance(answer, LimitExceeded):
-            return await self._commit_muted(context, answer, rendered, cause)
+            assert counter is not None
+            return await self._commit_muted(context, answer, counter, rendered, cause)
         if answer is not own and continuation is None:
             await self._deliver_late_or_note(context, answer, rendered, outcome, cause)
         return answer
@@ -94,11 +103,17 @@ class AnswerCommitter:
         return conversations.update_for(context.scope, context.key.contact, context.conversation)
 
     async def _commit_muted(
-        self, context: MessageContext, exceeded: LimitExceeded, rendered: RenderedReply, cause: str
+        self,
+        context: MessageContext,
+        exceeded: LimitExceeded,
+        counter: ReplyCounter,
+        rendered: RenderedReply,
+        cause: str,
     ) -> Answer:
-        """Commit the muted reply, once, or an empty answer."""
+        """Commit the muted reply, once, or an empty answer; the quiet gap begins anew with either."""
+        self._guard.mark_exceeded(counter, context.request.arrived)
         self._guard.log_once(context.key.contact, exceeded)
-        reply = self._muted_reply if exceeded.excess == 1 else SILENCE
+        reply = self._muted_reply if exceeded.is_first else SILENCE
         rule = f"{rendered.trail_text}\n{self._guard.reason}"
         muted = self._composer.compose(context.request.message, reply, rule, context.facts)
         answer = await self._inbox.commit(
@@ -107,9 +122,10 @@ class AnswerCommitter:
             context.claim,
             Answer(muted.document, Outcome.MUTED),
             JournalEntry(muted.trail_text, cause),
+            counter=counter._replace(max_replies=0),
             update=self._conversation_update(context),
         )
-        assert isinstance(answer, Answer), "a commit without a counter exceeds no limit"
+        assert isinstance(answer, Answer), "a muted answer exceeds no limit"
         return answer
 
     async def _deliver_late_or_note(

@@ -48,6 +48,8 @@ class MessageContext(NamedTuple):
     """What the message makes of the contact's conversation."""
     is_guarded: bool = True
     """False for the answers to opt-out keywords, which the loop guard does not hold back."""
+    weight: int = 1
+    """For how many replies the loop guard counts this one."""
 
     @property
     def late_reply(self) -> LateReply:

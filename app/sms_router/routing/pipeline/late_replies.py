@@ -20,7 +20,7 @@ from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.leases import Lease
-from sms_router.routing.inbox.loop_guard import LoopGuard
+from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
@@ -191,13 +191,19 @@ class LateReplies:
             cause = cause or f"{rule}: answered {when}, and no sender can carry the reply"
         await self.enqueue(late, rendered, reason, cause)
 
+    async def _count(self, counter: ReplyCounter) -> LimitExceeded | None:
+        """Count a late reply; Redis' count decides where it serves."""
+        own = self._guard.count(counter, time.monotonic())
+        return await self._inbox.count_reply(counter) or own
+
     async def enqueue(self, late: LateReply, rendered: RenderedReply, reason: str, cause: str = "") -> None:
         """Have the messages of a reply sent by REST; with a ``cause`` the message is a dead letter too."""
         contact = late.key.contact
         counter = None
         if late.kind is ReplyKind.LATE:
-            counter = self._guard.counter_for(late.scope, contact, rendered.document)
-        if counter is not None and (exceeded := await self._inbox.count_reply(counter)) is not None:
+            counter = self._guard.counter_for(late.scope, contact, late.message.body, rendered.document)
+        if counter is not None and (exceeded := await self._count(counter)) is not None:
+            self._guard.mark_exceeded(counter, time.monotonic())
             self._guard.log_once(contact, exceeded)
             rendered = RenderedReply(EMPTY, f"{rendered.trail_text}\n{self._guard.reason}")
         count = len(parse_own(rendered.document))

@@ -26,7 +26,7 @@ from sms_router.routing.inbox.inbox import (
     InProgress,
     PreparedAnswer,
 )
-from sms_router.routing.inbox.loop_guard import LoopGuard
+from sms_router.routing.inbox.loop_guard import REPEAT_WEIGHT, LoopGuard
 from sms_router.routing.keywords.templates import TemplateError
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.pipeline.committer import AnswerCommitter
@@ -125,8 +125,11 @@ class Pipeline:
         prepared = self._prepare(key, request, scope, resolution)
         claim = await self._claim(key, request, scope, resolution, prepared)
         if isinstance(claim, Answer):
-            if prepared is not None and claim is prepared.answer and prepared.decision is not None:
-                self._composer.confirm(message, prepared.decision)
+            if prepared is not None and claim is prepared.answer:
+                if prepared.counter is not None:
+                    self._guard.count(prepared.counter, request.arrived)
+                if prepared.decision is not None:
+                    self._composer.confirm(message, prepared.decision)
             return claim
         facts = self._contacts.facts(scope, key.contact, claim.contact, claim.stored)
         if isinstance(claim, InProgress):
@@ -167,10 +170,12 @@ class Pipeline:
         except Exception:
             log.exception("an answer could not be prepared; it is composed once its message is claimed")
             return None
-        if draft.unsendable or draft.is_limited:
+        guard, weight = self._guard, REPEAT_WEIGHT if resolution.is_default else 1
+        counter = guard.counter_for(scope, key.contact, request.message.body, draft.document, weight)
+        is_suspect = counter is not None and counter.key in guard.counts and guard.may_exceed(counter)
+        if draft.unsendable or draft.is_limited or is_suspect:
             return None
         outcome = Outcome.SILENT if draft.document is EMPTY else Outcome.REPLY
-        counter = self._guard.counter_for(scope, key.contact, draft.document)
         is_choice = draft.decision is not None and draft.decision.per_recipient
         decision = draft.decision if is_choice else None
         return PreparedAnswer(Answer(draft.document, outcome), draft.trail_text, counter, decision)
@@ -233,6 +238,8 @@ class Pipeline:
             context = context._replace(conversation=resolution.conversation)
         responder = resolution.responder
         if isinstance(responder, TemplateResponder):
+            if resolution.is_default:
+                context = context._replace(weight=REPEAT_WEIGHT)
             reply = responder.reply(request.message)
         else:
             until = request.arrived + self._policy.inline_deadline

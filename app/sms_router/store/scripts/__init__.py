@@ -15,6 +15,11 @@ from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 
 __all__ = ["SCRIPTS", "Call", "Script"]
 
+ReplyCount = tuple[bytes, int, int, int, int | bytes]
+"""How a reply is counted: the key, then ``max_replies``, ``quiet_ms``, ``weight`` and ``text``."""
+
+_UNCOUNTED = (b"", b"", b"", b"")
+
 _CLAIM, _CLAIM_PREPARED, _COMMIT = (SCRIPTS[name] for name in ("claim", "claim_prepared", "commit"))
 
 # --- The inbox: a message from its claim to its answer ---
@@ -48,21 +53,16 @@ def claim(
 def claim_prepared(
     claim: Call,
     *,
-    reply_count: bytes | None,
     answer: bytes,
     outcome: str,
     trail: bytes,
-    max_replies: int | bytes,
-    window_ms: int | bytes,
+    counter: ReplyCount | None,
 ) -> Call:
-    """Have a claim answer the message in the same step; without ``reply_count`` that is not counted."""
+    """Have a claim answer the message in the same step; without a ``counter`` that is not counted."""
     _, keys, arguments = claim
+    counted = counter or (keys[0], *_UNCOUNTED)
     # Unpacking (RUF005) would take twice as long.
-    return (
-        _CLAIM_PREPARED,
-        keys + (reply_count or keys[0],),  # noqa: RUF005
-        arguments + (answer, outcome, trail, max_replies, window_ms),  # noqa: RUF005
-    )
+    return _CLAIM_PREPARED, keys + counted[:1], arguments + (answer, outcome, trail) + counted[1:]  # noqa: RUF005
 
 
 def commit(
@@ -77,16 +77,15 @@ def commit(
     work: bytes,
     owner: bytes,
     lease_ms: int | bytes,
-    reply_count: bytes | None,
-    max_replies: int | bytes,
-    window_ms: int | bytes,
+    counter: ReplyCount | None,
 ) -> Call:
-    """Commit the answer to a message; without ``reply_count`` it is not counted."""
+    """Commit the answer to a message; without a ``counter`` it is not counted."""
     bucket = bucket_of(contact)
     message = bucket.message(reference)
-    keys = (message, bucket.journal, bucket.dead_letters, bucket.outbox, reply_count or message)
+    counted = counter or (message, *_UNCOUNTED)
+    keys = (message, bucket.journal, bucket.dead_letters, bucket.outbox, counted[0])
     arguments = (
-        b"", b"", b"", max_replies, window_ms, reference, answer, outcome, trail, retention_ms, cause,
+        b"", b"", b"", *counted[1:], reference, answer, outcome, trail, retention_ms, cause,
         ANSWERED_CHANNEL, work, owner, lease_ms,
     )  # fmt: skip
     return _COMMIT, keys, arguments
@@ -101,7 +100,7 @@ def with_request(commit: Call, *, request: bytes, received: int) -> Call:
 def spooled(commit: Call, *, request: bytes, received: int, given: int) -> Call:
     """Return a commit to be run when Redis is back, of an answer that is given now and not counted."""
     script, keys, arguments = commit
-    return script, keys, (request, received, given, b"", b"", *arguments[5:])
+    return script, keys, (request, received, given, *_UNCOUNTED, *arguments[7:])
 
 
 def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:
@@ -114,9 +113,9 @@ def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_
     )
 
 
-def count_reply(*, reply_count: bytes, max_replies: int, window_ms: int) -> Call:
+def count_reply(*, counter: ReplyCount) -> Call:
     """Count a reply that leaves by REST."""
-    return SCRIPTS["count_reply"], (reply_count,), (max_replies, window_ms)
+    return SCRIPTS["count_reply"], counter[:1], counter[1:]
 
 
 def release(

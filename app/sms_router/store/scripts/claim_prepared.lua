@@ -3,7 +3,7 @@
 -- Returns {"stored"} too. With max_replies "" the reply is not counted.
 local message, journal, contact, reply_count = unpack(KEYS)
 local owner, lease_ms, retention_ms, reference, request, is_fallback, arrived,
-  answer, outcome, trail, max_replies, window_ms = unpack(ARGV)
+  answer, outcome, trail, max_replies, quiet_ms, weight, text = unpack(ARGV)
 local conversation
 --- @include "now"
 --- @include "received"
@@ -11,13 +11,12 @@ local conversation
 --- @include "count_reply"
 
 if not stored_answer and not stored_request and redis.call('EXISTS', contact) == 0 then
-  if max_replies == '' or count_reply(reply_count, max_replies, window_ms) <= tonumber(max_replies) then
+  if max_replies == '' or count_reply(reply_count, max_replies, quiet_ms, weight, text, true) == 0 then
     redis.call('HSET', message, 'request', request, 'received', received, 'attempts', 1,
       'answer', answer, 'outcome', outcome, 'trail', trail, 'answered', now)
     --- @include "journal"
     return {'stored'}
   end
-  redis.call('DECR', reply_count) -- it is counted when it is committed
 end
 
 --- @include "claim"

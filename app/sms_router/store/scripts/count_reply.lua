@@ -1,5 +1,5 @@
--- Counts a reply that leaves by REST, as a commit counts one. Returns by how many it is too many, or 0.
+-- Counts a reply that leaves by REST, as a commit counts one, and returns the same: not 0 where it is one too many.
 local reply_count = unpack(KEYS)
-local max_replies, window_ms = unpack(ARGV)
+local max_replies, quiet_ms, weight, text = unpack(ARGV)
 --- @include "count_reply"
-return math.max(0, count_reply(reply_count, max_replies, window_ms) - tonumber(max_replies))
+return count_reply(reply_count, max_replies, quiet_ms, weight, text)

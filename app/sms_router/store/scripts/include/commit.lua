@@ -19,8 +19,8 @@ if redis.call('HEXISTS', message, 'request') == 0 then
 end
 
 if max_replies ~= '' then
-  local excess = count_reply(reply_count, max_replies, window_ms) - tonumber(max_replies)
-  if excess > 0 then
+  local excess = count_reply(reply_count, max_replies, quiet_ms, weight, text)
+  if excess > 0 and outcome ~= 'muted' then
     return {3, excess}
   end
 end
