@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from pathlib import Path
+from unittest.mock import patch
 
+import jinja2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sms_router.routing.keywords.template_limits import LimitedEnvironment, PlainEnvironment, output_bound
 from sms_router.routing.keywords.templates import TemplateError, Templates
 from tests.routing.messages import message
 
@@ -121,3 +127,73 @@ def test_a_template_that_takes_too_much_is_refused(templates: Templates, templat
 )  # fmt: skip
 def test_a_usual_template_stays_within_the_limits(templates: Templates, template: str, text: str) -> None:
     assert render(templates, template, "one two") == text
+
+
+TEXTS = st.text(st.sampled_from("aß ŉİΐ{}\n"), max_size=12)
+VALUES = st.recursive(
+    st.sampled_from(
+        [
+            "message.body",
+            "message.from_city",
+            "message.segments",
+            "argument",
+            "keyword",
+            "words[0]",
+            "'ß'",
+            "12",
+            "message.parameters['FromCity']",
+        ]
+    ),
+    lambda values: st.one_of(
+        st.builds(
+            "({} | {})".format, values, st.sampled_from(["upper", "lower", "title", "trim", "capitalize"])
+        ),
+        st.builds("({} | default({}, boolean=true))".format, values, values),
+        st.builds("({} or {})".format, values, values),
+        st.builds("({} == {})".format, values, values),
+        st.builds("({} if {} is string else not {})".format, values, values, values),
+    ),
+    max_leaves=6,
+)
+PLAIN_TEMPLATES = st.lists(
+    st.one_of(
+        st.sampled_from(["Hello, ", "ß\n"]),
+        st.builds("{{{{ {} }}}}".format, VALUES),
+        st.builds("{{% if {} %}}{{{{ {} }}}}{{% else %}}no{{% endif %}}".format, VALUES, VALUES),
+    ),
+    min_size=1,
+).map("".join)
+
+
+@given(PLAIN_TEMPLATES, TEXTS, TEXTS)
+def test_a_plain_template_never_exceeds_its_bound_and_renders_as_with_limits(
+    template: str, body: str, city: str
+) -> None:
+    inbound = message(f"GO {body}", FromCity=city)
+    longest = max(len(inbound.body), len(inbound.from_city or ""), len(body))
+    variables = {"message": inbound, "words": inbound.words, "argument": body, "keyword": "GO"}
+    limited, plain = LimitedEnvironment(jinja2.DictLoader({})), PlainEnvironment(jinja2.DictLoader({}))
+    with patch("sms_router.routing.keywords.template_limits.MAX_INPUT", longest):
+        bound = output_bound(limited.parse(template))
+    text = plain.render(plain.from_string(template), variables)
+    assert len(text) <= bound < math.inf
+    assert text == limited.render(limited.from_string(template), variables)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 3 }}", "{{ argument ~ argument }}", "{{ words }}", "{{ message }}", "{{ words | join }}",
+        "{% for word in words %}x{% endfor %}", "{% set x = argument %}{{ x }}", "{% include 'long.txt' %}",
+        "{% macro f() %}{% endmacro %}{{ f() }}", "{{ argument.center(9) }}", "{{ argument | center(9) }}",
+        "{{ ('a' * 3).parameters['x'] }}", "{{ argument[:2] * 2 }}", "{{ words | length }}",
+        "{{ message.parameters }}", "{{ '%9d' % 5 }}", "{{ keyword if 'a' * 9 }}", "{{ argument | escape }}",
+    ],
+)  # fmt: skip
+def test_a_template_that_repeats_or_joins_has_no_bound(template: str) -> None:
+    assert output_bound(LimitedEnvironment(jinja2.DictLoader({})).parse(template)) == math.inf
+
+
+def test_a_plain_template_for_a_long_text_is_refused_as_with_limits(templates: Templates) -> None:
+    with pytest.raises(TemplateError, match="its text has more than 40000 characters"):
+        render(templates, "{{ argument }}", "a" * 40_001)

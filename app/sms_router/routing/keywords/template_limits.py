@@ -3,16 +3,21 @@
 Jinja2's sandbox restricts what a template can reach, not how much it computes: ``'x' * (argument | int)``
 takes as much memory as the text of a stranger says. Here operators, filters, method calls, loops, includes
 and output go through a budget, whose end is a `TemplateLimitError`.
+
+Most templates have none of these: `output_bound` decides it once, and a `PlainEnvironment` renders them
+without a budget.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any, cast
 
 import jinja2
@@ -41,7 +46,22 @@ MAX_SECONDS = 0.25
 MAX_NUMBER_BITS = 4096
 """Of a whole number."""
 
+MAX_INPUT = 65_536
+"""Characters of a text that a message brings; a webhook's body has at most as many bytes."""
+
 _STEPS_PER_CLOCK_READING = 64
+
+_TEXT_ATTRIBUTES = frozenset(
+    {"sid", "account_sid", "service_sid", "sender", "recipient", "body", "from_country", "from_city"}
+    | {"opt_out_type", "segments"}
+)
+"""Of a message: what is at most one text."""
+
+_PLAIN_FILTERS = frozenset({"capitalize", "d", "default", "lower", "title", "trim", "upper"})
+"""Filters whose result has at most `_GROWTH` times the characters of what they are passed."""
+
+_GROWTH = 3
+"""The most upper-case letters of one character."""
 
 _AMPLIFYING_FILTERS = (
     "batch", "center", "format", "indent", "join", "pprint", "replace", "slice", "tojson", "truncate",
@@ -104,7 +124,7 @@ _budget = _Budget()
 
 
 begin = _budget.reset
-"""Begins a rendering or a compilation in this thread."""
+"""Begins a compilation in this thread."""
 
 
 def join_output(parts: Iterable[str]) -> str:
@@ -118,38 +138,97 @@ def join_output(parts: Iterable[str]) -> str:
     for part in parts:
         length += len(part)
         if length > MAX_CHARACTERS:
-            raise TemplateLimitError(f"its text has more than {MAX_CHARACTERS} characters")
+            raise _output_too_long()
         texts.append(part)
     return "".join(texts)
 
 
-class LimitedEnvironment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox with limits; `begin` is called before each rendering."""
+def output_bound(node: nodes.Node) -> float:
+    """Return how many characters a template makes at most, whatever the message is.
 
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    It includes the values of conditions. It is infinite for a template with anything that repeats, multiplies
+    or joins.
+    """
+    factor = 1
+    match node:
+        case nodes.Const(value=value) | nodes.TemplateData(data=value):
+            return len(str(value))
+        case (
+            nodes.Name(name="argument" | "keyword")
+            | nodes.Getitem(
+                node=nodes.Name(name="words")
+                | nodes.Getattr(node=nodes.Name(name="message"), attr="parameters"),
+                arg=nodes.Const(),
+            )
+        ):
+            return MAX_INPUT
+        case nodes.Getattr(node=nodes.Name(name="message"), attr=name) if name in _TEXT_ATTRIBUTES:
+            return MAX_INPUT
+        case nodes.Filter(name=name) if name in _PLAIN_FILTERS:
+            factor = _GROWTH
+        case nodes.Template() | nodes.Output() | nodes.If() | nodes.CondExpr() | nodes.And() | nodes.Or():
+            pass
+        case nodes.Not() | nodes.Compare() | nodes.Operand() | nodes.Test() | nodes.Keyword():
+            pass
+        case _:
+            return math.inf
+    return len("False") + factor * sum(map(output_bound, node.iter_child_nodes()))
 
-    def __init__(self, loader: jinja2.BaseLoader) -> None:
+
+class PlainEnvironment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox for templates whose `output_bound` is at most `MAX_PRODUCT`."""
+
+    def __init__(self, loader: jinja2.BaseLoader, finalize: Callable[[object], object] | None = None) -> None:
         super().__init__(
             loader=loader,
             undefined=jinja2.StrictUndefined,
             autoescape=False,
             auto_reload=False,
-            finalize=_output,
+            finalize=finalize or _blank_for_none,
         )
         self.globals.clear()  # no reply needs lipsum(), and each rendering copies them
+
+    def render(self, template: jinja2.Template, variables: dict[str, object]) -> str:
+        """Return the text of a template; ``variables`` has all that it may use.
+
+        Raises:
+            TemplateLimitError: when it is too long.
+
+        """
+        # As Template.render, but for the context: the code of a plain template only looks up its variables.
+        context: Any = SimpleNamespace(resolve_or_missing=variables.__getitem__)
+        text = "".join(template.root_render_func(context))
+        if len(text) > MAX_CHARACTERS:
+            raise _output_too_long()
+        return text
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Answer quickly for the attributes of the message, which are known to be safe."""
+        if isinstance(obj, InboundMessage) and attribute in _TEXT_ATTRIBUTES:
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+
+class LimitedEnvironment(PlainEnvironment):
+    """Jinja2's sandbox with limits."""
+
+    intercepted_binops = frozenset({"*", "**", "%", "+"})
+    concat = staticmethod(join_output)
+
+    def __init__(self, loader: jinja2.BaseLoader) -> None:
+        super().__init__(loader, _output)
         for name, function in self.filters.items():
             self.filters[name] = _limited_filter(function, amplifies=name in _AMPLIFYING_FILTERS)
         self.filters[_BOUNDED] = _iterate
         self.filters[_JOINED] = _join
         self.filters[_COLLECTED] = _collect
 
-    concat = staticmethod(join_output)
-
-    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
-        """Answer quickly for the attributes of the message, which are known to be safe."""
-        if isinstance(obj, InboundMessage):
-            return not attr.startswith("_")
-        return super().is_safe_attribute(obj, attr, value)
+    def render(self, template: jinja2.Template, variables: dict[str, object]) -> str:
+        """Return the text of a template, within the limits of one rendering."""
+        _budget.reset()
+        # As Template.render, but for its search for globals: there are none.
+        context = self.context_class(self, variables, template.name, template.blocks)
+        return join_output(template.root_render_func(context))
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -224,8 +303,17 @@ def _too_long() -> TemplateLimitError:
     return TemplateLimitError(f"a value has more than {MAX_CHARACTERS} characters")
 
 
+def _output_too_long() -> TemplateLimitError:
+    return TemplateLimitError(f"its text has more than {MAX_CHARACTERS} characters")
+
+
+def _blank_for_none(value: object) -> object:
+    """An unknown value is nothing, rather than the word None."""
+    return "" if value is None else value
+
+
 def _output(value: object) -> object:
-    """Count an output; an unknown value is nothing, rather than the word None."""
+    """Count an output."""
     if value is None:
         return ""
     _budget.output(len(value) if isinstance(value, str) else _size(value))

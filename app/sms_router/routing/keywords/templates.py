@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
@@ -13,10 +14,12 @@ from jinja2.utils import object_type_repr
 
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.template_limits import (
+    MAX_PRODUCT,
     LimitedEnvironment,
+    PlainEnvironment,
     TemplateLimitError,
     begin,
-    join_output,
+    output_bound,
 )
 from sms_router.twilio.inbound import InboundMessage
 
@@ -58,6 +61,7 @@ class TemplateReply:
     """A reply that is rendered for each message."""
 
     template: jinja2.Template = field(compare=False)
+    environment: PlainEnvironment = field(compare=False)
     media: tuple[str, ...]
     sources: tuple[str, ...]
     """The source of the template and of those that it includes; templates with the same sources are equal."""
@@ -72,17 +76,16 @@ class TemplateReply:
         template = self.template
         variables = {"message": message, "words": message.words, "argument": argument, "keyword": keyword}
         try:
-            begin()
-            # As Template.render, but for its search for globals: there are none.
-            environment = template.environment
-            context = environment.context_class(environment, variables, template.name, template.blocks)
-            text = join_output(template.root_render_func(context)).strip()
+            text = self.environment.render(template, variables).strip()
         except Exception as error:
             raise TemplateError(f"template {template.name}: {type(error).__name__}: {error}") from error
         if not text and not self.media:
             raise TemplateError(f"template {template.name}: its text is empty")
-        return Reply(text, self.media)
+        return _text_reply(text, self.media)
 
+
+_text_reply = lru_cache(256)(Reply)
+"""Many contacts get the same text; to make a reply costs as much as to render it."""
 
 ConfiguredReply = StaticReply | TemplateReply
 
@@ -102,6 +105,7 @@ class Templates:
         """Read the template files of a folder, once: later changes have not been tried out."""
         self._files = _files(folder)
         self._environment = LimitedEnvironment(jinja2.DictLoader(self._files))
+        self._plain_environment = PlainEnvironment(jinja2.DictLoader({}))
         self._folder = folder
 
     def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> ConfiguredReply:
@@ -116,7 +120,9 @@ class Templates:
         begin()
         try:
             tree = self._environment.parse(text)
-            template = self._environment.from_string(tree)
+            is_plain = output_bound(tree) <= MAX_PRODUCT
+            environment = self._plain_environment if is_plain else self._environment
+            template = environment.from_string(tree)
             unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
@@ -128,7 +134,7 @@ class Templates:
             )
         template.name = name
         sources = (text, *self._included(tree))
-        reply = TemplateReply(template, media, sources)
+        reply = TemplateReply(template, environment, media, sources)
         _try_out(reply, name)
         return reply
 
