@@ -57,7 +57,8 @@ class InboundMessage:
     @property
     def contact(self) -> str:
         """The id of the contact who sent it: the number, also by RCS, or ``channel:address``."""
-        return contact_of(self.sender)
+        # Without a call for bare numbers, which nearly all are: it is read several times for each message.
+        return contact_of(self.sender) if ":" in self.sender else self.sender
 
     @property
     def words(self) -> tuple[str, ...]:

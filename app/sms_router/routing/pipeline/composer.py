@@ -219,7 +219,8 @@ class Composer:
 
         It is rendered as without conditions, and shared as long as these do not change the sender.
         """
-        country, area_code = country_of(message.contact, message.from_country), area_code_of(message.contact)
+        contact = message.contact
+        country, area_code = country_of(contact, message.from_country), area_code_of(contact)
         place = (pool.service_sid, message.recipient, country, area_code)
         key = (place, rule, texts, media, reply.sender, reply.one_way)
         rendered = self._cache.get(pool, key)
