@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan
 
-from sms_router.config.models import OnError, SignatureMode
+from sms_router.config.models import OnError, ReconcileMode, SignatureMode
 from sms_router.config.settings import Settings
 from sms_router.delivery.outbox import Outbox
 from sms_router.delivery.outbox_worker import OutboxWorker
@@ -33,7 +34,7 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
-from sms_router.routing.dispatch.dispatcher import ForwardConfig
+from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import PublishedRulesFile
@@ -47,6 +48,8 @@ from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
+from sms_router.routing.history.reconcile_task import ReconcileTask
+from sms_router.routing.history.reconciler import Reconciler, numbers_of
 from sms_router.routing.inbox.inbox import Inbox, is_second_answer
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
@@ -73,6 +76,7 @@ from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
+from sms_router.twilio.message_log import MessageLog
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.rest import build_client
 from sms_router.twilio.signature import Credentials, SignatureVerifier
@@ -91,9 +95,14 @@ from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
 
 if TYPE_CHECKING:
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
     from twilio.rest import Client
 
 log = logging.getLogger("sms_router")
+
+RECONCILE_PAUSE = 0.2
+"""Seconds between two requests for Twilio's message log, beside which messages are sent."""
 
 
 def build(settings: Settings) -> Router:
@@ -232,6 +241,7 @@ def build(settings: Settings) -> Router:
         opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
         abandoned_messages=AbandonedMessages(store, settings.router.retention_days),
         body_retention=_body_retention(settings, store),
+        reconcile_task=_reconcile_task(settings, redis, membership, dispatcher, contacts, clock),
         reloader=reloader,
         published_rules=published_rules,
         thread_pool=thread_pool,
@@ -392,6 +402,47 @@ def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
     """Return None when texts are kept as long as the records."""
     days = settings.router.body_retention_days
     return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
+
+
+def _reconcile_task(
+    settings: Settings,
+    redis: AsyncRedis,
+    membership: Membership,
+    dispatcher: Dispatcher,
+    contacts: Contacts,
+    clock: ServerClock,
+) -> ReconcileTask | None:
+    if settings.reconcile.on_start is ReconcileMode.OFF:
+        return None
+    client_for = _client_for(settings)
+
+    def build(client: Redis, sleep: Callable[[float], None]) -> Reconciler:
+        @cache
+        def log_of(service_sid: str) -> MessageLog:
+            service, twilio = settings.service(service_sid), client_for(service_sid)
+            assert service is not None and twilio is not None, "the pools are those of the settings"
+            base_url = settings.twilio.api_base_url
+            return MessageLog(twilio, service.account, base_url, RECONCILE_PAUSE, sleep)
+
+        return Reconciler(
+            client,
+            log_of,
+            lambda message: dispatcher.resolve(message).opt_out,
+            contacts.table.max_ttl_ms,
+            settings.router.retention_days,
+            settings.router.late_limit,
+        )
+
+    return ReconcileTask(
+        redis,
+        settings.redis.url,
+        lambda: numbers_of(membership.pools),
+        build,
+        answer=settings.reconcile.on_start is ReconcileMode.ANSWER,
+        interval=settings.reconcile.interval,
+        clock=clock,
+        count=lambda result, number: metrics.MISSED.labels(result).inc(number),
+    )
 
 
 def _reply_policy(settings: Settings) -> ReplyPolicy:

@@ -27,6 +27,7 @@ from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
+from sms_router.routing.history.reconcile_task import ReconcileTask
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
@@ -82,6 +83,7 @@ class WorkerLifespan:
     opt_out_disk_cache: OptOutDiskCache
     abandoned_messages: AbandonedMessages
     body_retention: BodyRetention | None
+    reconcile_task: ReconcileTask | None
     reloader: Reloader
     published_rules: PublishedRulesSync
     thread_pool: HandlerThreadPool
@@ -148,10 +150,10 @@ class WorkerLifespan:
                 await self.subscriber.opt_outs.wait_until_loaded(FIRST_READ_TIMEOUT)
             await self.opt_out_disk_cache.start()
             parts.callback(self.twilio_sender.close)
-            for sweeper in (self.abandoned_messages, self.body_retention):
-                if sweeper is not None:
-                    stop(sweeper.aclose)
-                    sweeper.start()
+            for periodic in (self.abandoned_messages, self.body_retention, self.reconcile_task):
+                if periodic is not None:
+                    stop(periodic.aclose)
+                    periodic.start()
             stop(self.published_rules.aclose)
             await self.published_rules.start()
             stop(self.reloader.aclose)

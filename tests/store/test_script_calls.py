@@ -75,6 +75,7 @@ CALLS: dict[str, Call] = {
     "request_replay": named(scripts.request_replay),
     "remove_bodies": named(scripts.remove_bodies),
     "record_abandoned": named(scripts.record_abandoned),
+    "journal_missed": named(scripts.journal_missed),
     "get_contact": named(scripts.get_contact),
     "change_consent": named(scripts.change_consent),
     "record_receipt": named(scripts.record_receipt),

@@ -28,6 +28,10 @@ COMMANDS = {
         "Show the newest messages or the timeline of one; delete a contact's data.",
     ),
     "replay": ("sms_router.cli.messages.replay", "Answer dead letters again."),
+    "reconcile": (
+        "sms_router.cli.messages.reconcile",
+        "Compare Twilio's message log with the journal, and list what never arrived.",
+    ),
     "check": (
         "sms_router.cli.check.check",
         "Check the configuration, Redis and the Messaging Services at Twilio.",

@@ -55,6 +55,14 @@ class SenderKindName(StrEnum):
         return SenderKind[self.name]
 
 
+class ReconcileMode(StrEnum):
+    """What a router does about messages in Twilio's log whose webhook never came."""
+
+    OFF = "off"
+    REPORT = "report"
+    ANSWER = "answer"
+
+
 class OptOutAnswers(StrEnum):
     """Who answers STOP, START and HELP on a Service's short codes when ``OptOutType`` is absent."""
 
@@ -177,6 +185,13 @@ class LoopGuardSettings(_Table):
     reply: str = ""
 
 
+class ReconcileSettings(_Table):
+    """``[reconcile]``: the comparison of Twilio's message log with the journal."""
+
+    on_start: ReconcileMode = ReconcileMode.REPORT
+    interval: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
+
+
 class SandboxSettings(_Table):
     """``[sandbox]``: the offline Twilio."""
 
@@ -260,6 +275,7 @@ class RouterConfig(_Table):
     twilio: TwilioSettings = TwilioSettings()
     conversations: ConversationSettings = ConversationSettings()
     loop_guard: LoopGuardSettings = LoopGuardSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()

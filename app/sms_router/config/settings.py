@@ -156,6 +156,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         twilio=tables.twilio,
         conversations=tables.conversations,
         loop_guard=tables.loop_guard,
+        reconcile=tables.reconcile,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
         senders=tables.senders,

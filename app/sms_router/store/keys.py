@@ -70,6 +70,12 @@ CHECKLISTS_VERSION = f"{_PREFIX}:{{onboarding}}:version".encode()
 PORT_WATCH = f"{_PREFIX}:{{onboarding}}:watch".encode()
 """Set for the seconds in which one worker reads the port-in requests."""
 
+RECONCILE_LOCK = f"{_PREFIX}:{{reconcile}}:lock".encode()
+"""Set while one router compares Twilio's message log with the journal."""
+
+RECONCILED_UNTIL = f"{_PREFIX}:{{reconcile}}:until".encode()
+"""Up to when that is done, in milliseconds since the epoch."""
+
 TEXTED = f"{_PREFIX}:{{onboarding}}:texted".encode()
 """When pending numbers were first texted through Twilio, in seconds since the epoch, by number."""
 

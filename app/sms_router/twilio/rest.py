@@ -244,9 +244,9 @@ class ApiResource:
         """GET the resource."""
         return ApiRecord(self.version.fetch("GET", self.path))
 
-    def page(self, *, page_size: int) -> Page:
+    def page(self, *, page_size: int, **filters: str) -> Page:
         """GET the first page of a list; its ``next_page()`` returns the following ones."""
-        response = self.version.page("GET", self.path, params={"PageSize": page_size})
+        response = self.version.page("GET", self.path, params={"PageSize": page_size, **filters})
         return _record_page_class()(self.version, response)
 
     def create(self, values: Mapping[str, object]) -> ApiRecord:
@@ -278,6 +278,11 @@ def account_resource(client: Client, sid: str) -> ApiResource:
 def numbers_resource(client: Client) -> ApiResource:
     """Return the root of the phone number API, to which porting belongs."""
     return ApiResource(_version(client, "https://numbers.twilio.com", "v1"), "")
+
+
+def monitor_resource(client: Client) -> ApiResource:
+    """Return the root of the Monitor API, which has the debugger's alerts."""
+    return ApiResource(_version(client, "https://monitor.twilio.com", "v1"), "")
 
 
 def _version(client: Client, base_url: str, version: str) -> Version:

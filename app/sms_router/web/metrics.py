@@ -53,6 +53,11 @@ SECOND_ANSWERS = Counter(
     "sms_router_second_answers_total",
     "Messages that two workers answered differently while Redis was away.",
 )
+MISSED = Counter(
+    "sms_router_missed_messages_total",
+    "Messages in Twilio's log whose webhook never came, by what became of them.",
+    ["result"],
+)
 RECEIPTS = Counter(
     "sms_router_receipts_total", "Status callbacks, by status and error code.", ["status", "code"]
 )

@@ -55,10 +55,13 @@ class ReplayCheck(NamedTuple):
     reason: str
 
 
-_NO_RULES = {"", "fallback_reply", "deadline"}
+RECONCILED = "reconcile"
+"""What is stored in place of a rule where a message was found in Twilio's log."""
+
+_NO_RULES = {"", "fallback_reply", "deadline", RECONCILED}
 """What is stored in place of a rule where the worker that answered did not know it."""
 
-_FALLBACK_CAUSE = "Twilio called the fallback: "
+_CAUSES_WITHOUT_RULE = ("Twilio called the fallback: ", "abandoned: ", "never arrived: ", "late: ")
 _WITHOUT_REDIS = ": Redis is away"
 
 
@@ -68,7 +71,7 @@ def failed_rule(record: MessageRecord) -> str | None:
     for answer in answers:
         if answer.rule not in _NO_RULES:
             return answer.rule.removesuffix(_WITHOUT_REDIS)
-    causes = [cause.text for cause in record.causes if not cause.text.startswith(_FALLBACK_CAUSE)]
+    causes = [cause.text for cause in record.causes if not cause.text.startswith(_CAUSES_WITHOUT_RULE)]
     # A cause is the rule, a colon, and what has failed.
     return causes[0].partition(": ")[0] if causes and ": " in causes[0] else None
 

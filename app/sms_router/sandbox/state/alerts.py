@@ -11,7 +11,7 @@ from enum import Enum
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
 
-MAX_ALERTS = 1000
+MAX_ALERTS = 20_000
 
 _WARNINGS = frozenset({12200, 14101, 14102, 14103, 14104, 14105, 14106, 14108, 14109, 14110, 14111})
 

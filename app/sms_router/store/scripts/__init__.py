@@ -201,6 +201,26 @@ def record_abandoned(
     )
 
 
+def journal_missed(
+    *,
+    contact: str,
+    reference: str,
+    request: bytes,
+    received: int,
+    retention_ms: int | bytes,
+    cause: str,
+    answer: bytes,
+    outcome: str,
+    trail: bytes,
+    work: bytes,
+) -> Call:
+    """Journal a message of Twilio's log whose webhook never came; with an ``answer`` it is answered."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.journal, bucket.dead_letters, bucket.outbox)
+    arguments = (reference, request, received, retention_ms, cause, answer, outcome, trail, work)
+    return SCRIPTS["journal_missed"], keys, arguments
+
+
 # --- Contacts ---
 
 

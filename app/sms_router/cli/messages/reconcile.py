@@ -1,0 +1,164 @@
+"""``sms-router reconcile``: find messages in Twilio's log whose webhook never came, and answer them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from sms_router.cli.context import load_rules_in_use, settings_for_command, store_client
+from sms_router.cli.output import JsonOption, plain, plural, print_error, print_json, program, stderr, stdout
+from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.times import parse_since
+from sms_router.cli.twilio_access import twilio_client
+from sms_router.config.models import Privacy
+from sms_router.config.settings import Settings
+from sms_router.privacy import mask_number, mask_text
+from sms_router.routing.history.reconciler import (
+    Comparison,
+    MissedMessage,
+    MissedStatus,
+    Reconciler,
+    numbers_of,
+)
+from sms_router.routing.history.timeline import format_iso, format_time
+from sms_router.senders.error_table import load_error_table
+from sms_router.store.server_clock import server_time
+from sms_router.twilio.message_log import MessageLog
+
+_STATUSES = {
+    MissedStatus.ARRIVED: "its webhook came meanwhile",
+    MissedStatus.ANSWERED: "is answered by a running router",
+    MissedStatus.JOURNALED: "is a dead letter now",
+    MissedStatus.KNOWN: "is a dead letter",
+    MissedStatus.FOUND: "nothing was stored",
+}
+
+
+def register(commands: typer.Typer) -> None:
+    commands.command("reconcile")(reconcile)
+
+
+def reconcile(
+    since: Annotated[
+        str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601, UTC).")
+    ] = "24h",
+    answer: Annotated[
+        bool, typer.Option("--answer", help="Answer what nobody has answered, within late_limit.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List only; nothing is stored or sent.")] = False,
+    without_error: Annotated[
+        bool,
+        typer.Option(
+            "--without-error",
+            help="Also messages for which Twilio has no error: another application has answered them, or a"
+            " router whose Redis has lost the journal.",
+        ),
+    ] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare Twilio's message log with the journal, and list what never arrived.
+
+    These messages become dead letters, and their opt-out keywords count. With --answer a running router
+    answers them: rule, handler and sender are determined now, and the reply leaves by REST, once, not to a
+    contact who has opted out and not later than late_limit seconds after the message. A webhook
+    that comes later gets the stored answer. Exits with 1 when messages remain unanswered, or when something
+    could not be read.
+    """
+    begin = parse_since(since, time.time())
+    settings = settings_for_command()
+    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    found, selected = _run(settings, begin, answer=answer, dry_run=dry_run, without_error=without_error)
+    if as_json:
+        print_json([_as_json(missed, reveal) for missed in selected])
+    else:
+        _print(found, selected, reveal, answer=answer)
+    for sentence in found.failures:
+        print_error(sentence[0].upper() + sentence[1:])
+    done = {MissedStatus.ANSWERED, MissedStatus.ARRIVED}
+    if found.failures or any(missed.status not in done for missed in selected):
+        raise typer.Exit(1)
+
+
+def _run(
+    settings: Settings, since: int, *, answer: bool, dry_run: bool, without_error: bool
+) -> tuple[Comparison, list[MissedMessage]]:
+    snapshots = known_snapshots(settings)
+    numbers = numbers_of({snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
+    logs = {
+        snapshot.service_sid: MessageLog(
+            twilio_client(settings, snapshot.account_sid), snapshot.account_sid, settings.twilio.api_base_url
+        )
+        for snapshot in snapshots
+    }
+    dispatcher = load_rules_in_use(settings)
+    with store_client(settings) as client, stderr.status("Reading Twilio's message log ...") as status:
+        reconciler = Reconciler(
+            client,
+            logs.__getitem__,
+            lambda message: dispatcher.resolve(message).opt_out,
+            load_error_table(settings.folder).max_ttl_ms,
+            settings.router.retention_days,
+            settings.router.late_limit,
+        )
+        now = int(server_time(client) * 1000)
+
+        def show(done: int) -> None:
+            status.update(f"Reading Twilio's message log: {done} of {plural(len(numbers), 'number')} ...")
+
+        found = reconciler.compare(numbers, since, now, show)
+        selected = found.missed if without_error else found.unanswered
+        if not dry_run:
+            for done, missed in enumerate(selected, 1):
+                status.update(f"Recording {done} of {plural(len(selected), 'message')} ...")
+                reconciler.record([missed], now, answer=answer)
+    return found, selected
+
+
+def _print(found: Comparison, selected: list[MissedMessage], reveal: bool, *, answer: bool) -> None:
+    for missed in selected:
+        logged = missed.logged
+        sender = logged.sender if reveal else mask_number(logged.sender)
+        body = " ".join((logged.body if reveal else mask_text(logged.body)).split())
+        stdout.print(
+            plain(f"{logged.sid}  {missed.error or 'no error at Twilio'}: {_describe(missed)}", "bold"),
+            soft_wrap=True,
+        )
+        stdout.print(
+            plain(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}"), soft_wrap=True
+        )
+    counts = f"{plural(found.read, 'message')} in Twilio's log, without those of the last minute"
+    if not selected:
+        stdout.print(f"{counts}; every one that failed is journaled.")
+    else:
+        stdout.print(f"\n{counts}; {len(selected)} never arrived.")
+    others = len(found.missed) - len(selected)
+    if others:
+        stdout.print(
+            f"{plural(others, 'message')} without an error at Twilio, which another application has answered,"
+            " or a router whose Redis has lost the journal: --without-error lists them.",
+            soft_wrap=True,
+        )
+    if selected and not answer:
+        stdout.print(plain(f"To answer them: {program()} reconcile --answer"), soft_wrap=True)
+
+
+def _describe(missed: MissedMessage) -> str:
+    return _STATUSES[missed.status] + (f"; {missed.note}" if missed.note else "")
+
+
+def _as_json(missed: MissedMessage, reveal: bool) -> dict[str, object]:
+    logged = missed.logged
+    return {
+        "sid": logged.sid,
+        "received": format_iso(logged.received),
+        "from": logged.sender if reveal else mask_number(logged.sender),
+        "to": logged.recipient,
+        "text": logged.body if reveal else mask_text(logged.body),
+        "error": missed.error or None,
+        "answered": missed.status is MissedStatus.ANSWERED,
+        "status": missed.status.name.lower(),
+        "why": _describe(missed),
+    }

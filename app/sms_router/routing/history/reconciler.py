@@ -1,0 +1,256 @@
+"""Compares Twilio's message log with the journal, and has messages answered whose webhook never came.
+
+A message that is missing from the journal, and for which Twilio has an error, was answered by nobody. One
+without an error was answered: by another application, or by a router whose Redis has lost the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, cast
+from urllib.parse import urlencode
+
+import redis
+
+from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.routing.history.replay import RECONCILED, format_duration
+from sms_router.routing.inbox.answer import Outcome
+from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
+from sms_router.senders.models import SenderKind
+from sms_router.senders.pool import Pool
+from sms_router.store import scripts
+from sms_router.store.keys import bucket_of
+from sms_router.store.redis_py import run_script
+from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
+from sms_router.twilio.message_log import LoggedMessage, MessageLog
+from sms_router.twilio.rest import ApiError
+from sms_router.twilio.twiml import EMPTY
+
+GRACE = 60_000
+"""Milliseconds in which the webhook of a message may still come, or that of the fallback URL."""
+
+MAX_MISSED = 50_000
+"""Messages that are held at once; a later run finds the others."""
+
+
+class MissedStatus(IntEnum):
+    """What became of a missed message; the first values are those that journal_missed.lua returns."""
+
+    ARRIVED = 0
+    """Its webhook came meanwhile."""
+    ANSWERED = 1
+    """A router answers it now."""
+    JOURNALED = 2
+    """It is a dead letter from now on."""
+    KNOWN = 3
+    """It was a dead letter before."""
+    FOUND = 4
+    """Nothing was stored."""
+
+
+class PoolNumber(NamedTuple):
+    """One of our numbers that can be texted."""
+
+    service_sid: str
+    address: str
+
+
+@dataclass(slots=True)
+class MissedMessage:
+    """A message of Twilio's log that is not in the journal, or there as one that never arrived."""
+
+    logged: LoggedMessage
+    service_sid: str
+    error: str = ""
+    """Twilio's error; empty where it has none, so that somebody has answered the message."""
+    status: MissedStatus = MissedStatus.FOUND
+    note: str = ""
+    """Why it is not answered."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a comparison has found."""
+
+    read: int = 0
+    """Inbound messages in Twilio's log."""
+    missed: list[MissedMessage] = field(default_factory=list)
+    """In the order in which they came."""
+    failures: list[str] = field(default_factory=list)
+    """What could not be read, for people."""
+
+    @property
+    def unanswered(self) -> list[MissedMessage]:
+        """Those that nobody has answered."""
+        return [missed for missed in self.missed if missed.error]
+
+
+class Reconciler:
+    """Finds and records missed messages; every method blocks.
+
+    Args:
+        client: redis-py's client, which returns bytes.
+        log_of: returns Twilio's log for the account of a Service.
+        opt_out_of: returns the opt-out keyword that a message is.
+        contact_ttl_ms: how long a recorded START is kept.
+        retention_days: how long a message is kept.
+        late_limit: seconds after which a message is not answered any more.
+
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        log_of: Callable[[str], MessageLog],
+        opt_out_of: Callable[[InboundMessage], OptOutMatch | None],
+        contact_ttl_ms: int,
+        retention_days: float,
+        late_limit: float,
+    ) -> None:
+        self._client = client
+        self._log_of = log_of
+        self._opt_out_of = opt_out_of
+        self._contact_ttl_ms = contact_ttl_ms
+        self._retention_ms = int(retention_days * 86_400_000)
+        self._late_limit_ms = int(late_limit * 1000)
+
+    def compare(
+        self, numbers: Sequence[PoolNumber], since: int, now: int, progress: Callable[[int], None]
+    ) -> Comparison:
+        """Compare the log of some numbers; nothing is stored.
+
+        Args:
+            numbers: whose messages are read.
+            since: milliseconds since the epoch.
+            now: likewise; messages of the last `GRACE` are left out.
+            progress: called with how many numbers have been read.
+
+        """
+        found = Comparison()
+        for done, number in enumerate(numbers):
+            progress(done)
+            try:
+                for page in self._log_of(number.service_sid).inbound(number.address, since, now - GRACE):
+                    found.read += len(page)
+                    found.missed += (
+                        MissedMessage(logged, number.service_sid) for logged in self._without_journaled(page)
+                    )
+                    if len(found.missed) > MAX_MISSED:
+                        found.failures.append(f"more than {MAX_MISSED} messages; run it again for the others")
+                        break
+            except ApiError as error:
+                found.failures.append(f"the messages to {number.address} could not be read: {error}")
+        progress(len(numbers))
+        self._add_errors(found, since)
+        found.missed.reverse()  # those of one second stay in the order in which they came
+        found.missed.sort(key=lambda missed: missed.logged.received)
+        return found
+
+    def _without_journaled(self, page: Sequence[LoggedMessage]) -> Iterator[LoggedMessage]:
+        pipeline = self._client.pipeline(transaction=False)
+        for message in page:
+            key = bucket_of(message.sender).message(_reference(message))
+            pipeline.hmget(key, "request", "answer", "missed", "replay:requested")
+        states = cast("list[list[bytes | None]]", pipeline.execute())
+        for message, (request, answer, missed, replayed) in zip(page, states, strict=True):
+            if request is None or (missed and not (answer or replayed)):
+                yield message
+
+    def _add_errors(self, found: Comparison, since: int) -> None:
+        errors: dict[str, str] = {}
+        accounts = {missed.logged.account_sid: missed.service_sid for missed in found.missed}
+        for account_sid, service_sid in accounts.items():
+            try:
+                errors |= self._log_of(service_sid).webhook_errors(since)
+            except ApiError as error:
+                found.failures.append(f"the errors of {account_sid} could not be read: {error}")
+        for missed in found.missed:
+            missed.error = errors.get(missed.logged.sid, "")
+
+    def record(self, messages: Iterable[MissedMessage], now: int, *, answer: bool) -> None:
+        """Journal messages as dead letters, or have them answered; each gets its status.
+
+        An opt-out keyword counts from when it was sent, and is not replied to: Twilio may have done so.
+
+        Args:
+            messages: as `compare` returns them.
+            now: milliseconds since the epoch.
+            answer: whether a running router answers those that are not older than the limit.
+
+        """
+        for missed in messages:
+            self._record(missed, now, answer)
+
+    def _record(self, missed: MissedMessage, now: int, answer: bool) -> None:
+        logged = missed.logged
+        try:
+            media = self._log_of(missed.service_sid).media(logged)
+        except ApiError as error:
+            media, missed.note = [], f"its media could not be read: {error}"
+        parameters = logged.parameters(missed.service_sid, media)
+        message = parse_inbound(parameters)
+        if isinstance(message, InvalidWebhook):
+            missed.note = message.reason
+            return
+        scope = message.service_sid or missed.service_sid
+        opt_out = self._opt_out_of(message)
+        is_too_old = now - logged.received > self._late_limit_ms
+        cause = f"never arrived: {missed.error or 'Twilio has no error for it'}"
+        work = b""
+        if answer and opt_out is None and is_too_old:
+            missed.note = f"it came {format_duration(now - logged.received)} ago, later than late_limit"
+        elif answer and opt_out is None:
+            work = OutboxEntry(_reference(logged), ReplyKind.LATE.value, scope, logged.sender).line
+        is_answer = bool(work) or opt_out is not None
+        rule = f"{RECONCILED}: {opt_out.word.upper()}" if opt_out is not None else RECONCILED
+        call = scripts.journal_missed(
+            contact=logged.sender,
+            reference=_reference(logged),
+            request=urlencode(parameters, errors="replace").encode(),
+            received=logged.received,
+            retention_ms=self._retention_ms,
+            cause=cause,
+            answer=EMPTY if is_answer else b"",
+            outcome=Outcome.LATE if work else Outcome.SILENT,
+            trail=f"{rule}\n{cause}".encode(),
+            work=work,
+        )
+        missed.status = MissedStatus(run_script(self._client, call))
+        if opt_out is not None and missed.status is not MissedStatus.ARRIVED:
+            self._record_opt_out(opt_out, scope, logged)
+            missed.note = f"{opt_out.word.upper()} was recorded"
+
+    def _record_opt_out(self, match: OptOutMatch, scope: str, logged: LoggedMessage) -> None:
+        contact = bucket_of(logged.sender).contact(scope, logged.sender)
+        is_start = match.intent is Intent.START and (
+            match.unconditional or self._client.hexists(contact, ":opt-out")
+        )
+        if match.intent is not Intent.STOP and not is_start:
+            return
+        call = scripts.change_consent(
+            scope=scope,
+            contact=logged.sender,
+            message=_reference(logged),
+            request="start" if is_start else "stop",
+            source=match.word.upper(),
+            requested_at=logged.received,
+            ttl_ms=self._contact_ttl_ms,
+        )
+        run_script(self._client, call)
+
+
+def numbers_of(pools: Mapping[str, Pool]) -> list[PoolNumber]:
+    """Return the numbers of Sender Pools that can be texted."""
+    return [
+        PoolNumber(service_sid, address)
+        for service_sid, pool in pools.items()
+        for address in dict.fromkeys(
+            sender.address for sender in pool.senders if sender.kind is not SenderKind.ALPHANUMERIC
+        )
+    ]
+
+
+def _reference(message: LoggedMessage) -> str:
+    return f"{message.account_sid}/{message.sid}"
