@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sms_router.twilio.phone_numbers import contact_of
 from sms_router.twilio.rest import (
     ApiError,
     ApiFailure,
@@ -63,6 +64,11 @@ class LoggedMessage:
     media_count: int
     received: int
     """Milliseconds since the epoch; the log has whole seconds."""
+
+    @property
+    def contact(self) -> str:
+        """The id of the contact who sent it."""
+        return contact_of(self.sender)
 
     def parameters(self, service_sid: str | None, media: list[tuple[str, str]]) -> dict[str, str]:
         """Return the parameters of its webhook, but for the contact's place, which the log does not have."""

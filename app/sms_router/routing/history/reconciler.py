@@ -151,7 +151,7 @@ class Reconciler:
     def _without_journaled(self, page: Sequence[LoggedMessage]) -> Iterator[LoggedMessage]:
         pipeline = self._client.pipeline(transaction=False)
         for message in page:
-            key = bucket_of(message.sender).message(_reference(message))
+            key = bucket_of(message.contact).message(_reference(message))
             pipeline.hmget(key, "request", "answer", "missed", "replay:requested")
         states = cast("list[list[bytes | None]]", pipeline.execute())
         for message, (request, answer, missed, replayed) in zip(page, states, strict=True):
@@ -202,11 +202,11 @@ class Reconciler:
         if answer and opt_out is None and is_too_old:
             missed.note = f"it came {format_duration(now - logged.received)} ago, later than late_limit"
         elif answer and opt_out is None:
-            work = OutboxEntry(_reference(logged), ReplyKind.LATE.value, scope, logged.sender).line
+            work = OutboxEntry(_reference(logged), ReplyKind.LATE.value, scope, logged.contact).line
         is_answer = bool(work) or opt_out is not None
         rule = f"{RECONCILED}: {opt_out.word.upper()}" if opt_out is not None else RECONCILED
         call = scripts.journal_missed(
-            contact=logged.sender,
+            contact=logged.contact,
             reference=_reference(logged),
             request=urlencode(parameters, errors="replace").encode(),
             received=logged.received,
@@ -223,7 +223,7 @@ class Reconciler:
             missed.note = f"{opt_out.word.upper()} was recorded"
 
     def _record_opt_out(self, match: OptOutMatch, scope: str, logged: LoggedMessage) -> None:
-        contact = bucket_of(logged.sender).contact(scope, logged.sender)
+        contact = bucket_of(logged.contact).contact(scope, logged.contact)
         is_start = match.intent is Intent.START and (
             match.unconditional or self._client.hexists(contact, ":opt-out")
         )
@@ -231,7 +231,7 @@ class Reconciler:
             return
         call = scripts.change_consent(
             scope=scope,
-            contact=logged.sender,
+            contact=logged.contact,
             message=_reference(logged),
             request="start" if is_start else "stop",
             source=match.word.upper(),
