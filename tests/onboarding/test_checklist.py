@@ -203,6 +203,26 @@ def test_problems_of_documents_are_named_before_the_request_is_sent() -> None:
     assert load(dump(different)) == different
 
 
+@pytest.mark.parametrize("kind", [OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION])
+def test_the_documents_of_a_manual_transfer_are_missing_until_they_are_recorded(kind: OnboardingKind) -> None:
+    code, manual = begun(kind), "for a transfer without the registry's site, "
+    for recorded, missing in (
+        (
+            document("receipt", name="Ada Ltd"),
+            ["lease receipt", "lease transfer letter", "gaining applicant"],
+        ),
+        (document("letter", name="Ada Ltd"), ["lease transfer letter", "gaining applicant"]),
+        (document("gaining-letter", name="Twilio"), ["gaining applicant"]),
+    ):
+        problems = code.document_problems(NOON)
+        assert all(problem.startswith(manual) for problem in problems)
+        for problem, name in zip(problems, missing, strict=True):
+            assert problem.endswith(f"{name} is not recorded")
+        code = code.record_document(recorded, NOON, "ada")
+    assert code.document_problems(NOON) == ()
+    assert load(dump(code)) == code
+
+
 def test_the_pending_reason_names_the_process_and_the_expected_day() -> None:
     see = "; see sms-router onboarding show +14155550100"
     assert begun().pending_reason() == f"being ported in{see}"

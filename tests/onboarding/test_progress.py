@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting_api import PortedNumber
-from sms_router.onboarding.progress import apply_observed, apply_port_status
+from sms_router.onboarding.progress import apply_port_status, apply_progress
 from sms_router.onboarding.steps import OnboardingKind
 from tests.onboarding.builders import DAY, NOON, REQUEST, SERVICE, begun, checklists, path
 
@@ -106,22 +106,22 @@ def test_the_same_status_again_changes_nothing_and_no_step_is_undone(
 
 def test_a_number_in_its_service_is_configured_and_live_on_its_expected_day() -> None:
     checklist = begun(OnboardingKind.PORT_CANADA, date(2026, 1, 12))
-    early = apply_observed(checklist, NOON, in_service=True, has_voice=True, texted=None)
+    early = apply_progress(checklist, NOON, in_service=True, has_voice=True, texted=None)
     assert early.is_configured
     assert not early.is_finished
-    assert apply_observed(early, NOON + 3 * DAY, in_service=True, has_voice=True, texted=None).is_finished
-    assert not apply_observed(
+    assert apply_progress(early, NOON + 3 * DAY, in_service=True, has_voice=True, texted=None).is_finished
+    assert not apply_progress(
         checklist, NOON + 3 * DAY, in_service=False, has_voice=True, texted=None
     ).is_finished
     rejected = early.reject("PIN", NOON, "ada")
-    assert not apply_observed(
+    assert not apply_progress(
         rejected, NOON + 3 * DAY, in_service=True, has_voice=True, texted=None
     ).is_finished
 
 
 def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
     checklist = with_request().expect(date(2026, 1, 9), NOON, "ada")
-    assert not apply_observed(checklist, NOON + DAY, in_service=True, has_voice=True, texted=None).is_finished
+    assert not apply_progress(checklist, NOON + DAY, in_service=True, has_voice=True, texted=None).is_finished
     assert apply_port_status(checklist, ported("completed"), NOON).is_finished
 
 
@@ -129,7 +129,7 @@ def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
 def test_a_number_that_received_a_message_is_live_unless_it_moves_carrier_by_carrier(
     kind: OnboardingKind,
 ) -> None:
-    after = apply_observed(
+    after = apply_progress(
         begun(kind, date(2026, 1, 9)), NOON + DAY, in_service=True, has_voice=True, texted=NOON
     )
     assert after.is_finished is (kind is not OnboardingKind.SHORT_CODE_MIGRATION)
@@ -137,12 +137,12 @@ def test_a_number_that_received_a_message_is_live_unless_it_moves_carrier_by_car
 
 def test_a_port_is_configured_with_voice_or_without_calls_on_purpose() -> None:
     checklist = begun(OnboardingKind.PORT_CANADA)
-    silent = apply_observed(checklist, NOON, in_service=True, has_voice=False, texted=None)
+    silent = apply_progress(checklist, NOON, in_service=True, has_voice=False, texted=None)
     assert not silent.is_configured
     refused = checklist.refuse_calls(NOON, "ada")
-    configured = apply_observed(refused, NOON, in_service=True, has_voice=False, texted=None)
+    configured = apply_progress(refused, NOON, in_service=True, has_voice=False, texted=None)
     assert configured.history[-1].detail == (
         "configure (it is in the Messaging Service, and it takes no calls)"
     )
     code = begun(OnboardingKind.SHORT_CODE_LEASE)
-    assert apply_observed(code, NOON, in_service=True, has_voice=False, texted=None).is_configured
+    assert apply_progress(code, NOON, in_service=True, has_voice=False, texted=None).is_configured

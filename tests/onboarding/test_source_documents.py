@@ -65,7 +65,7 @@ SENTENCES = [
         "As the gaining applicant, Twilio will also submit a letter to iConectiv/CSCA.",
         LEASE,
         "transfer",
-        "Twilio, as the gaining applicant, sends the registry a letter to the same effect",
+        "as the gaining applicant it sends the registry a letter to the same effect",
     ),
     (
         "Twilio will align your short code billing date two weeks prior to the lease renewal date.",

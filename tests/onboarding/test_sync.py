@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 
 import pytest
 import redis as synchronous
@@ -169,6 +170,16 @@ async def test_finished_checklists_are_deleted_after_ninety_days(
     assert len(load_state(operator).checklists) == 2
     delete_finished(operator, 90 * 86_400 + 2)
     assert [each.number for each in load_state(operator).checklists] == [CODE]
+
+
+async def test_a_finished_checklist_is_stored_until_the_renewal_of_its_lease(
+    twilio: RecordedTwilio, redis: Redis, operator: synchronous.Redis
+) -> None:
+    code = added(twilio, CODE, OnboardingKind.SHORT_CODE_LEASE).complete_step(LIVE, 1.0, "ada")
+    compare_and_set(operator, CODE, lambda _: code.renew(date(1970, 6, 30), 2.0, "ada"))
+    for day, numbers in ((180, [CODE]), (181, [])):
+        delete_finished(operator, day * 86_400.0)
+        assert [each.number for each in load_state(operator).checklists] == numbers
 
 
 async def test_a_malformed_checklist_is_left_out_and_can_be_replaced(

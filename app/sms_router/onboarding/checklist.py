@@ -299,6 +299,11 @@ class Checklist:
             return ()
         recorded = {document.kind: document for document in self.documents}
         missing = [f"{kind.label} is not recorded" for kind in step.documents if kind not in recorded]
+        missing += [
+            f"for a transfer without the registry's site, {kind.label} is not recorded"
+            for kind in step.optional_documents
+            if kind not in recorded
+        ]
         return (*missing, *document_problems(recorded, day_of(at)))
 
     def renew(self, day: date, at: float, who: str) -> Checklist:

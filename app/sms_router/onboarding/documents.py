@@ -27,6 +27,7 @@ class DocumentKind(StrEnum):
     BILL = "bill"
     RECEIPT = "receipt"
     LETTER = "letter"
+    GAINING_LETTER = "gaining-letter"
 
     @property
     def label(self) -> str:
@@ -39,6 +40,7 @@ _LABELS = {
     DocumentKind.BILL: "the phone bill",
     DocumentKind.RECEIPT: "the lease receipt",
     DocumentKind.LETTER: "the lease transfer letter",
+    DocumentKind.GAINING_LETTER: "the letter of Twilio as the gaining applicant",
 }
 
 _SAME_NAMES = ((DocumentKind.LOA, DocumentKind.CSR), (DocumentKind.LETTER, DocumentKind.RECEIPT))

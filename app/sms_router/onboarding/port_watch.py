@@ -12,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting_api import PortedNumber, fetch_ported_numbers
-from sms_router.onboarding.progress import apply_observed, apply_port_status
+from sms_router.onboarding.progress import apply_progress
 from sms_router.onboarding.repository import ConflictError, compare_and_set, load_state
 from sms_router.senders.pending import PendingNumbers
 from sms_router.senders.pool import Pool
@@ -96,10 +96,14 @@ class PortWatch:
         def change(checklist: Checklist | None) -> Checklist | None:
             if checklist is None:
                 return None
-            checklist = checklist.apply_silence(at)
-            if port is not None and port.request_sid == checklist.request_sid:
-                checklist = apply_port_status(checklist, port, at)
-            return apply_observed(checklist, at, in_service=in_service, has_voice=False, texted=texted)
+            return apply_progress(
+                checklist.apply_silence(at),
+                at,
+                in_service=in_service,
+                has_voice=False,
+                texted=texted,
+                port=port,
+            )
 
         if change(seen) == seen:
             return

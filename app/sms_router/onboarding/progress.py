@@ -69,10 +69,16 @@ def _reject(checklist: Checklist, sentence: str, port: PortedNumber, at: float) 
     return checklist if checklist.rejected == reason else checklist.reject(reason, at, TWILIO)
 
 
-def apply_observed(
-    checklist: Checklist, at: float, *, in_service: bool, has_voice: bool, texted: float | None
+def apply_progress(
+    checklist: Checklist,
+    at: float,
+    *,
+    in_service: bool,
+    has_voice: bool,
+    texted: float | None,
+    port: PortedNumber | None = None,
 ) -> Checklist:
-    """Apply where the number is seen.
+    """Apply the status of the number's port, and where the number is seen.
 
     A number in its Service is configured once something answers its calls too. It is live once it received a
     message through Twilio, or on the expected day: before that day a number may be on the account and not
@@ -84,8 +90,11 @@ def apply_observed(
         in_service: whether it is in its Messaging Service.
         has_voice: whether something answers its calls at Twilio.
         texted: when it first received a message through Twilio, in seconds since the epoch.
+        port: its status at Twilio; one of another port-in request is ignored.
 
     """
+    if port is not None and port.request_sid == checklist.request_sid:
+        checklist = apply_port_status(checklist, port, at)
     if checklist.is_finished:
         return checklist
     if in_service:

@@ -9,7 +9,7 @@ from typing import Any
 
 from redis import Redis
 
-from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.serialization import dump, load_all, load_times
 from sms_router.store.keys import CHECKLISTS, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import run_script
@@ -87,8 +87,9 @@ def compare_and_set(redis: Redis, number: str, change: Change) -> Checklist | No
 
 
 def delete_finished(redis: Redis, now: float) -> None:
-    """Delete the checklists that were finished longer than `RETENTION` ago."""
+    """Delete the checklists that were finished longer than `RETENTION` ago; not before a lease is renewed."""
     for checklist in load_state(redis).checklists:
-        if checklist.is_finished and checklist.since + RETENTION < now:
+        has_reminder = checklist.renewal is not None and checklist.renewal >= day_of(now)
+        if checklist.is_finished and checklist.since + RETENTION < now and not has_reminder:
             with contextlib.suppress(ConflictError):  # it is deleted at the next call
                 compare_and_set(redis, checklist.number, lambda _: None)

@@ -23,7 +23,7 @@ from sms_router.onboarding.porting_api import (
     fetch_portability,
     fetch_ported_numbers,
 )
-from sms_router.onboarding.progress import apply_configuration, apply_observed, apply_port_status
+from sms_router.onboarding.progress import apply_configuration, apply_progress
 from sms_router.onboarding.repository import OnboardingState, load_state
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.rest import ApiError, FailureKind
@@ -112,16 +112,13 @@ class PortingReport:
         """Return a checklist with the progress that was read; see `Change`."""
         if checklist is None:
             return None
-        port = self.ports.get(checklist.number)
-        if port is not None and port.request_sid == checklist.request_sid:
-            checklist = apply_port_status(checklist, port, at)
-        in_service = checklist.number in self.members.get(checklist.service_sid, ())
-        return apply_observed(
+        return apply_progress(
             checklist,
             at,
-            in_service=in_service,
+            in_service=checklist.number in self.members.get(checklist.service_sid, ()),
             has_voice=checklist.number in self.with_voice,
             texted=self.texted.get(checklist.number),
+            port=self.ports.get(checklist.number),
         )
 
 

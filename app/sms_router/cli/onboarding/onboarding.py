@@ -192,7 +192,8 @@ def expect(
 def document(
     number: NumberArgument,
     kind: Annotated[
-        DocumentKind, typer.Argument(metavar="DOCUMENT", help="loa, csr, bill, receipt or letter.")
+        DocumentKind,
+        typer.Argument(metavar="DOCUMENT", help=f"One of {', '.join(DocumentKind)}."),
     ],
     day: Annotated[str, typer.Option("--date", metavar="DATE", help="Its own date: 2026-12-01.")],
     name: Annotated[str, typer.Option("--name", help="The owner or authorized user that it shows.")] = "",
