@@ -122,7 +122,7 @@ class RateLimitFilter(logging.Filter):
             place.suppressed += 1
             place.latest = record
             if self._summary_timer is None:
-                self._summary_timer = threading.Timer(self._period_end - now, self.summarize)
+                self._summary_timer = threading.Timer(RATE_LIMIT_PERIOD, self.summarize)
                 self._summary_timer.daemon = True
                 self._summary_timer.start()
         return False
