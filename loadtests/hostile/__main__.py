@@ -1,4 +1,4 @@
-"""``python -m loadtests.hostile``: the cost of forged requests and idle connections, and their limits."""
+"""``python -m loadtests.hostile``: the cost of forged requests and hostile connections, and their limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
@@ -27,14 +26,16 @@ from loadtests.bench.setup import BenchSetup
 from loadtests.bench.stacks import STACKS
 from loadtests.bench.traffic import Webhook
 from loadtests.bench.usage import Usage
+from loadtests.hostile.connections import KINDS, hostile_connections, time_messages
 from loadtests.hostile.forgeries import FORGERIES, sign_messages
-from loadtests.hostile.idle_connections import IdleConnections, send_while_opening
 from sms_router.sandbox.hosting import free_port
 
 ROUTER = next(stack for stack in STACKS if stack.name == "router")
 CONNECTIONS = 32
 LOAD_TIMEOUT = 600.0
 MEMORY_SAMPLES = 5
+SECONDS = 15.0
+"""That hostile connections are held open: the router's timeouts are shorter."""
 
 command = typer.Typer(add_completion=False)
 out = Console()
@@ -50,11 +51,11 @@ class RefusedConnection(Connection):
 @command.command()
 def hostile(
     *,
-    requests: Annotated[int, typer.Option(min=100, help="Forgeries of each kind.")] = 2_000,
+    requests: Annotated[int, typer.Option(min=0, help="Forgeries of each kind.")] = 2_000,
     contacts: Annotated[int, typer.Option(min=0, help="Contacts that send one message each.")] = 50_000,
-    idle: Annotated[int, typer.Option(min=0, help="Connections without a complete request.")] = 30_000,
+    connections: Annotated[int, typer.Option(min=0, help="Hostile connections, of ten kinds.")] = 4_000,
 ) -> None:
-    """Send forged requests, messages of many contacts, and messages among many idle connections.
+    """Send forged requests, messages of many contacts, and messages among hostile connections.
 
     Exits with 1 when a forgery was accepted or stored anything in Redis, or a message was not answered.
     """
@@ -63,7 +64,7 @@ def hostile(
         setup = BenchSetup(free_port(), Path(name))
         write_router_config(setup)
         with running_store(ROUTER, setup), running_server(ROUTER, setup, cores) as usage:
-            faults = uvloop.run(_run(setup, usage, requests, contacts, idle))
+            faults = uvloop.run(_run(setup, usage, requests, contacts, connections))
     out.print(str(this_machine(cores)), style="dim")
     for fault in faults:
         out.print(fault, style="red", markup=False)
@@ -71,13 +72,13 @@ def hostile(
         raise typer.Exit(1)
 
 
-async def _run(setup: BenchSetup, usage: Usage, requests: int, contacts: int, idle: int) -> list[str]:
+async def _run(setup: BenchSetup, usage: Usage, requests: int, contacts: int, connections: int) -> list[str]:
     messages = sign_messages(setup)
-    faults = await _forge(setup, usage, messages, requests)
+    faults = [] if not requests else await _forge(setup, usage, messages, requests)
     if contacts:
         faults += await _measure_memory(setup, usage, messages, contacts)
-    if idle:
-        faults += await _open_idle_connections(setup, messages, idle)
+    if connections:
+        faults += await _open_hostile_connections(setup, usage, messages, connections)
     return faults
 
 
@@ -139,17 +140,51 @@ async def _measure_memory(
     return faults
 
 
-async def _open_idle_connections(setup: BenchSetup, messages: Iterator[Webhook], idle: int) -> list[str]:
-    connections = IdleConnections(setup.port, idle)
-    seconds, unanswered = await send_while_opening(setup.port, messages, connections)
-    connections.close()
-    percentiles = quantiles(seconds, n=100) if len(seconds) > 1 else [0.0] * 99
-    out.print(
-        f"{idle:,} idle connections, {connections.max_open:,} open at once;"
-        f" {len(seconds):,} messages meanwhile, each on a new connection:"
-        f" p50 {percentiles[49] * 1e3:.0f} ms, p99 {percentiles[98] * 1e3:.0f} ms, {unanswered} not answered"
+async def _open_hostile_connections(
+    setup: BenchSetup, usage: Usage, messages: Iterator[Webhook], count: int
+) -> list[str]:
+    """Hold connections of each kind open by itself, then of all kinds, and send messages meanwhile."""
+    table = Table(
+        "connections", "opened", "CPU µs of each", "MB before", "MB at most", "messages", "slowest, ms"
     )
-    return [f"{unanswered} messages were not answered"] if unanswered else []
+    faults: list[str] = []
+    message_cost = 0.0
+    runs = [("none", list(KINDS.values()), 0), *((name, [kind], count // 10) for name, kind in KINDS.items())]
+    for name, kinds, number in [*runs, ("all ten kinds", list(KINDS.values()), count)]:
+        most = before = usage.worker_bytes() / 1e6
+        idle_cpu = await _cpu_of(usage, 2.0) / 2.0
+        spent = usage.cpu_seconds()
+        with hostile_connections(setup.port, kinds, number) as opened:
+            sending = asyncio.create_task(time_messages(setup.port, messages, SECONDS))
+            while not sending.done():
+                most = max(most, usage.worker_bytes() / 1e6)
+                await asyncio.sleep(0.05)
+            times, unanswered = await sending
+            spent = usage.cpu_seconds() - spent - idle_cpu * SECONDS
+            if not number:
+                message_cost = spent / len(times)
+            each = (spent - len(times) * message_cost) / opened() if number else 0.0
+            slowest = f"{max(times, default=0.0) * 1e3:.0f}"
+            table.add_row(
+                name,
+                f"{opened():,}",
+                f"{1e6 * each:.0f}",
+                f"{before:.1f}",
+                f"{most:.1f}",
+                f"{len(times)}",
+                slowest,
+            )
+        if unanswered:
+            faults.append(f"{name}: {unanswered} messages were not answered")
+        await asyncio.sleep(1)
+    out.print(table)
+    return faults
+
+
+async def _cpu_of(usage: Usage, seconds: float) -> float:
+    before = usage.cpu_seconds()
+    await asyncio.sleep(seconds)
+    return usage.cpu_seconds() - before
 
 
 def _count_keys(setup: BenchSetup) -> int:

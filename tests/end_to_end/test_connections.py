@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from urllib.parse import urlencode
 
+import psutil
+
+from loadtests.hostile.connections import KINDS
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import PUBLIC, RouterProcess, signature, webhook
 
@@ -66,6 +70,28 @@ async def test_endless_headers_are_refused_while_other_messages_are_answered(
             pass
         assert sent < 10_000_000
         assert (await router.deliver(webhook())).status == 200
+
+
+async def test_hostile_connections_of_all_kinds_hold_little_memory_and_messages_are_answered(
+    start_router: StartRouter,
+) -> None:
+    router = start_router()
+    await router.deliver(webhook())
+    assert router.process is not None
+    worker = psutil.Process(router.process.pid)
+    before = worker.memory_info().rss
+    with contextlib.ExitStack() as opened:
+        for kind in [*KINDS.values()] * 30:
+            connection = opened.enter_context(connect(router))
+            connection.setblocking(False)
+            with contextlib.suppress(OSError):
+                connection.send(kind.opening)
+            if kind.resets:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                connection.close()
+        assert (await router.deliver(webhook())).status == 200
+        assert worker.memory_info().rss - before < 40_000_000
+    assert (await router.deliver(webhook())).status == 200
 
 
 async def test_an_idle_connection_is_closed_after_the_configured_time(start_router: StartRouter) -> None:

@@ -260,6 +260,14 @@ async def test_a_head_with_very_many_headers_is_refused() -> None:
         assert answer[:12] == b"HTTP/1.1 431"
 
 
+async def test_a_body_of_very_many_chunks_is_refused() -> None:
+    head = b"POST /sms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with serving() as site:
+        assert await (await site.connect(head + b"1\r\na\r\n" * 255 + b"0\r\n\r\n")).status() == 200
+        answer = await (await site.connect(head + b"1\r\na\r\n" * 257)).closed()
+        assert answer[:12] == b"HTTP/1.1 400"
+
+
 async def test_what_all_incomplete_requests_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_protocol, "MAX_INCOMPLETE_BYTES", 200_000)
     head = b"POST /sms HTTP/1.1\r\nContent-Length: 60000\r\n\r\n"

@@ -30,6 +30,9 @@ MAX_HEADERS = 128
 """Of one request, trailers included; Twilio and a chain of proxies send some 40. Each short header takes
 twenty times its length in memory."""
 
+MAX_CHUNKS = 256
+"""Of one body; each takes the time of half a kilobyte, however short it is. A proxy sends a few."""
+
 MAX_PIPELINED_REQUESTS = 4
 """That wait on one connection for the response to an earlier one. The last of them closes the connection:
 its client sends the others again (RFC 9112, section 9.3.2). Twilio does not pipeline."""
@@ -82,6 +85,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _is_shutting_down = False
     _request_bytes = 0
     """Bytes read of the current request."""
+    _chunks = 0
+    """Of the current request's body."""
     _request_began = 0.0
     """Start of the latest request, in the event loop's time."""
     _write_paused_since = inf
@@ -187,9 +192,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:
                 self.cycle.keep_alive = self._accepts_requests = False
 
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS:
+            raise _StopParsingError
+
     def on_message_complete(self) -> None:
         self._read_state = _COMPLETE
-        self._request_bytes = 0
+        self._request_bytes = self._chunks = 0
         if self._counted_bytes:
             self._discount_bytes()
         super().on_message_complete()

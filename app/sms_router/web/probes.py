@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+MAX_SHARE = 0.05
+"""Of each second that a worker may take to build a page: anybody may be able to read these pages."""
 
-@dataclass(frozen=True, slots=True)
+
+class RateLimitedPage:
+    """A page that is built for each request, but the latest one once `MAX_SHARE` of a second is used."""
+
+    def __init__(self, build: Callable[[], Response]) -> None:
+        self._build = build
+        self._page: Response | None = None
+        self._second = 0
+        self._seconds_used = 0.0
+
+    def get(self) -> Response:
+        began = time.perf_counter()
+        if self._second != int(began):
+            self._second, self._seconds_used = int(began), 0.0
+        if self._page is None or self._seconds_used < MAX_SHARE:
+            self._page = self._build()
+            self._seconds_used += time.perf_counter() - began
+        return self._page
+
+
+@dataclass(slots=True)
 class Probes:
     """The endpoints of the probes."""
 
@@ -21,6 +44,11 @@ class Probes:
     update_metrics: Callable[[], None]
     """Called before the metrics are read."""
     registry: CollectorRegistry = REGISTRY
+    _ready: RateLimitedPage = field(init=False)
+    _metrics: RateLimitedPage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ready, self._metrics = RateLimitedPage(self._build_ready), RateLimitedPage(self._build_metrics)
 
     async def alive(self, _: Request) -> Response:
         """Answer ``/healthz``: the process serves requests."""
@@ -28,11 +56,17 @@ class Probes:
 
     async def ready(self, _: Request) -> Response:
         """Answer ``/readyz``: 200 while degraded too, because messages are still answered."""
+        return self._ready.get()
+
+    async def metrics(self, _: Request) -> Response:
+        """Answer ``/metrics`` in Prometheus' text format."""
+        return self._metrics.get()
+
+    def _build_ready(self) -> Response:
         reasons = list(self.degraded_reasons())
         status = "degraded" if reasons else "ready"
         return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.notices())})
 
-    async def metrics(self, _: Request) -> Response:
-        """Answer ``/metrics`` in Prometheus' text format."""
+    def _build_metrics(self) -> Response:
         self.update_metrics()
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
