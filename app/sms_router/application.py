@@ -53,6 +53,7 @@ from sms_router.routing.history.reconciler import Reconciler, numbers_of
 from sms_router.routing.inbox.inbox import Inbox, is_second_answer
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
@@ -149,7 +150,21 @@ def build(settings: Settings) -> Router:
     rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
     rate_sync = RateSync(redis, rate_limiter, lambda: membership.pools, time.monotonic)
     availability = Availability(membership.cordons, rate_limiter, pending)
-    contacts = Contacts(store, durable_writer, membership.pool_for, ErrorTable({}), clock)
+    contacts = Contacts(
+        store,
+        durable_writer,
+        membership.pool_for,
+        ErrorTable({}),
+        clock,
+        settings.router.consent_retention_days,
+    )
+    opt_out_sync = OptOutSync(
+        store,
+        contacts.opted_out,
+        clock,
+        lambda: contacts.table.max_ttl_ms,
+        settings.router.consent_retention_days,
+    )
     sticky_senders = StickySenders(durable_writer, lambda: contacts.table.max_ttl_ms, clock)
 
     forwarder = Forwarder(
@@ -176,8 +191,7 @@ def build(settings: Settings) -> Router:
         known_senders=lambda: KnownSenders(services, membership.pools),
         published=published_file.read(),
     )
-    worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
-    published_rules = PublishedRulesSync(redis, reloader, published_file, worker, clock)
+    published_rules = PublishedRulesSync(redis, reloader, published_file, _worker_name(settings), clock)
     dispatcher = reloader.dispatcher
 
     composer = Composer(
@@ -210,6 +224,7 @@ def build(settings: Settings) -> Router:
     health = HealthMonitor(
         store,
         clock,
+        opt_out_sync,
         spool,
         membership,
         pending,
@@ -225,7 +240,7 @@ def build(settings: Settings) -> Router:
         store=store,
         durable_writer=durable_writer,
         inbox=inbox,
-        subscriber=Subscriber(redis, inbox, contacts.opted_out),
+        subscriber=Subscriber(redis, inbox, opt_out_sync),
         membership=membership,
         port_watch=PortWatch(
             redis, settings.redis.url, pending, lambda: membership.pools, _client_for(settings)
@@ -239,6 +254,7 @@ def build(settings: Settings) -> Router:
         outbox_handler=outbox_handler,
         twilio_sender=twilio_sender,
         opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
+        opt_out_sync=opt_out_sync,
         abandoned_messages=AbandonedMessages(store, settings.router.retention_days),
         body_retention=_body_retention(settings, store),
         reconcile_task=_reconcile_task(settings, redis, membership, dispatcher, contacts, clock),
@@ -338,6 +354,10 @@ def _credentials(settings: Settings) -> dict[str, Credentials]:
     }
 
 
+def _worker_name(settings: Settings) -> str:
+    return f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
+
+
 def _signing_tokens(settings: Settings) -> dict[str, str]:
     """Return by account the auth token of its REST calls and of requests that are forwarded."""
     return {account.sid: account.tokens[0] for account in settings.accounts}
@@ -429,6 +449,7 @@ def _reconcile_task(
             log_of,
             lambda message: dispatcher.resolve(message).opt_out,
             contacts.table.max_ttl_ms,
+            settings.router.consent_retention_days,
             settings.router.retention_days,
             settings.router.late_limit,
         )

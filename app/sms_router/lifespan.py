@@ -30,6 +30,7 @@ from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.history.reconcile_task import ReconcileTask
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
 from sms_router.routing.pipeline.sticky_senders import StickySenders
@@ -81,6 +82,7 @@ class WorkerLifespan:
     outbox_handler: ReplyOutboxHandler
     twilio_sender: TwilioSender
     opt_out_disk_cache: OptOutDiskCache
+    opt_out_sync: OptOutSync
     abandoned_messages: AbandonedMessages
     body_retention: BodyRetention | None
     reconcile_task: ReconcileTask | None
@@ -131,6 +133,9 @@ class WorkerLifespan:
             stop(self.inbox.aclose)
             self.inbox.start()
             stop(self.opt_out_disk_cache.aclose)
+            await self.opt_out_disk_cache.start()
+            stop(self.opt_out_sync.aclose)
+            self.opt_out_sync.start()
             health_updates = PeriodicTask("health-monitor", UPDATE_INTERVAL, self.health.update)
             stop(health_updates.aclose)
             health_updates.start()
@@ -146,9 +151,7 @@ class WorkerLifespan:
             stop(self.forwarder.aclose)
             if self._forwards():
                 await self.forwarder.start()
-            if self.store.error is None:
-                await self.subscriber.opt_outs.wait_until_loaded(FIRST_READ_TIMEOUT)
-            await self.opt_out_disk_cache.start()
+            await self.opt_out_sync.wait_until_merged(FIRST_READ_TIMEOUT)
             parts.callback(self.twilio_sender.close)
             for periodic in (self.abandoned_messages, self.body_retention, self.reconcile_task):
                 if periodic is not None:
@@ -168,6 +171,7 @@ class WorkerLifespan:
         except SchemaError as error:
             raise StoreUnavailableError(str(error)) from error  # the store checks again soon
         await self.durable_writer.replay()
+        self.opt_out_sync.request()
 
     async def _finish_messages(self) -> bool:
         """Wait for the messages in progress; return False when a handler does not end."""

@@ -78,6 +78,8 @@ CALLS: dict[str, Call] = {
     "journal_missed": named(scripts.journal_missed),
     "get_contact": named(scripts.get_contact),
     "change_consent": named(scripts.change_consent),
+    "read_opt_outs": named(scripts.read_opt_outs),
+    "mark_opt_outs": named(scripts.mark_opt_outs),
     "record_receipt": named(scripts.record_receipt),
     "set_sticky_sender": named(scripts.set_sticky_sender),
     "load_cookies": named(scripts.load_cookies),

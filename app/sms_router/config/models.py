@@ -111,6 +111,7 @@ class RouterSettings(_Table):
     time_zone: TimeZone = "UTC"
     retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
     body_retention_days: Annotated[float, Field(ge=0.05, le=400)] | None = None
+    consent_retention_days: Annotated[float, Field(ge=1, le=3653)] = 1461
     data_dir: Path = Path(".data")
 
     @model_validator(mode="after")

@@ -20,7 +20,8 @@ ANSWERED_CHANNEL = f"{_PREFIX}:answered"
 """The reference of each message whose answer is committed while another request waits for it."""
 
 CONSENTS_CHANNEL = f"{_PREFIX}:consents"
-"""Changes of the opt-out list: ``stop`` or ``start``, scope, contact."""
+"""Changes of the opt-out list: ``stop``, ``start`` or ``forget``, the time in milliseconds, scope, contact.
+Or the word ``restore``: Redis has lost opt-outs, and every worker writes back those that it knows."""
 
 POOLS_CHANNEL = f"{_PREFIX}:pools"
 """The sid of each Service of which something was stored or changed."""
@@ -45,6 +46,9 @@ AUDIT_LOG = f"{_PREFIX}:audit-log".encode()
 
 PROBE = f"{_PREFIX}:probe".encode()
 """Written to find out whether a single server accepts writes; it expires by itself."""
+
+CONSENT_LOSS = f"{_PREFIX}:consent-loss".encode()
+"""Exists for a while after operators were told that Redis has lost opt-outs: one worker tells them."""
 
 CORDONS = f"{_PREFIX}:{{cordons}}".encode()
 """Senders out of use, by sid."""
@@ -99,6 +103,8 @@ class Bucket:
     """The last entry of the journal whose text was removed."""
     abandoned_cursor: bytes
     """The last entry of the journal that is answered, or a dead letter."""
+    consent_epoch: bytes
+    """Exists while the opt-outs are whole. Where Redis loses its data, this mark is lost with them."""
 
     def message(self, reference: str) -> bytes:
         """Key of one inbound message; ``reference`` is ``AccountSid/MessageSid``."""
@@ -111,6 +117,10 @@ class Bucket:
     def contact(self, scope: str, contact: str) -> bytes:
         """Key of what is stored of a contact; ``scope`` is a Service's sid, or a number outside Services."""
         return f"{self.tag}:contact:{scope}:{contact}".encode()
+
+    def consent(self, scope: str, contact: str) -> bytes:
+        """Key of when a contact last opted in."""
+        return f"{self.tag}:consent:{scope}:{contact}".encode()
 
     def last_delivery(self, scope: str, contact: str) -> bytes:
         """Key of when each sender last reached a contact, against which older failures are weighed."""
@@ -139,6 +149,7 @@ def _bucket(number: int) -> Bucket:
         "probe",
         "body-retention-cursor",
         "abandoned-cursor",
+        "consent-epoch",
     )
     return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
 

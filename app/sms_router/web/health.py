@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sms_router.membership.membership import Membership
 from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
+from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.senders.failure_monitor import FailureMonitor
@@ -28,6 +29,7 @@ class HealthMonitor:
 
     store: Store
     clock: ServerClock
+    opt_outs: OptOutSync
     spool: Spool
     membership: Membership
     pending: PendingNumbers
@@ -68,6 +70,7 @@ class HealthMonitor:
         return [
             *self.published_rules.notices(),
             *self.clock.notices(),
+            *self.opt_outs.notices(),
             *self.membership.cordons.notices(),
             *self.pending.notices(),
             *map(str, self.failures.failing()),

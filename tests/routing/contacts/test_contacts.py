@@ -15,7 +15,8 @@ from sms_router.routing.contacts.contact import Contact, ContactFields, OptOutSt
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
-from sms_router.routing.opt_outs.cache import OptOutCache
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
 from sms_router.senders.pool import Pool
@@ -161,12 +162,12 @@ async def test_opt_outs_and_opt_ins_are_published_to_other_workers(
         for change, opted_out in changes:
             clock.seconds += 1
             await change(MG, CONTACT, "a reason")
-            cache.apply((await anext(notifications))["data"].decode())
+            cache.apply_published((await anext(notifications))["data"].decode())
             assert ((MG, CONTACT) in cache) is opted_out
 
 
 async def test_a_starting_worker_reads_the_newest_opt_outs(
-    valkey_url: str, contacts: Contacts, clock: Clock
+    one: Worker, contacts: Contacts, clock: Clock
 ) -> None:
     everybody = [f"+1415555{number:04}" for number in range(300)]
     for contact in everybody:
@@ -174,9 +175,13 @@ async def test_a_starting_worker_reads_the_newest_opt_outs(
         await contacts.opt_out(MG, contact, "STOP")
     await contacts.opt_in(MG, everybody[0], "START")
     complete, small = OptOutCache(), OptOutCache(max_size=BUCKETS)
-    async with async_client(valkey_url, connect_within=2) as redis:
-        await complete.load(redis)
-        await small.load(redis)
+    for cache in (complete, small):
+        sync = OptOutSync(one.store, cache, clock, lambda: TABLE.max_ttl_ms, 1461)
+        sync.start()
+        sync.request()
+        await sync.wait_until_merged(5)
+        await sync.aclose()
+        assert cache.is_complete
     assert [(MG, contact) in complete for contact in everybody] == [False] + [True] * 299
     cached = [contact for contact in everybody if (MG, contact) in small]
     assert 0 < len(cached) <= BUCKETS
@@ -184,14 +189,21 @@ async def test_a_starting_worker_reads_the_newest_opt_outs(
 
 def test_a_full_cache_keeps_the_newest_opt_outs() -> None:
     cache = OptOutCache(max_size=2)
-    for contact in ("+1", "+2", "+3", "+2"):
-        cache.add(MG, contact)
+    for at, contact in enumerate(("+1", "+2", "+3", "+2"), start=1):
+        cache.apply((MG, contact), ConsentChange(is_opted_out=True, at=at))
     assert [(MG, contact) in cache for contact in ("+1", "+2", "+3")] == [False, True, True]
-    cache.discard(MG, "+2")
-    cache.discard(MG, "+9")
-    assert cache
-    cache.discard(MG, "+3")
-    assert not cache
+    for at, contact, is_left in ((9, "+2", True), (9, "+9", True), (2, "+3", True), (9, "+3", False)):
+        cache.apply((MG, contact), ConsentChange(is_opted_out=False, at=at))
+        assert bool(cache) is is_left
+
+
+def test_the_newest_change_counts_in_every_order_and_of_two_at_once_the_start() -> None:
+    for changes in permutations([(True, 1), (False, 2), (True, 2), (True, 3), (False, 3)]):
+        cache = OptOutCache()
+        for is_opted_out, at in changes:
+            cache.apply((MG, CONTACT), ConsentChange(is_opted_out, at))
+        assert not cache
+        assert cache.unsaved == {(MG, CONTACT): ConsentChange(is_opted_out=False, at=3)}
 
 
 async def test_an_opt_out_without_redis_is_stored_later(
@@ -216,7 +228,9 @@ async def test_an_opt_in_by_another_worker_ends_a_cached_opt_out(
     async with worker(valkey_url, tmp_path / "other") as other:
         clock.seconds += 1
         await contacts_of(other, clock).opt_in(MG, CONTACT, "START")
-    assert contacts.facts(MG, CONTACT, await claim(one), stored=True) is NO_FACTS
+    facts = contacts.facts(MG, CONTACT, await claim(one), stored=True)
+    assert facts.opted_out, "absence from Redis is no proof"
+    assert await contacts.prove(facts, MG, CONTACT) is NO_FACTS
     assert not contacts.is_opted_out_cached(MG, CONTACT)
 
 
@@ -323,11 +337,11 @@ async def test_a_change_by_a_clock_that_is_ahead_ends_with_the_next_change(
 async def test_a_stop_applies_after_a_start_with_a_time_in_the_future(
     contacts: Contacts, clock: Clock, valkey: redis.Redis, left: float
 ) -> None:
-    valkey.hset(BUCKET.last_delivery(MG, CONTACT), ":opt-in", ahead(valkey, left))
+    valkey.hset(BUCKET.consent(MG, CONTACT), "opt-in", ahead(valkey, left))
     clock.seconds = ahead(valkey, -1) / 1000
     await contacts.opt_out(MG, CONTACT, "STOP")
     assert (await contacts.get(MG, CONTACT)).opted_out == OptOutState(int(clock.seconds * 1000), "STOP")
-    valkey.delete(BUCKET.last_delivery(MG, CONTACT))
+    valkey.delete(BUCKET.consent(MG, CONTACT))
 
 
 @pytest.mark.parametrize(("ago", "listed"), [(1, False), (55, False), (120, True), (3600, True)])

@@ -170,7 +170,7 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
         r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|abandoned_cursor"
-        r"|tag)$"
+        r"|consent_epoch|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):
@@ -204,4 +204,4 @@ def test_the_removal_of_an_opt_out_is_published(valkey: redis.Redis) -> None:
             if notification := channel.get_message(timeout=5):
                 published.append(notification["data"])
         assert channel.get_message(timeout=0.05) is None
-    assert published == [f"start {SERVICE} {CONTACT}".encode()]
+    assert published == [f"forget 0 {SERVICE} {CONTACT}".encode()]

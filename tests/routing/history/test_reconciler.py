@@ -68,7 +68,7 @@ def run(valkey: redis.Redis) -> Run:
         log: FakeLog, *, answer: bool = False, late_limit: float = 3600, record: bool = True
     ) -> Comparison:
         reconciler = Reconciler(
-            valkey, lambda _: cast("MessageLog", log), opt_out_of, 86_400_000, 7, late_limit
+            valkey, lambda _: cast("MessageLog", log), opt_out_of, 86_400_000, 1461, 7, late_limit
         )
         found = reconciler.compare([PoolNumber(SERVICE, "12345")], NOW - 86_400_000, NOW, lambda _: None)
         if record:
@@ -130,7 +130,7 @@ async def test_a_message_that_arrives_between_comparison_and_record_is_left_alon
     log = FakeLog([MESSAGE])
     found = run(log, record=False)
     assert isinstance(await one.inbox.claim(MessageKey(REFERENCE, CONTACT), b"", fallback=False), Claimed)
-    reconciler = Reconciler(valkey, lambda _: cast("MessageLog", log), opt_out_of, 1, 7, 3600)
+    reconciler = Reconciler(valkey, lambda _: cast("MessageLog", log), opt_out_of, 1, 1461, 7, 3600)
     reconciler.record(found.missed, NOW, answer=True)
     assert statuses(found) == [MissedStatus.ARRIVED]
     assert valkey.hget(RECORD, "answer") is None

@@ -21,7 +21,15 @@ from tests.waiting import wait_until
 
 MG = "MG1"
 ONE, OTHER = (MG, "+19995550101"), (MG, "+19995550102")
-STOP, START = f"stop {' '.join(ONE)}", f"start {' '.join(ONE)}"
+TIMES = itertools.count(1)
+
+
+def stop(cache: OptOutCache, key: tuple[str, str] = ONE, *, is_local: bool = False) -> None:
+    cache.apply(key, ConsentChange(is_opted_out=True, at=next(TIMES), is_local=is_local))
+
+
+def start(cache: OptOutCache, key: tuple[str, str] = ONE, *, is_local: bool = False) -> None:
+    cache.apply(key, ConsentChange(is_opted_out=False, at=next(TIMES), is_local=is_local))
 
 
 class Redis:
@@ -59,23 +67,23 @@ def stored(folder: Path, name: str = "opt-outs-1.db") -> dict[tuple[str, str], b
     if not (folder / name).exists():
         return {}
     with contextlib.closing(sqlite3.connect(folder / name)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consents'").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'changes'").fetchone():
             return {}
-        rows = connection.execute("SELECT scope, contact, is_opted_out FROM consents ORDER BY id").fetchall()
+        rows = connection.execute("SELECT scope, contact, is_opted_out FROM changes ORDER BY id").fetchall()
     return {(scope, contact): bool(is_opted_out) for scope, contact, is_opted_out in rows}
 
 
 async def read_at_start(folder: Path) -> tuple[set[tuple[str, str]], bool]:
     """Return the list of a worker that starts without Redis, and whether it is complete."""
     async with worker(folder, complete=False) as cache:
-        return set(cache), cache.is_complete
+        return {key for key, _ in cache.items()}, cache.is_complete
 
 
 async def test_a_start_without_redis_reads_what_another_worker_stored(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as cache:
-        cache.add(*ONE)
-        cache.add(*OTHER)
-        cache.discard(*OTHER)
+        stop(cache, ONE)
+        stop(cache, OTHER)
+        start(cache, OTHER)
     assert stat.S_IMODE((tmp_path / "opt-outs-1.db").stat().st_mode) == 0o600
     assert await read_at_start(tmp_path) == ({ONE}, True)
     assert files(tmp_path) == ["opt-outs-1.db"]
@@ -85,30 +93,30 @@ async def test_a_long_list_is_read_whole_and_the_newest_stay_in_memory(tmp_path:
     everybody = [(MG, f"+1415{number:07}") for number in range(3_000)]
     async with worker(tmp_path, complete=True, away=False) as cache:
         for key in everybody:
-            cache.add(*key)
+            stop(cache, key)
     assert await read_at_start(tmp_path) == (set(everybody), True)
     small = OptOutCache(max_size=1_000)
     disk = OptOutDiskCache(tmp_path, small, lambda: True)
     await disk.start()
     await disk.aclose()
-    assert list(small) == everybody[2_000:]
+    assert [key for key, _ in small.items()] == everybody[2_000:]
     assert len(stored(tmp_path)) == 3_000, "those that do not fit into memory stay on disk"
 
 
 async def test_without_redis_the_workers_of_a_machine_share_opt_outs(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.add(*ONE)
-        other.add(*OTHER)
+        stop(one, ONE)
+        stop(other, OTHER)
         await wait_until(lambda: ONE in other and OTHER in one)
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
 
 async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.add(*ONE)
-        other.add(*ONE)
-        for change, out in ((START, False), (STOP, True), (START, False), (STOP, True), (START, False)):
-            one.apply(change, is_local=True)
+        stop(one, ONE)
+        stop(other, ONE)
+        for change, out in ((start, False), (stop, True), (start, False), (stop, True), (start, False)):
+            change(one, is_local=True)
             await wait_until(lambda: (ONE in other) is out)  # noqa: B023
             one, other = other, one  # noqa: PLW2901
         assert await read_at_start(tmp_path) == (set(), True)
@@ -116,15 +124,15 @@ async def test_without_redis_the_workers_of_a_machine_share_the_last_change(tmp_
 
 async def test_a_local_change_is_stored_at_once_while_redis_is_away(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, interval=3600) as cache:
-        cache.apply(STOP, is_local=True)
+        stop(cache, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: True})
-        cache.apply(START, is_local=True)
+        start(cache, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False})
 
 
 async def test_while_redis_serves_changes_are_stored_later_and_together(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True, away=False, interval=3600) as cache:
-        cache.apply(STOP, is_local=True)
+        stop(cache, is_local=True)
         await wait_until(lambda: not cache.has_local_change.is_set())
         assert files(tmp_path) == []
     assert stored(tmp_path) == {ONE: True}
@@ -135,53 +143,24 @@ async def test_a_local_change_on_disk_is_newer_than_one_from_redis(tmp_path: Pat
         worker(tmp_path, complete=True) as one,
         worker(tmp_path, complete=True, interval=3600) as other,
     ):
-        other.apply(STOP)
-        one.apply(START, is_local=True)
+        stop(other)
+        start(one, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False})
     assert stored(tmp_path) == {ONE: False}
     assert await read_at_start(tmp_path) == (set(), True)
 
 
-async def test_without_redis_a_start_received_elsewhere_ends_no_opt_out_on_disk(
-    tmp_path: Path,
-) -> None:
-    redis = Redis(away=True)
-    async with worker(tmp_path, complete=True, away=redis) as cache:
-        for number, key in enumerate((ONE, OTHER), start=1):
-            cache.apply(f"stop {' '.join(key)}", is_local=True)
-            await wait_until(lambda: len(stored(tmp_path)) == number)  # noqa: B023
-        cache.apply(START)
-        cache.add(MG, "+14155550103")
-        await wait_until(lambda: len(stored(tmp_path)) == 3)
-        assert ONE not in cache
-        assert stored(tmp_path)[ONE]
-        redis.away = False
-        await wait_until(lambda: ONE not in stored(tmp_path))
-
-
 async def test_nothing_is_written_once_all_workers_have_the_same_list(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.apply(STOP, is_local=True)
-        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
+        stop(one, is_local=True)
+        stop(other, OTHER, is_local=True)
         await wait_until(lambda: ONE in other and OTHER in one)
-        one.apply(START, is_local=True)
+        start(one, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: False, OTHER: True} and ONE not in other)
         before = (tmp_path / "opt-outs-1.db").stat()
         await asyncio.sleep(0.2)
         after = (tmp_path / "opt-outs-1.db").stat()
         assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-
-
-async def test_starts_stored_without_redis_are_removed_when_it_returns(tmp_path: Path) -> None:
-    redis = Redis(away=True)
-    async with worker(tmp_path, complete=True, away=redis) as cache:
-        cache.apply(START, is_local=True)
-        await wait_until(lambda: stored(tmp_path) == {ONE: False})
-        redis.away = False
-        await wait_until(lambda: stored(tmp_path) == {})
-        cache.apply(START, is_local=True)
-        await wait_until(lambda: not cache.unsaved)
-        assert stored(tmp_path) == {}
 
 
 async def test_closing_waits_for_the_write_in_progress(
@@ -201,10 +180,10 @@ async def test_closing_waits_for_the_write_in_progress(
     cache = OptOutCache()
     cache.is_complete = True
     disk = OptOutDiskCache(tmp_path, cache, lambda: True, 0.01)
-    cache.add(*OTHER)
+    stop(cache, OTHER)
     await disk.start()
     await wait_until(begun.is_set)
-    cache.add(*ONE)
+    stop(cache, ONE)
     closing = asyncio.create_task(disk.aclose())
     await asyncio.sleep(0.05)
     held.set()
@@ -212,23 +191,41 @@ async def test_closing_waits_for_the_write_in_progress(
     assert stored(tmp_path) == {ONE: True, OTHER: True}
 
 
-async def test_while_redis_serves_its_list_replaces_the_one_on_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("away", [False, True])
+async def test_only_a_later_start_ends_what_is_on_disk(tmp_path: Path, away: bool) -> None:
     async with worker(tmp_path, complete=True) as cache:
-        cache.add(*ONE)
-    async with worker(tmp_path, complete=True, away=False) as cache:
-        cache.add(*OTHER)
-        await wait_until(lambda: stored(tmp_path) == {OTHER: True})
-        assert ONE not in cache
+        stop(cache)
+        stop(cache, OTHER)
+    async with worker(tmp_path, complete=True, away=away) as cache:
+        assert ONE in cache
+        cache.apply(OTHER, ConsentChange(is_opted_out=False, at=0))
+        start(cache)
+        await wait_until(lambda: stored(tmp_path) == {OTHER: True, ONE: False})
+    assert await read_at_start(tmp_path) == ({OTHER}, True)
+
+
+async def test_changes_beyond_the_limit_of_memory_are_on_disk_once_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sms_router.routing.opt_outs.cache.MAX_UNSAVED", 3)
+    folder = tmp_path / "data"
+    folder.write_text("a file in its place")
+    everybody = [(MG, f"+1415{number:07}") for number in range(10)]
+    async with worker(folder, complete=True, away=False) as cache:
+        for key in everybody:
+            stop(cache, key)
+        await asyncio.sleep(0.05)
+        folder.unlink()
+        await wait_until(lambda: len(stored(folder)) == 10)
+    assert await read_at_start(folder) == (set(everybody), True)
 
 
 async def test_an_incomplete_list_on_disk_is_not_taken_for_a_complete_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
     async with worker(tmp_path, complete=False) as cache:
-        cache.add(*ONE)
-    assert caplog.text.count("may be answered") == 1
+        stop(cache, ONE)
     assert await read_at_start(tmp_path) == ({ONE}, False)
-    assert caplog.text.count("may be answered") == 2
 
 
 async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
@@ -238,7 +235,7 @@ async def test_a_disk_that_cannot_be_written_or_read_stops_nothing(
     folder.write_text("a file in its place")
     async with worker(folder, complete=False) as cache:
         cache.is_complete = True
-        cache.add(*ONE)
+        stop(cache, ONE)
         await wait_until(lambda: "cannot be stored" in caplog.text)
         await asyncio.sleep(0.1)
         folder.unlink()
@@ -252,7 +249,7 @@ async def test_a_directory_in_the_place_of_the_database_stops_nothing(
     (tmp_path / "opt-outs-1.db").mkdir()
     async with worker(tmp_path, complete=False) as cache:
         cache.is_complete = True
-        cache.add(*ONE)
+        stop(cache, ONE)
     assert "cannot be read" in caplog.text
     assert "cannot be stored" in caplog.text
     assert files(tmp_path) == ["opt-outs-1.db"]
@@ -262,8 +259,8 @@ def flood(folder: Path, prefix: str) -> None:
     """Store one contact after the other, until killed."""
     database = OptOutDatabase(folder)
     for number in itertools.count():
-        change = ConsentChange(is_opted_out=True, is_local=True)
-        database.store({(MG, f"{prefix}{number:07}"): change}, None, is_redis_away=True)
+        change = ConsentChange(is_opted_out=True, at=number, is_local=True)
+        database.store({(MG, f"{prefix}{number:07}"): change}, None)
         time.sleep(0.005)
 
 
@@ -280,7 +277,7 @@ async def test_processes_store_and_read_at_the_same_time_and_a_kill_damages_noth
             await wait_until(lambda: (MG, f"{prefix}{20:07}") in cache)  # noqa: B023
             process.kill()
             await asyncio.to_thread(process.join)
-        cache.add(*ONE)
+        stop(cache, ONE)
     assert "cannot be" not in caplog.text
     contacts = [contact for _, contact in stored(tmp_path)]
     assert ONE[1] in contacts
@@ -293,11 +290,11 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.add(*ONE)
+        stop(one, ONE)
         await wait_until(lambda: ONE in other)
         (tmp_path / "damage").write_bytes(b"?" * 10_000)
         (tmp_path / "damage").rename(tmp_path / "opt-outs-1.db")
-        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
+        stop(other, OTHER, is_local=True)
         await wait_until(lambda: stored(tmp_path, "opt-outs-2.db") == {ONE: True, OTHER: True})
         await wait_until(lambda: OTHER in one)
     assert (tmp_path / "opt-outs-1.db.damaged").read_bytes() == b"?" * 10_000
@@ -307,10 +304,10 @@ async def test_a_damaged_database_is_set_aside_and_stored_anew(
 
 async def test_a_database_that_was_removed_is_stored_anew(tmp_path: Path) -> None:
     async with worker(tmp_path, complete=True) as one, worker(tmp_path, complete=True) as other:
-        one.apply(STOP, is_local=True)
+        stop(one, is_local=True)
         await wait_until(lambda: ONE in other)
         (tmp_path / "opt-outs-1.db").unlink()
-        other.apply(f"stop {' '.join(OTHER)}", is_local=True)
+        stop(other, OTHER, is_local=True)
         await wait_until(lambda: stored(tmp_path) == {ONE: True, OTHER: True})
     assert await read_at_start(tmp_path) == ({ONE, OTHER}, True)
 
@@ -320,11 +317,10 @@ async def test_a_start_on_a_truncated_database_is_a_start_without_one(
 ) -> None:
     async with worker(tmp_path, complete=True) as cache:
         for number in range(2_000):
-            cache.add(MG, f"+1415{number:07}")
+            stop(cache, (MG, f"+1415{number:07}"))
     whole = (tmp_path / "opt-outs-1.db").read_bytes()
     (tmp_path / "opt-outs-1.db").write_bytes(whole[: len(whole) // 2])
     known, is_complete = await read_at_start(tmp_path)
     assert not is_complete
     assert len(known) < 2_000
     assert "is damaged" in caplog.text
-    assert "may be answered" in caplog.text

@@ -176,7 +176,8 @@ def export(
 
 
 def _list(client: Redis, settings: Settings) -> OptOutList:
-    return OptOutList(client, load_error_table(settings.folder).max_ttl_ms)
+    ttl_ms = load_error_table(settings.folder).max_ttl_ms
+    return OptOutList(client, ttl_ms, settings.router.consent_retention_days)
 
 
 def _first_service(settings: Settings) -> str | None:

@@ -100,6 +100,7 @@ def _run(
             logs.__getitem__,
             lambda message: dispatcher.resolve(message).opt_out,
             load_error_table(settings.folder).max_ttl_ms,
+            settings.router.consent_retention_days,
             settings.router.retention_days,
             settings.router.late_limit,
         )

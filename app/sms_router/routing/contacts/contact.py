@@ -26,6 +26,8 @@ class OptOutState:
     """Milliseconds since the epoch."""
     source: str
     """The keyword that was texted, an error code of Twilio's, or what an operator wrote."""
+    latest: int = field(default=0, compare=False)
+    """The time of the last of several opt-outs, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,9 @@ def parse_contact(fields: Sequence[bytes]) -> Contact:
     texts = [field.decode("utf-8", "replace") for field in fields]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
         if name == ":opt-out":
-            _, since, source = [*value.split(" ", 2), "", ""][:3]
-            opted_out = OptOutState(int(since) if since.isdecimal() else 0, source)
+            latest, since, source = [*value.split(" ", 2), "", ""][:3]
+            times = [int(time) if time.isdecimal() else 0 for time in (since, latest)]
+            opted_out = OptOutState(times[0], source, max(times))
         elif name == ":sticky-sender":
             last_sender = value.rpartition(" ")[0] or None
         else:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
-from sms_router.routing.opt_outs.cache import OptOutCache
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.pool import PoolFinder
@@ -20,7 +21,8 @@ from sms_router.store.store import Store
 PUBLISH_TIMEOUT = 0.1
 """Seconds for publishing an opt-out that Redis could not store; the answer waits for it."""
 
-_OPTED_OUT = RecipientFacts(opted_out=True)
+_OPTED_OUT, _UNPROVED = RecipientFacts(opted_out=True), RecipientFacts(opted_out=True)
+"""`_UNPROVED`: this worker knows of an opt-out that Redis does not have, see `Contacts.prove`."""
 
 
 class Contacts:
@@ -32,6 +34,7 @@ class Contacts:
         pool_for: finds the pool of a Service or a number.
         table: the error table, which decides for how long a sender is unreachable.
         clock: returns the time in seconds since the epoch.
+        consent_retention_days: how long a START is kept, as the proof that ends older copies of a STOP.
 
     """
 
@@ -42,7 +45,9 @@ class Contacts:
         pool_for: PoolFinder,
         table: ErrorTable,
         clock: Callable[[], float] = time.time,
+        consent_retention_days: float = 1461,
     ) -> None:
+        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
         self._store = store
         self._writer = writer
         self._pool_for = pool_for
@@ -71,15 +76,33 @@ class Contacts:
             # Redis has set the times of the data; this worker's clock may be behind.
             facts = parsed.facts(self.table, max(self.now(), parsed.newest))
             if facts.opted_out:
-                self.opted_out.add(scope, contact)
+                latest = parsed.opted_out.latest if parsed.opted_out is not None else 0
+                self.opted_out.apply((scope, contact), ConsentChange(is_opted_out=True, at=latest))
                 return facts
         else:
             facts = NO_FACTS
         if self.opted_out and (scope, contact) in self.opted_out:
-            if not stored or self._writer.has_backlog:
-                return _OPTED_OUT
-            self.opted_out.discard(scope, contact)  # another worker has recorded a START
+            return _UNPROVED if stored and not self._writer.has_backlog else _OPTED_OUT
         return facts
+
+    async def prove(self, facts: RecipientFacts, scope: str, contact: str) -> RecipientFacts:
+        """Return facts as they are, unless this worker knows of an opt-out that Redis does not have.
+
+        Absence proves nothing: Redis may have lost its data. Either Redis has the contact's START, which ends
+        the opt-out, or it gets the opt-out back.
+        """
+        at = self.opted_out.time_of((scope, contact))
+        if facts is not _UNPROVED or at is None:
+            return facts
+        call = restore_call("stop", (scope, contact), at, self.table.max_ttl_ms, self._consent_ttl_ms)
+        try:
+            is_restored, is_opted_out, at = await self._store.run(call)
+            self.opted_out.correct((scope, contact), ConsentChange(bool(is_opted_out), at))
+            if is_restored:
+                self.opted_out.differs_from_redis.set()
+            return _OPTED_OUT if is_opted_out else await self.facts_now(scope, contact)
+        except StoreUnavailableError:
+            return _OPTED_OUT
 
     async def get(self, scope: str, contact: str) -> Contact:
         """Return what is stored of a contact.
@@ -98,7 +121,8 @@ class Contacts:
             StoreUnavailableError: when Redis does not respond; then nothing may be sent.
 
         """
-        return self.facts(scope, contact, await self._read(scope, contact), stored=True)
+        facts = self.facts(scope, contact, await self._read(scope, contact), stored=True)
+        return await self.prove(facts, scope, contact)
 
     async def _read(self, scope: str, contact: str) -> ContactFields:
         return await self._store.run(scripts.get_contact(scope=scope, contact=contact)) or None
@@ -107,7 +131,9 @@ class Contacts:
         """Return whether this worker's cache has the contact on the opt-out list."""
         return (scope, contact) in self.opted_out
 
-    async def opt_out(self, scope: str, contact: str, source: str, reference: str | None = None) -> None:
+    async def opt_out(
+        self, scope: str, contact: str, source: str, reference: str | None = None, at: int | None = None
+    ) -> None:
         """Put a contact on the opt-out list.
 
         Args:
@@ -115,34 +141,44 @@ class Contacts:
             contact: the number.
             source: the keyword, an error code of Twilio's, or what an operator wrote.
             reference: the message with the keyword, whose time of arrival counts; None for now.
+            at: that time in milliseconds since the epoch, for the case that Redis has lost the message.
 
         """
-        self.opted_out.apply(f"stop {scope} {contact}", is_local=True)
-        await self._write_consent("stop", scope, contact, source, reference)
+        await self._write_consent("stop", scope, contact, source, reference, at)
 
-    async def opt_in(self, scope: str, contact: str, source: str, reference: str | None = None) -> None:
+    async def opt_in(
+        self, scope: str, contact: str, source: str, reference: str | None = None, at: int | None = None
+    ) -> None:
         """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
-        self.opted_out.apply(f"start {scope} {contact}", is_local=True)
-        await self._write_consent("start", scope, contact, source, reference)
+        await self._write_consent("start", scope, contact, source, reference, at)
 
     async def _write_consent(
-        self, change: str, scope: str, contact: str, source: str, reference: str | None
+        self, change: str, scope: str, contact: str, source: str, reference: str | None, at: int | None
     ) -> None:
+        key, at = (scope, contact), at or self.now()
+        self.opted_out.apply(key, ConsentChange(change == "stop", at, is_local=True))
         call = scripts.change_consent(
             scope=scope,
             contact=contact,
             message=reference,
             request=change,
             source=source,
-            requested_at=self.now(),
+            requested_at=at,
             ttl_ms=self.table.max_ttl_ms,
+            consent_ttl_ms=self._consent_ttl_ms,
         )
-        if await self._writer.write(call) is None:
-            # Redis may be too full to store the change and still publish it; if it is down, it does neither.
-            key = bucket_of(contact).contact(scope, contact)
-            call = scripts.publish(key=key, channel=CONSENTS_CHANNEL, payload=f"{change} {scope} {contact}")
-            with contextlib.suppress(StoreUnavailableError):
-                await self._store.run(call, PUBLISH_TIMEOUT)
+        result = await self._writer.write(call)
+        if result is not None:
+            _, is_opted_out, holds_since = result
+            self.opted_out.correct(key, ConsentChange(bool(is_opted_out), holds_since))
+            return
+        # Redis may be too full to store the change and still publish it; if it is down, it does neither.
+        payload = f"{change} {at} {scope} {contact}"
+        call = scripts.publish(
+            key=bucket_of(contact).contact(scope, contact), channel=CONSENTS_CHANNEL, payload=payload
+        )
+        with contextlib.suppress(StoreUnavailableError):
+            await self._store.run(call, PUBLISH_TIMEOUT)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""

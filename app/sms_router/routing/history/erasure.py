@@ -120,7 +120,7 @@ class ContactEraser:
             self._in_batches(data.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
             self._in_batches(data.opt_outs, lambda pipeline, one: pipeline.zrem(bucket.opt_outs, one))
             for opt_out in data.opt_outs:  # removes it from the routers' caches, those on disk included
-                self._client.publish(CONSENTS_CHANNEL, b"start " + opt_out)
+                self._client.publish(CONSENTS_CHANNEL, b"forget 0 " + opt_out)
         self._in_batches(list(data.messages), lambda pipeline, one: pipeline.unlink(bucket.message(one)))
         entries = [entry for entries in data.messages.values() for entry in entries]
         self._in_batches(entries, lambda pipeline, entry: pipeline.xdel(bucket.journal, entry))

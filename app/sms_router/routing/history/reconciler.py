@@ -94,7 +94,8 @@ class Reconciler:
         client: redis-py's client, which returns bytes.
         log_of: returns Twilio's log for the account of a Service.
         opt_out_of: returns the opt-out keyword that a message is.
-        contact_ttl_ms: how long a recorded START is kept.
+        contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
+        consent_retention_days: how long a recorded START is kept.
         retention_days: how long a message is kept.
         late_limit: seconds after which a message is not answered any more.
 
@@ -106,6 +107,7 @@ class Reconciler:
         log_of: Callable[[str], MessageLog],
         opt_out_of: Callable[[InboundMessage], OptOutMatch | None],
         contact_ttl_ms: int,
+        consent_retention_days: float,
         retention_days: float,
         late_limit: float,
     ) -> None:
@@ -113,6 +115,7 @@ class Reconciler:
         self._log_of = log_of
         self._opt_out_of = opt_out_of
         self._contact_ttl_ms = contact_ttl_ms
+        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
         self._retention_ms = int(retention_days * 86_400_000)
         self._late_limit_ms = int(late_limit * 1000)
 
@@ -237,6 +240,7 @@ class Reconciler:
             source=match.word.upper(),
             requested_at=logged.received,
             ttl_ms=self._contact_ttl_ms,
+            consent_ttl_ms=self._consent_ttl_ms,
         )
         run_script(self._client, call)
 

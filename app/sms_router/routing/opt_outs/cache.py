@@ -1,22 +1,17 @@
-"""A worker's copy of the opt-out list, for the time that Redis is away.
+"""A worker's copy of the opt-out list.
 
-Without Redis a worker cannot look up an opt-out that another worker has received. So each one reads the
-newest entries before it serves, and subscribes to the changes.
+It is asked while Redis is away, and it outlives Redis' data: a contact on it stays opted out until a START of
+theirs is known, whatever Redis has. Every change has a time, and the newest one counts, so that copies may be
+merged in any order (`sms_router.routing.opt_outs.sync`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import NamedTuple, cast
-
-from redis.asyncio import Redis
-
-from sms_router.store.keys import ALL_BUCKETS, BUCKETS
-from sms_router.store.redis_py import CLIENT_ERRORS
+from collections.abc import ItemsView
+from typing import NamedTuple
 
 MAX_SIZE = 50_000
 """Entries in memory, the newest ones; about 15 MB."""
@@ -29,11 +24,17 @@ OptOutKey = tuple[str, str]
 
 
 class ConsentChange(NamedTuple):
-    """A STOP or START that is to be stored on disk."""
+    """A STOP or START."""
 
     is_opted_out: bool
-    is_local: bool
+    at: int
+    """Milliseconds since the epoch. Of two changes at the same time, the START counts, as in Redis."""
+    is_local: bool = False
     """Whether this worker has received it from the contact; otherwise Redis or another worker has it."""
+
+
+FORGOTTEN = ConsentChange(is_opted_out=False, at=-1)
+"""The contact was erased: nothing of them stays, on disk neither."""
 
 
 class OptOutCache:
@@ -41,19 +42,24 @@ class OptOutCache:
 
     def __init__(self, max_size: int = MAX_SIZE) -> None:
         """``max_size`` is how many entries are kept, the newest ones."""
-        self._max_size = max_size
-        self._entries: OrderedDict[OptOutKey, None] = OrderedDict()
-        self._loaded = asyncio.Event()
+        self.max_size = max_size
+        self._entries: OrderedDict[OptOutKey, int] = OrderedDict()
+        self.starts: OrderedDict[OptOutKey, int] = OrderedDict()
+        """When contacts who are not on the list have texted START, in milliseconds; the newest ones."""
         self.is_complete = False
-        """True once the list was read: from then on, a contact that is not here has not opted out."""
+        """True once the whole list was read: from then on, a contact that is not here has not opted out."""
         self.unsaved: dict[OptOutKey, ConsentChange] = {}
         """Changes that are not on disk yet, in their order; the disk cache takes them from here."""
+        self.has_lost_changes = False
+        """Whether changes were dropped that were not on disk: the whole list is to be stored again."""
         self.has_local_change = asyncio.Event()
         """Set with each local change."""
+        self.differs_from_redis = asyncio.Event()
+        """Set when Redis does not have an opt-out that is here, or asks for what is here."""
 
-    def __iter__(self) -> Iterator[OptOutKey]:
-        """Iterate over the entries, the newest ones last."""
-        return iter(self._entries)
+    def items(self) -> ItemsView[OptOutKey, int]:
+        """Return the entries with the time of each STOP in milliseconds, the newest entries last."""
+        return self._entries.items()
 
     def __bool__(self) -> bool:
         """Return whether there is any entry."""
@@ -63,75 +69,44 @@ class OptOutCache:
         """Return whether this contact is known to have opted out of this scope."""
         return key in self._entries
 
-    def add(self, scope: str, contact: str) -> None:
-        """Add a contact that is on the list in Redis."""
-        self._change((scope, contact), ConsentChange(is_opted_out=True, is_local=False))
+    def time_of(self, key: OptOutKey) -> int | None:
+        """Return when a contact opted out, in milliseconds; None where they are not known to have."""
+        return self._entries.get(key)
 
-    def discard(self, scope: str, contact: str) -> None:
-        """Remove a contact that is not on the list in Redis."""
-        self._change((scope, contact), ConsentChange(is_opted_out=False, is_local=False))
+    def apply(self, key: OptOutKey, change: ConsentChange, *, is_stored: bool = False) -> None:
+        """Apply a change, unless a newer one is known; ``is_stored``: it comes from the disk."""
+        stopped_at = self._entries.get(key, -1)
+        ends_opt_out = stopped_at == change.at and not change.is_opted_out
+        if change.at > max(stopped_at, self.starts.get(key, -1)) or ends_opt_out:
+            self.correct(key, change, is_stored=is_stored)
 
-    def apply(self, change: str, *, is_local: bool = False) -> None:
-        """Apply a change as it is published: ``stop`` or ``start``, the scope, the contact."""
-        request, _, member = change.partition(" ")
-        scope, _, contact = member.partition(" ")
-        self._change((scope, contact), ConsentChange(request == "stop", is_local))
-        if is_local:
-            self.has_local_change.set()
-
-    def apply_stored(self, key: OptOutKey, *, is_opted_out: bool) -> None:
-        """Apply what is on disk, unless a newer local change waits to be stored there."""
-        unsaved = self.unsaved.get(key)
-        if unsaved is not None and unsaved.is_local:
+    def apply_published(self, text: str) -> None:
+        """Apply a change as it is published (`store.keys.CONSENTS_CHANNEL`)."""
+        if text == "restore":
+            self.differs_from_redis.set()
             return
+        request, at, scope, contact = text.split(" ", 3)
+        if request == "forget":
+            self._entries.pop((scope, contact), None)
+            self.starts.pop((scope, contact), None)
+            self.unsaved[scope, contact] = FORGOTTEN
+        else:
+            self.apply((scope, contact), ConsentChange(request == "stop", int(at)))
+
+    def correct(self, key: OptOutKey, change: ConsentChange, *, is_stored: bool = False) -> None:
+        """Apply a change, whatever is known: Redis has compared it with all others."""
         self.unsaved.pop(key, None)
-        self._set(key, is_opted_out=is_opted_out)
-
-    async def load(self, redis: Redis) -> None:
-        """Read the newest entries of the list from Redis; subscribe before, so that no change is missed.
-
-        Raises:
-            redis.RedisError: when Redis is away; where a part of a Cluster serves, that part is read.
-
-        """
-        failure: Exception | None = None
-        for bucket in ALL_BUCKETS:
-            try:
-                newest = await redis.zrevrange(bucket.opt_outs, 0, self._max_size // BUCKETS)
-            except CLIENT_ERRORS as error:
-                failure = error
-                continue
-            for entry in reversed(cast("list[bytes]", newest)):
-                scope, _, contact = entry.decode().partition(" ")
-                self.add(scope, contact)
-            await asyncio.sleep(0)  # messages go first
-        if failure is not None:
-            raise failure
-        self.is_complete = True
-        self._loaded.set()
-
-    async def wait_until_loaded(self, seconds: float) -> None:
-        """Wait until the list was read from Redis once, ``seconds`` at the most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._loaded.wait()
-
-    def _change(self, key: OptOutKey, change: ConsentChange) -> None:
-        if change.is_local or not change.is_opted_out or key not in self._entries:
-            unsaved = self.unsaved.pop(key, change)
-            published = unsaved.is_local and unsaved.is_opted_out == change.is_opted_out
-            self.unsaved[key] = unsaved if published else change  # a local change is published to all workers
+        if not is_stored:
+            self.unsaved[key] = change
             if len(self.unsaved) > MAX_UNSAVED:
                 del self.unsaved[next(iter(self.unsaved))]
-        self._set(key, is_opted_out=change.is_opted_out)
-
-    def _set(self, key: OptOutKey, *, is_opted_out: bool) -> None:
-        if not is_opted_out:
-            self._entries.pop(key, None)
-            return
-        scope, contact = key
-        key = (sys.intern(scope), contact)
-        self._entries[key] = None
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._max_size:
-            self._entries.popitem(last=False)
+                self.has_lost_changes = True
+        key = (sys.intern(key[0]), key[1])
+        new, old = (self._entries, self.starts) if change.is_opted_out else (self.starts, self._entries)
+        old.pop(key, None)
+        new[key] = change.at
+        new.move_to_end(key)
+        if len(new) > self.max_size:
+            new.popitem(last=False)
+        if change.is_local:
+            self.has_local_change.set()

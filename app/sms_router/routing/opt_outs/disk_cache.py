@@ -1,4 +1,5 @@
-"""The opt-out list in the data directory, for workers that start, or go on, while Redis is away."""
+"""The opt-out list in the data directory, for workers that start while Redis is away, or after it
+has lost its data."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, OptOutKey
+from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache, OptOutKey
 from sms_router.store.local_database import (
     DISK_ERRORS,
     DiskThread,
@@ -35,22 +36,25 @@ READ_SIZE = 500
 _OPEN = """
     PRAGMA synchronous = EXTRA;
     PRAGMA secure_delete = ON;
-    CREATE TABLE IF NOT EXISTS consents (
+    CREATE TABLE IF NOT EXISTS changes (
         id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, contact TEXT NOT NULL,
-        is_opted_out INTEGER NOT NULL, UNIQUE (scope, contact)
+        is_opted_out INTEGER NOT NULL, at INTEGER NOT NULL, UNIQUE (scope, contact)
     );
     CREATE TABLE IF NOT EXISTS lists (name TEXT PRIMARY KEY);
 """
 """A commit survives a power failure, and deleted numbers are overwritten.
 
-Each contact has one row, with a new id at each change. ``lists`` has a row once the whole list was stored.
+Each contact has one row, their latest change, with a new id each time: a START stays, as the proof that ends
+older copies of their STOP. ``lists`` has a row once the whole list was stored.
 """
 
-_ADD = "INSERT OR IGNORE INTO consents (scope, contact, is_opted_out) VALUES (?, ?, 1)"
-_REMOVE = "DELETE FROM consents WHERE scope = ? AND contact = ?"
-_REPLACE = """
-    INSERT OR REPLACE INTO consents (scope, contact, is_opted_out) SELECT ?1, ?2, ?3
-    WHERE NOT EXISTS (SELECT 1 FROM consents WHERE scope = ?1 AND contact = ?2 AND is_opted_out = ?3)
+_REMOVE = "DELETE FROM changes WHERE scope = ? AND contact = ?"
+_STORE = """
+    INSERT OR REPLACE INTO changes (scope, contact, is_opted_out, at) SELECT ?1, ?2, ?3, ?4
+    WHERE NOT EXISTS (
+        SELECT 1 FROM changes
+        WHERE scope = ?1 AND contact = ?2 AND (at > ?4 OR at = ?4 AND is_opted_out <= ?3)
+    )
 """
 
 
@@ -72,17 +76,9 @@ class OptOutDatabase:
         return str(self._current() or self._data_dir)
 
     def store(
-        self,
-        changes: Mapping[OptOutKey, ConsentChange],
-        entries: Sequence[OptOutKey] | None,
-        *,
-        is_redis_away: bool,
+        self, changes: Mapping[OptOutKey, ConsentChange], entries: Sequence[tuple[OptOutKey, int]] | None
     ) -> None:
-        """Store changes, and with ``entries`` the whole list.
-
-        While Redis serves, its list replaces the stored one. While Redis is away, rows are only added, since
-        this worker's list may be incomplete, and local changes replace the contact's row.
-        """
+        """Store changes that are newer than the stored ones, and with ``entries`` the whole list."""
         path = self._current()
         if path is None:
             # Its name is new: a process that still uses a damaged one has its journal under the old name.
@@ -91,35 +87,27 @@ class OptOutDatabase:
             with contextlib.suppress(FileExistsError):  # another worker was faster
                 create_private_file(path)
         with self._open(path) as connection, transaction(connection):
+            connection.executemany(_STORE, ((*key, True, at) for key, at in entries or ()))
+            connection.executemany(
+                _STORE, ((*key, change.is_opted_out, change.at) for key, change in changes.items())
+            )
+            connection.executemany(_REMOVE, (key for key, one in changes.items() if one is FORGOTTEN))
             if entries is not None:
-                if not is_redis_away:
-                    connection.execute("DELETE FROM consents WHERE NOT is_opted_out")
-                    stored = set(connection.execute("SELECT scope, contact FROM consents"))
-                    connection.executemany(_REMOVE, stored.difference(entries))
-                connection.executemany(_ADD, entries)
                 connection.execute("INSERT OR IGNORE INTO lists VALUES ('opt-outs')")
-            for key, change in changes.items():
-                if is_redis_away and change.is_local:
-                    connection.execute(_REPLACE, (*key, change.is_opted_out))
-                elif entries is None and change.is_opted_out:
-                    connection.execute(_ADD, key)
-                elif entries is None and not is_redis_away:
-                    connection.execute(_REMOVE, key)
         self.has_whole_list = self.has_whole_list or entries is not None
 
-    def read_new(self) -> tuple[list[tuple[OptOutKey, bool]], bool]:
-        """Return the next rows that this worker has not read, and whether the whole list was stored.
-
-        A row is a contact, and whether they have opted out.
-        """
+    def read_new(self) -> tuple[list[tuple[OptOutKey, ConsentChange]], bool]:
+        """Return the next rows that this worker has not read, and whether the whole list was stored."""
         if (path := self._current()) is None:
             return [], False
-        query = "SELECT id, scope, contact, is_opted_out FROM consents WHERE id > ? ORDER BY id LIMIT ?"
+        query = "SELECT id, scope, contact, is_opted_out, at FROM changes WHERE id > ? ORDER BY id LIMIT ?"
         with self._open(path) as connection:
             rows = connection.execute(query, (self._last_id, READ_SIZE)).fetchall()
             is_whole = _is_whole(connection)
         self._last_id = rows[-1][0] if rows else self._last_id
-        return [((scope, contact), bool(is_opted_out)) for _, scope, contact, is_opted_out in rows], is_whole
+        return [
+            ((scope, contact), ConsentChange(bool(out), at)) for _, scope, contact, out, at in rows
+        ], is_whole
 
     @contextlib.contextmanager
     def _open(self, path: Path) -> Iterator[sqlite3.Connection]:
@@ -167,18 +155,11 @@ class OptOutDiskCache:
         self._is_failing = False
 
     async def start(self) -> None:
-        """Read the list if Redis did not have it, and start to store it."""
-        if not self._cache.is_complete:
-            try:
-                await self._load()
-            except DISK_ERRORS as error:
-                log.warning("the opt-out list cannot be read in %s: %s", self._database, error)
-        if not self._cache.is_complete:
-            redis = "Redis does not serve" if self._is_redis_away() else "Redis has not returned the list yet"
-            log.warning(
-                "%s, and %s has no whole opt-out list: until it is read, contacts who have opted out may be "
-                "answered", redis, self._database,
-            )  # fmt: skip
+        """Read what is stored, whether Redis has it or not, and start to store changes."""
+        try:
+            await self._load()
+        except DISK_ERRORS as error:
+            log.warning("the opt-out list cannot be read in %s: %s", self._database, error)
         self._is_started = True
         self._task.start()
 
@@ -205,14 +186,14 @@ class OptOutDiskCache:
         try:
             if is_redis_away or self._was_away:
                 await self._load()
-            if self._was_away and not is_redis_away:
-                self._database.has_whole_list = False  # store it without what counts only while Redis is away
-            await self._store(is_redis_away=is_redis_away)
+            await self._store()
         except DISK_ERRORS as error:
             if not self._is_failing:
                 log.warning("the opt-out list cannot be stored in %s: %s", self._database, error)
             self._is_failing = True
         else:
+            if self._is_failing:
+                log.info("the opt-out list is stored in %s again", self._database)
             self._is_failing = False
             self._was_away = is_redis_away
 
@@ -220,22 +201,26 @@ class OptOutDiskCache:
         """Apply what other workers have stored."""
         rows, is_whole = await self._disk.run(self._database.read_new)
         while rows:
-            for key, is_opted_out in rows:
-                self._cache.apply_stored(key, is_opted_out=is_opted_out)
+            for key, change in rows:
+                self._cache.apply(key, change, is_stored=True)
             rows, is_whole = await self._disk.run(self._database.read_new)
         if is_whole and not self._cache.is_complete:
             self._cache.is_complete = self._database.has_whole_list = True
 
-    async def _store(self, *, is_redis_away: bool) -> None:
+    async def _store(self) -> None:
         """Store the whole list once it is complete, and then its changes."""
         cache = self._cache
-        entries = tuple(cache) if cache.is_complete and not self._database.has_whole_list else None
+        is_whole = self._database.has_whole_list and not cache.has_lost_changes
+        entries = tuple(cache.items()) if cache.is_complete and not is_whole else None
         if entries is None and not cache.unsaved:
             return
         changes, cache.unsaved = cache.unsaved, {}
+        had_lost_changes, cache.has_lost_changes = cache.has_lost_changes, False
         try:
-            store = self._database.store
-            await self._disk.run(store, changes, entries, is_redis_away=is_redis_away)
+            await self._disk.run(self._database.store, changes, entries)
         except BaseException:
             cache.unsaved = {**changes, **cache.unsaved}
+            cache.has_lost_changes = had_lost_changes or cache.has_lost_changes
             raise
+        if cache.is_complete and not self._database.has_whole_list:
+            await self._store()  # the file was new

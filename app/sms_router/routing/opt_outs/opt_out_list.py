@@ -52,10 +52,12 @@ class OptOutList:
     Args:
         client: of redis-py, without decoding.
         contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
+        consent_retention_days: how long a START is kept.
 
     """
 
-    def __init__(self, client: redis.Redis, contact_ttl_ms: int) -> None:
+    def __init__(self, client: redis.Redis, contact_ttl_ms: int, consent_retention_days: float) -> None:
+        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
         self._client = client
         self._contact_ttl_ms = contact_ttl_ms
 
@@ -96,9 +98,10 @@ class OptOutList:
                 source=entry.source,
                 requested_at=entry.since,
                 ttl_ms=self._contact_ttl_ms,
+                consent_ttl_ms=self._consent_ttl_ms,
             )
             run_script(pipeline, call)
-        return sum(map(int, pipeline.execute()))
+        return sum(changed for changed, *_ in pipeline.execute())
 
     def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
         """Read the source of each entry."""

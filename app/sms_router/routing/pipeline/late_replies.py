@@ -132,6 +132,7 @@ class LateReplies:
         message = parse_stored_request(work.request)
         assert message is not None, "a journaled request was valid when it arrived"
         facts = self._contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
+        facts = await self._contacts.prove(facts, entry.scope, entry.contact)
         resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
         if conversations is not None and resolution.opt_out is None and not facts.opted_out:
             stored = StoredConversation.parse(*work.conversation)

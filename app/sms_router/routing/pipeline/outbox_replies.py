@@ -84,7 +84,8 @@ class ReplyOutboxHandler:
         """
         scope = self._contacts.scope_of(message.service_sid, message.recipient)
         if (scope, recipient) == (entry.scope, entry.contact):
-            return self._contacts.facts(scope, recipient, lease.contact_fields, stored=True)
+            facts = self._contacts.facts(scope, recipient, lease.contact_fields, stored=True)
+            return await self._contacts.prove(facts, scope, recipient)
         return await self._contacts.facts_now(scope, recipient)
 
     def _sms(

@@ -132,6 +132,8 @@ class Pipeline:
                     self._composer.confirm(message, prepared.decision)
             return claim
         facts = self._contacts.facts(scope, key.contact, claim.contact, claim.stored)
+        if facts.opted_out:
+            facts = await self._contacts.prove(facts, scope, key.contact)
         if isinstance(claim, InProgress):
             context = MessageContext(key, request, Claimed(0, 0.0, claim.stored), scope, facts)
             return await self._answer_at_deadline(context)
@@ -209,13 +211,13 @@ class Pipeline:
 
     async def _handle_opt_out(self, context: MessageContext, resolution: Resolution) -> Answer:
         """Record an opt-out keyword and answer it, also to a contact who has opted out; nothing else is."""
-        reference, contact = context.key
+        (reference, contact), arrived = context.key, context.claim.arrived
         match, opted_out = resolution.opt_out, context.facts.opted_out
         if match is not None and match.intent is Intent.STOP:
-            await self._contacts.opt_out(context.scope, contact, match.word.upper(), reference)
+            await self._contacts.opt_out(context.scope, contact, match.word.upper(), reference, arrived)
             context = context._replace(conversation=EndedConversation(for_all=True))
         elif match is not None and match.intent is Intent.START and (match.unconditional or opted_out):
-            await self._contacts.opt_in(context.scope, contact, match.word.upper(), reference)
+            await self._contacts.opt_in(context.scope, contact, match.word.upper(), reference, arrived)
         resolution = resolution.for_contact(opted_out)
         if match is None:
             return await self._reply(context, resolution.rule, SILENCE)

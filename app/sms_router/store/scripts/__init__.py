@@ -238,6 +238,7 @@ def change_consent(
     source: str,
     requested_at: int,
     ttl_ms: int,
+    consent_ttl_ms: int,
 ) -> Call:
     """Put a contact on the opt-out list, or take them off it.
 
@@ -247,12 +248,23 @@ def change_consent(
     key = bucket.contact(scope, contact)
     keys = (
         key,
-        bucket.last_delivery(scope, contact),
+        bucket.consent(scope, contact),
         bucket.opt_outs,
         bucket.message(message) if message is not None else key,
     )
-    arguments = (request, source, requested_at, ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL)
+    member = f"{scope} {contact}"
+    arguments = (request, source, requested_at, ttl_ms, consent_ttl_ms, member, CONSENTS_CHANNEL)
     return SCRIPTS["change_consent"], keys, arguments
+
+
+def read_opt_outs(bucket: Bucket, *, count: int) -> Call:
+    """Get the epoch of a bucket's opt-outs, and the newest ones."""
+    return SCRIPTS["read_opt_outs"], (bucket.opt_outs, bucket.consent_epoch), (count,)
+
+
+def mark_opt_outs(*, mark_key: bytes, mark: str, ttl_ms: int | str) -> Call:
+    """Set a mark about the opt-outs, with ``ttl_ms`` "" for good, unless there is one."""
+    return SCRIPTS["mark_opt_outs"], (mark_key,), (mark, ttl_ms)
 
 
 def record_receipt(

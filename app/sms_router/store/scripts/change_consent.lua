@@ -1,16 +1,19 @@
 -- Puts a contact on the opt-out list or takes them off it. The latest request holds, in whatever order they
 -- arrive; the list shows the first of several opt-outs. An opt-out does not expire; the contact's other fields do.
+-- A START is recorded in `consent` also where no opt-out is known: it is the only proof that a copy of an older
+-- STOP, which is written back after Redis has lost its data, no longer holds.
 -- A time in the future comes from a clock that was wrong: it is no reason against an opt-out, and an opt-in
 -- counts where it is newer than a minute.
--- Returns 1 when the contact came onto the list or left it; then it is published.
-local contact, last_delivery, opt_outs, message = unpack(KEYS)
-local request, source, requested_at, ttl_ms, member, channel = unpack(ARGV)
+-- Returns {1 when the contact came onto the list or left it, 1 when they are on it, the time of the request that
+-- holds}; a change is published with that time.
+local contact, consent, opt_outs, message = unpack(KEYS)
+local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel = unpack(ARGV)
 --- @include "now"
 local MINUTE = 60000
 local at = math.min(tonumber(redis.call('HGET', message, 'received') or requested_at), now)
 local latest, since, first_source = string.match(redis.call('HGET', contact, ':opt-out') or '', '^(%d+) (%d+) (.*)$')
 latest, since = tonumber(latest or 0), tonumber(since or 0)
-local opted_in = tonumber(redis.call('HGET', last_delivery, ':opt-in') or 0)
+local opted_in = tonumber(redis.call('HGET', consent, 'opt-in') or 0)
 if opted_in > now then
   opted_in = 0
 end
@@ -20,31 +23,35 @@ end
 
 if request == 'stop' then
   if at <= opted_in then
-    return 0
+    return {0, latest > 0 and 1 or 0, math.max(latest, opted_in)}
   end
   if latest == 0 or at < since or (at == since and source > first_source) then
     since, first_source = at, source
   end
-  redis.call('HSET', contact, ':opt-out',
-    string.format('%.0f %.0f ', math.max(latest, at), since) .. first_source)
+  local newest = math.max(latest, at)
+  redis.call('HSET', contact, ':opt-out', string.format('%.0f %.0f ', newest, since) .. first_source)
   redis.call('PERSIST', contact)
+  redis.call('PERSIST', consent)
   redis.call('ZADD', opt_outs, string.format('%.0f', since), member)
   if latest ~= 0 then
-    return 0
+    return {0, 1, newest}
   end
-  redis.call('PUBLISH', channel, 'stop ' .. member)
-  return 1
+  redis.call('PUBLISH', channel, string.format('stop %.0f ', newest) .. member)
+  return {1, 1, newest}
 end
 
 if at > opted_in then
-  redis.call('HSET', last_delivery, ':opt-in', string.format('%.0f', at))
-  redis.call('PEXPIRE', last_delivery, ttl_ms)
+  redis.call('HSET', consent, 'opt-in', string.format('%.0f', at))
 end
-if latest == 0 or at < latest then
-  return 0
+if latest ~= 0 and at < latest then
+  return {0, 1, latest}
+end
+redis.call('PEXPIRE', consent, consent_ttl_ms)
+if latest == 0 then
+  return {0, 0, math.max(at, opted_in)}
 end
 redis.call('HDEL', contact, ':opt-out')
 redis.call('PEXPIRE', contact, ttl_ms)
 redis.call('ZREM', opt_outs, member)
-redis.call('PUBLISH', channel, 'start ' .. member)
-return 1
+redis.call('PUBLISH', channel, string.format('start %.0f ', at) .. member)
+return {1, 0, at}

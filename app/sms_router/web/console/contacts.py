@@ -110,7 +110,8 @@ class ContactPages:
         )
 
     def _opt_out_list(self, client: Redis) -> OptOutList:
-        return OptOutList(client, self.context.contacts.table.max_ttl_ms)
+        days = self.context.settings.router.consent_retention_days
+        return OptOutList(client, self.context.contacts.table.max_ttl_ms, days)
 
     def _scopes(self, request: ConsoleRequest | None = None) -> dict[str, str]:
         """Return the name of each scope: the Services, and an entered number of ours outside of Services."""
