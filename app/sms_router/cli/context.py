@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from redis.exceptions import AuthenticationError, MovedError, ResponseError
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import DEFAULT_FOLDER, Settings, load_settings
 from sms_router.errors import ConfigurationError
+from sms_router.files import stored_secret
 from sms_router.store.embedded import embedded, running_at
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
@@ -56,7 +58,11 @@ def sandbox_world(settings: Settings) -> World:
     from sms_router.sandbox import load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
 
     file = settings.folder / "sandbox.toml"
-    world = load_world(file if file.is_file() else DEMO_FOLDER / "sandbox.toml", settings.public_url)
+    world = load_world(
+        file if file.is_file() else DEMO_FOLDER / "sandbox.toml",
+        settings.public_url,
+        stored_secret(settings.router.data_dir / "sandbox-token", lambda: secrets.token_hex(16), 32),
+    )
     if not world.services:
         raise CommandError(f"{file}: services: is empty; the sandbox needs a Messaging Service")
     for account in settings.accounts[:1]:

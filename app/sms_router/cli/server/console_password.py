@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-from pathlib import Path
 
 from sms_router.config.settings import Settings
 from sms_router.config.types import MIN_PASSWORD_LENGTH
+from sms_router.files import stored_secret
 
 FILE = "console-password"
 """In the data folder, readable by its owner only."""
@@ -24,11 +23,7 @@ def generate_password(settings: Settings) -> str | None:
     if settings.console.password.get_secret_value():
         return None
     file = settings.router.data_dir / FILE
-    password = _read(file)
-    if len(password) < MIN_PASSWORD_LENGTH:
-        password = secrets.token_urlsafe(12)
-        with contextlib.suppress(OSError):  # the next start then generates another one
-            _write(file, password)
+    password = stored_secret(file, lambda: secrets.token_urlsafe(12), MIN_PASSWORD_LENGTH)
     os.environ["CONSOLE_PASSWORD"] = password
     return password
 
@@ -39,17 +34,3 @@ def console_lines(settings: Settings, generated: str | None) -> list[str]:
         return [f"\nThe console is off, because it has no password. Enable it: {REMEDY}"]
     url = f"{settings.private_url}/console"
     return [f"\nConsole: {url}" + (f" (password: {generated})" if generated else "")]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _write(file: Path, password: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(f"{password}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from sms_router.sandbox.world.world import Carrier, Phone, Service, World
 from sms_router.toml import RawTable, read_toml, validate
 
 
-def load_world(path: str | Path, router_url: str | None = None) -> World:
+def load_world(path: str | Path, router_url: str | None = None, auth_token: str = "") -> World:
     """Read the world that the sandbox starts from.
 
     ``router_url`` (such as ``http://127.0.0.1:8123``) replaces scheme, host and port of the
     Services' inbound, fallback and status URLs, so that a router on another port is called; a path
-    in it is put before theirs.
+    in it is put before theirs. ``auth_token`` is the account's where the file has none; by default it is
+    a new one.
 
     Raises:
         ConfigurationError: with every mistake, named by its key.
@@ -33,7 +35,7 @@ def load_world(path: str | Path, router_url: str | None = None) -> World:
     carriers = {carrier.name: carrier for carrier in file.carriers}
     return World(
         account_sid=file.account.sid,
-        auth_token=file.account.auth_token,
+        auth_token=file.account.auth_token or auth_token or secrets.token_hex(16),
         services=tuple(_service(table, sids, router_url) for table in file.services),
         numbers=tuple(numbers),
         carriers=MappingProxyType(carriers),
