@@ -129,7 +129,7 @@ def build(settings: Settings) -> Router:
     tracing = Tracing() if settings.server.traces else None
     observe = metrics.observe_stage if tracing is None else tracing.observing(metrics.observe_stage)
 
-    store = Store(settings.redis.url, observe)
+    store = Store(settings.redis.url, observe, _count_second_answer)
     spool = Spool(settings.router.data_dir / "spool")
     durable_writer = DurableWriter(store, spool, _count_second_answer)
     clock = ServerClock(store)

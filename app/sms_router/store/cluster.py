@@ -21,8 +21,10 @@ from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import (
     STALL_TIMEOUT,
     Observe,
+    Record,
     RedisClient,
     Restore,
+    record_nothing,
     restore_nothing,
     unobserved,
 )
@@ -66,10 +68,15 @@ class RedisClusterClient:
     """The nodes that have our keys; with the interface of `RedisClient`, for keys of many slots."""
 
     def __init__(
-        self, url: RedisUrl, observe: Observe = unobserved, restore: Restore = restore_nothing
+        self,
+        url: RedisUrl,
+        observe: Observe = unobserved,
+        restore: Restore = restore_nothing,
+        record: Record = record_nothing,
     ) -> None:
         self._observe = observe
         self._restore = restore
+        self._record = record
         self._seeds = url.seeds
         self._login = url.login
         self._nodes: dict[Node, RedisClient] = {}
@@ -193,6 +200,7 @@ class RedisClusterClient:
                 probe=ALL_BUCKETS[0].probe,
                 observe=self._observe,
                 restore=self._restore,
+                record=self._record,
             )
             starting = asyncio.create_task(client.start(self._on_node_reconnect), name=f"start-{address}")
             self._starting[node] = starting

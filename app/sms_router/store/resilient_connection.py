@@ -22,6 +22,7 @@ from sms_router.store.connection import PipelinedConnection, RedisReply, connect
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import SCRIPTS, Call, Script
+from sms_router.store.scripts.reruns import REPEATABLE, ScriptRun
 from sms_router.store.slots import RedirectKind, parse_redirection
 from sms_router.store.url import Address, Command
 from sms_router.tasks import cancel_and_wait
@@ -92,6 +93,14 @@ async def restore_nothing(_: Run) -> None:
     """Write nothing."""
 
 
+Record = Callable[[ScriptRun], None]
+"""Is called with each successful run of a `REPEATABLE` script."""
+
+
+def record_nothing(_: ScriptRun) -> None:
+    """Record nothing."""
+
+
 def unobserved(script: str, seconds: float) -> None:
     """Measure nothing."""
 
@@ -109,6 +118,7 @@ class RedisClient:
         observe: Observe = unobserved,
         watch: Watch | None = None,
         restore: Restore = restore_nothing,
+        record: Record = record_nothing,
     ) -> None:
         """Create an unconnected client.
 
@@ -117,6 +127,7 @@ class RedisClient:
             watch: follows the server's address; the connection to any other one is dropped.
             restore: is called before scripts run on a server which is not the one before, by its run id or
                 its replication id; at the start too, and whenever the server does not return them.
+            record: is called with each run of a script that may have to run again.
             node: the name of a Cluster's node; empty for a server with all data.
             probe: a key on this server.
             on_change: is called when the server stops serving, and when it serves again.
@@ -132,6 +143,7 @@ class RedisClient:
         """Of the present connection: a redirection that names no host means it."""
         self._watch = watch
         self._restore = restore
+        self._record = record
         self._identity: ServerIdentity | None = None
         self._watching: asyncio.Task[None] | None = None
         self.probe = probe
@@ -186,9 +198,12 @@ class RedisClient:
         script, keys, arguments = call
         started = time.monotonic()
         response = await self._send(connection, script.by_digest + keys + arguments, time_limit)
-        self._observe(script.name, time.monotonic() - started)
+        ended = time.monotonic()
+        self._observe(script.name, ended - started)
         if isinstance(response, hiredis.ReplyError):
             response = await self._retry_with_source(connection, call, response)
+        if script.name in REPEATABLE:
+            self._record(ScriptRun(ended, call, response))
         return response
 
     async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
@@ -206,6 +221,8 @@ class RedisClient:
         response = await self._send(connection, script.by_source + keys + arguments, time_limit)
         if isinstance(response, hiredis.ReplyError):
             raise self._classify(script, response)
+        if script.name in REPEATABLE:
+            self._record(ScriptRun(time.monotonic(), call, response))
         return response
 
     def retry_pending(self) -> None:

@@ -9,35 +9,50 @@ from sms_router.store import scripts
 from sms_router.store.cluster import RedisClusterClient
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.resilient_connection import Observe, RedisClient, Restore, Run, unobserved
+from sms_router.store.recent_runs import RecentRuns
+from sms_router.store.resilient_connection import Observe, Record, RedisClient, Restore, Run, unobserved
 from sms_router.store.schema import SCHEMA_VERSION, SchemaError, compare_redis
 from sms_router.store.scripts import Call
 from sms_router.store.sentinel import SentinelLocator
 from sms_router.store.url import Address, RedisUrl, Topology
+from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.store")
+
+
+TRIM_INTERVAL = 1.0
+"""Seconds between two looks at what the recent runs take."""
 
 
 class Store:
     """Redis as the rest of the router uses it; one in each worker."""
 
-    def __init__(self, url: str, observe: Observe = unobserved) -> None:
+    def __init__(
+        self,
+        url: str,
+        observe: Observe = unobserved,
+        observe_rerun: Callable[[str, RedisReply], None] = lambda *_: None,
+    ) -> None:
         """Create an unconnected store.
 
         Args:
             url: a Redis URL.
             observe: is called with the name of each script and the seconds until its response.
+            observe_rerun: is called with the name of each script that runs again on a new server, and its
+                result.
 
         Raises:
             ValueError: when `RedisUrl.parse` refuses the URL.
 
         """
-        self.restorers: list[Restore] = []
+        self._recent_runs = RecentRuns(observe_rerun)
+        self._trimming = PeriodicTask("recent-runs", TRIM_INTERVAL, self._recent_runs.trim, wait_first=True)
+        self.restorers: list[Restore] = [self._recent_runs.restore]
         """Called in their order before scripts run on a server which is not the one before: it was started
         again, or a failover has made it the master, so that it may lack the last writes, or all data. Also
         at the start. Until they have returned, Redis does not serve; where one raises `StoreUnavailableError`
         the connection is dropped, and all are called again."""
-        self._redis = _client_of(RedisUrl.parse(url), observe, self._restore)
+        self._redis = _client_of(RedisUrl.parse(url), observe, self._restore, self._recent_runs.append)
         self.run = self._redis.run
         """Runs a script (`RedisClient.run`); no method, because every message calls it."""
         self._schema_error: str | None = None
@@ -53,6 +68,7 @@ class Store:
         ``on_reconnect`` is called after the start and whenever all of Redis serves again; when it raises
         `StoreUnavailableError` it is called again.
         """
+        self._trimming.start()
         await self._redis.start(on_reconnect)
 
     async def check_schema(self) -> None:
@@ -90,6 +106,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Stop reconnecting and close the connections; pending callers fail."""
+        await self._trimming.aclose()
         await self._redis.aclose()
 
     def retry_pending(self) -> None:
@@ -97,16 +114,20 @@ class Store:
         self._redis.retry_pending()
 
 
-def _client_of(url: RedisUrl, observe: Observe, restore: Restore) -> RedisClient | RedisClusterClient:
+def _client_of(
+    url: RedisUrl, observe: Observe, restore: Restore, record: Record
+) -> RedisClient | RedisClusterClient:
     match url.topology:
         case Topology.CLUSTER:
-            return RedisClusterClient(url, observe, restore)
+            return RedisClusterClient(url, observe, restore, record)
         case Topology.SENTINEL:
             sentinels = SentinelLocator(url)
-            return RedisClient(sentinels.locate, observe=observe, watch=sentinels.watch, restore=restore)
+            return RedisClient(
+                sentinels.locate, observe=observe, watch=sentinels.watch, restore=restore, record=record
+            )
         case Topology.SERVER:
 
             async def locate() -> Address:
                 return url.seeds[0]
 
-            return RedisClient(locate, observe=observe, restore=restore)
+            return RedisClient(locate, observe=observe, restore=restore, record=record)

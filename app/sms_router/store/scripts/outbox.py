@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sms_router.store.connection import Argument
 from sms_router.store.keys import Bucket, bucket_of
 from sms_router.store.scripts.loader import SCRIPTS, Call
 
@@ -23,6 +24,8 @@ def enqueue(
     request: bytes,
     received: int | bytes,
     empty_answer: bytes,
+    enqueued_at: int | bytes = b"",
+    delay_ms: int = 0,
 ) -> Call:
     """Put the messages of one document into the outbox.
 
@@ -32,7 +35,7 @@ def enqueue(
     keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters, bucket.journal)
     arguments = (
         reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
-        request, received, empty_answer,
+        request, received, empty_answer, enqueued_at, delay_ms,
     )  # fmt: skip
     return SCRIPTS["outbox_enqueue"], keys, arguments
 
@@ -141,3 +144,23 @@ def record_result(
         resend,
     )  # fmt: skip
     return SCRIPTS["outbox_record_result"], keys, arguments
+
+
+def restore(
+    *,
+    message: bytes,
+    outbox: bytes,
+    dead_letters: bytes,
+    entry: Argument,
+    reference: Argument,
+    part: Argument,
+    send: Argument,
+    sid: Argument,
+    reply_reference: Argument,
+    retention_ms: Argument,
+    cause: Argument,
+    due_ms: Argument,
+) -> Call:
+    """Store again what became of a message that Redis may have lost."""
+    arguments = (entry, reference, part, send, sid, reply_reference, retention_ms, cause, due_ms)
+    return SCRIPTS["outbox_restore"], (message, outbox, dead_letters), arguments

@@ -3,7 +3,7 @@
 --
 -- Fields of the conversation: `holder` is the message that was claimed last; it holds the lock while its lease
 -- lasts, so that a crashed worker blocks no other. `queue` lists the messages that wait, each with the time until
--- which its place is kept. `state` is what the handler stored, valid until `expires_at`.
+-- which its place is kept. `state` is what the handler stored at `changed_at`, valid until `expires_at`.
 local IDLE_TTL_MS, PLACE_MS, MAX_QUEUE = 3600000, 1000, 32
 
 -- Takes the lock, or a place in the queue. Returns {"locked", ms, reference of the message that is first}, or
@@ -64,22 +64,21 @@ end
 
 -- Stores what a message makes of the conversation, once, and only while it holds the lock: "" changes nothing,
 -- "-" ends the conversation, "!" ends it whoever holds the lock. The state is valid for `valid_ms` and deleted
--- after `ttl_ms`. Unless `keep_lock`, the lock is released.
-local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, keep_lock)
-  if state == '!' then
-    redis.call('HDEL', conversation, 'state', 'expires_at', 'holder')
-    return
+-- after `ttl_ms`. Unless `keep_lock`, the lock is released. A change that was made at `given` and comes later holds
+-- unless there was a newer one, whoever has the lock; `given` is "" for now.
+local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, keep_lock, given)
+  local holder, changed_at = unpack(redis.call('HMGET', conversation, 'holder', 'changed_at'))
+  local at = given ~= '' and math.min(tonumber(given), now) or now
+  local is_newer = given ~= '' and tonumber(changed_at or 0) < at
+  if state ~= '' and (is_newer or given == '' and (state == '!' or holder == reference)) then
+    if state == '-' or state == '!' then
+      redis.call('HDEL', conversation, 'state', 'expires_at', 'changed_at')
+    else
+      redis.call('HSET', conversation, 'state', state, 'expires_at', at + tonumber(valid_ms), 'changed_at', at)
+      redis.call('PEXPIRE', conversation, ttl_ms)
+    end
   end
-  if redis.call('HGET', conversation, 'holder') ~= reference then
-    return
-  end
-  if state == '-' then
-    redis.call('HDEL', conversation, 'state', 'expires_at')
-  elseif state ~= '' then
-    redis.call('HSET', conversation, 'state', state, 'expires_at', now + tonumber(valid_ms))
-    redis.call('PEXPIRE', conversation, ttl_ms)
-  end
-  if not keep_lock then
+  if state == '!' and given == '' or holder == reference and not keep_lock then
     redis.call('HDEL', conversation, 'holder')
   end
 end

@@ -1,6 +1,6 @@
 -- What the scripts that fill the outbox have in common. They define the keys and arguments of
 -- outbox_enqueue.lua, `now`, and `update_conversation()`, nil where there are no conversations.
-local is_stored = redis.call('EXISTS', message) == 1
+local is_stored = redis.call('HEXISTS', message, 'request') == 1
 if redis.call('HEXISTS', message, kind) == 1 or not is_stored and request == '' then
   redis.call('ZREM', outbox, work)
   if not is_stored then
@@ -32,13 +32,14 @@ redis.call('HDEL', message, 'owner', 'lease_until', kind .. ':dead_letter')
 redis.call('ZREM', outbox, work)
 for number = 0, tonumber(count) - 1 do
   local part = kind .. '.' .. number
-  redis.call('HSET', message, 'send:' .. part,
-    cjson.encode({state = 'waiting', at = now, reason = reason, since = tonumber(since)}))
-  redis.call('ZADD', outbox, now, reference .. ' ' .. part .. entry_suffix)
-  redis.call('PEXPIRE', outbox, retention_ms)
+  if redis.call('HSETNX', message, 'send:' .. part,
+    cjson.encode({state = 'waiting', at = now, reason = reason, since = tonumber(since)})) == 1 then
+    redis.call('ZADD', outbox, now + delay_ms, reference .. ' ' .. part .. entry_suffix)
+    redis.call('PEXPIRE', outbox, retention_ms)
+  end
 end
 if update_conversation then
-  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, false)
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, false, enqueued_at)
 end
 if cause ~= '' then
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)

@@ -1,0 +1,111 @@
+"""The script runs of the last seconds, which a new server may have lost and which run there again.
+
+A failover loses what the master had not passed on to its replica, a restart what had not reached the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+from sms_router.store.connection import RedisReply
+from sms_router.store.errors import RedirectedError, ScriptFailedError
+from sms_router.store.keys import ALL_BUCKETS
+from sms_router.store.resilient_connection import Run
+from sms_router.store.scripts.loader import SCRIPTS, Call
+from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
+
+log = logging.getLogger("sms_router.store")
+
+MAX_AGE = 30.0
+"""Seconds before the last run; while Redis is away nothing becomes too old."""
+
+MAX_RUNS = 20_000
+MAX_BYTES = 16 * 1024 * 1024
+"""Of keys and arguments; with what Python needs for them it is about three times as much."""
+
+BATCH_SIZE = 500
+"""Scripts that are sent at once."""
+
+
+class RecentRuns:
+    """The runs of one worker that have succeeded and written, bounded in age, number and bytes.
+
+    Args:
+        observe: is called with the name of each script that has run again, and its result.
+
+    """
+
+    def __init__(self, observe: Callable[[str, RedisReply], None] = lambda *_: None) -> None:
+        self._observe = observe
+        self._latest: list[ScriptRun] = []
+        """Since the last `trim`."""
+        self.append = self._latest.append
+        """Takes a run; no method, because every message calls it."""
+        self._runs: deque[tuple[ScriptRun, int]] = deque()
+        self._bytes = 0
+
+    async def trim(self) -> None:
+        """Forget what is beyond the bounds; called every second."""
+        for run in self._latest:
+            _, keys, arguments = run.call
+            size = sum(map(len, keys)) + sum(len(part) for part in arguments if not isinstance(part, int))
+            self._runs.append((run, size))
+            self._bytes += size
+        self._latest.clear()
+        while self._runs and (
+            self._bytes > MAX_BYTES
+            or len(self._runs) > MAX_RUNS
+            or self._runs[0][0].ended < self._runs[-1][0].ended - MAX_AGE
+        ):
+            self._bytes -= self._runs.popleft()[1]
+
+    async def restore(self, run: Run) -> None:
+        """Run again what a new server may have lost; called before it serves (`Store.restorers`).
+
+        Raises:
+            StoreUnavailableError: when the server fails in between; all is run again later.
+
+        """
+        await self.trim()
+        if not self._runs or (clock_offset := await _read_clock(run)) is None:
+            return
+        calls = plan_reruns(
+            [each for each, _ in self._runs], lambda moment: round((moment + clock_offset) * 1000)
+        )
+        restored = messages = 0
+        for start in range(0, len(calls), BATCH_SIZE):
+            batch = calls[start : start + BATCH_SIZE]
+            results = await asyncio.gather(*map(run, batch), return_exceptions=True)
+            for (script, _, _), result in zip(batch, results, strict=True):
+                if isinstance(result, RedirectedError | ScriptFailedError):
+                    continue  # the first is another node's; the second is logged, and would fail again
+                if isinstance(result, BaseException):
+                    raise result
+                self._observe(script.name, result)
+                has_restored = (result[0] if isinstance(result, list) else result) in {1, b"claimed"}
+                restored += has_restored
+                messages += has_restored and script.name.startswith(("claim", "commit"))
+        log.info(
+            "Redis is another server, or has started again: %d writes of the last %.0f s were run again; "
+            "it had lost %d of them, with %d messages",
+            len(calls), MAX_AGE, restored, messages,
+        )  # fmt: skip
+
+
+async def _read_clock(run: Run) -> float | None:
+    """Return the seconds since the epoch, by the server, at the zero of the monotonic clock.
+
+    None from a node of a Cluster that has no bucket.
+    """
+    for bucket in ALL_BUCKETS:
+        call: Call = (SCRIPTS["get_time"], (bucket.probe,), ())
+        try:
+            seconds, microseconds = await run(call)
+        except RedirectedError:
+            continue
+        return int(seconds) + int(microseconds) / 1_000_000 - time.monotonic()
+    return None

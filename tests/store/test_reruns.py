@@ -1,0 +1,136 @@
+"""Runs of two workers are run again on a server that has lost the last of them, some of them, or none."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from sms_router.delivery.entry import OutboxEntry
+from sms_router.store import scripts
+from sms_router.store.keys import bucket_of
+from sms_router.store.redis_py import run_script
+from sms_router.store.scripts import outbox
+from sms_router.store.scripts.loader import Call
+from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
+
+CONTACT, SCOPE, RETENTION = "+14155550100", "MG1", 600_000
+BUCKET = bucket_of(CONTACT)
+NOW = 1_000.0
+SENT = json.dumps({"state": "sent", "sid": "SMx"})
+
+
+def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, Call]]:
+    """Yield a message's runs, each with the worker that makes it."""
+    reference, worker = f"AC/SM{kind}{number}", rng.randrange(2)
+    contact: dict[str, Any] = {"contact": CONTACT, "reference": reference}
+    claim = scripts.claim(
+        scope=SCOPE, owner=b"w%d" % worker, lease_ms=3000, retention_ms=RETENTION, request=b"Body=x",
+        is_fallback=b"0", arrived=b"", **contact,
+    )  # fmt: skip
+    answer: dict[str, Any] = {"answer": b"<a%d/>" % number, "outcome": "reply", "trail": b"{}"}
+    if kind == "late":
+        answer |= {"answer": b"<Response/>", "outcome": "late"}
+    if kind == "template":
+        yield worker, scripts.claim_prepared(claim, counter=None, **answer)
+        return
+    yield worker, claim
+    if kind == "unfinished":
+        return
+    if kind == "stop":
+        yield worker, scripts.change_consent(
+            scope=SCOPE, contact=f"{CONTACT}{number}", message=None, request="stop", source="keyword",
+            requested_at=number + 1, ttl_ms=RETENTION, consent_ttl_ms=RETENTION,
+        )  # fmt: skip
+    entry = OutboxEntry(reference, "late", SCOPE, CONTACT)
+    work = entry.line if kind == "late" else b""
+    yield worker, scripts.commit(
+        retention_ms=RETENTION, cause=b"", work=work, owner=b"w%d" % worker, lease_ms=3000, counter=None,
+        **contact, **answer,
+    )  # fmt: skip
+    if kind != "late":
+        return
+    yield worker, outbox.enqueue(
+        kind="late", document=b"<late/>", trail=b"{}", reason="", work=work, count=1, cause=b"", since=b"",
+        entry_suffix=entry.contact_suffix, retention_ms=RETENTION, request=b"Body=x", received=1,
+        empty_answer=b"<Response/>", **contact,
+    )  # fmt: skip
+    sender, line, last = rng.randrange(2), entry._replace(name="late.0").line, rng.randrange(4)
+    part: dict[str, Any] = {"entry": line, "part": "late.0", **contact}
+    if last > 0:
+        yield sender, outbox.mark_sending(
+            scope=SCOPE, document_field="late", max_age_ms=RETENTION * 10**7, sending_ms=180_000,
+            retention_ms=RETENTION, mark=f"m{number}", lease_ms=15_000, part_before="", **part,
+        )  # fmt: skip
+    if last > 1:
+        yield sender, outbox.record_result(
+            send=SENT, sid="SMx", reply_reference="r", retention_ms=RETENTION, cause=b"", resend_entry=b"",
+            resend_part="", resend="", **part,
+        )  # fmt: skip
+
+
+def schedule(rng: random.Random) -> list[tuple[int, Call]]:
+    kinds = ("template", "handler", "stop", "late", "late", "unfinished")
+    messages = [list(steps_of(rng.choice(kinds), number, rng)) for number in range(12)]
+    order = [message for message in messages for _ in message]
+    rng.shuffle(order)
+    return [message.pop(0) for message in order]
+
+
+def rerun(valkey: redis.Redis, runs: list[ScriptRun]) -> None:
+    for call in plan_reruns(runs, lambda moment: int(moment * 1000)):
+        run_script(valkey, call)
+
+
+def state_of(valkey: Any) -> dict[str, Any]:
+    """Return what users see: answers, journal, dead letters, opt-outs, and what became of late replies."""
+    messages: dict[str, Any] = {}
+    for key in sorted(valkey.scan_iter(BUCKET.message("*"))):
+        fields = valkey.hgetall(key)
+        send = json.loads(fields.get(b"send:late.0", b"{}")).get("state")
+        answer = fields.get(b"answer"), fields.get(b"outcome"), fields.get(b"late"), fields.get(b"request")
+        messages[key.decode()] = (*answer, send, valkey.ttl(key) > 0)
+    return messages | {
+        "journal": sorted(fields[b"message"] for _, fields in valkey.xrange(BUCKET.journal)),
+        "dead letters": valkey.xlen(BUCKET.dead_letters),
+        "opt-outs": {key: valkey.hget(key, ":opt-out") for key in valkey.scan_iter("*:contact:*")},
+        "outbox": sorted(valkey.zrange(BUCKET.outbox, 0, -1)),
+    }
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_was_lost_is_there_again_and_nothing_twice(valkey: redis.Redis, seed: int) -> None:
+    rng = random.Random(seed)
+    steps = schedule(rng)
+    logs: tuple[list[ScriptRun], list[ScriptRun]] = ([], [])
+    for worker, call in steps:
+        logs[worker].append(ScriptRun(NOW, call, run_script(valkey, call)))
+    expected = state_of(valkey)
+
+    kept = rng.choice((0, len(steps), rng.randrange(len(steps))))
+    if kept < len(steps):
+        valkey.flushdb()
+        for _, call in steps[:kept]:
+            run_script(valkey, call)
+    for worker in (*rng.choices((0, 1), k=3), 0, 1):
+        rerun(valkey, logs[worker])
+
+    assert state_of(valkey) == expected
+    if kept == 0:  # a reply of which nothing more is known waits for the worker that may have sent it
+        assert not valkey.zcount(BUCKET.outbox, "-inf", (valkey.time()[0] + 10) * 1000)
+
+
+def test_an_answer_that_was_given_elsewhere_meanwhile_is_the_second_one(valkey: redis.Redis) -> None:
+    first = next(steps_of("template", 1, random.Random(0)))[1]
+    run = ScriptRun(NOW, first, run_script(valkey, first))
+    valkey.flushdb()
+    script, keys, arguments = first
+    run_script(valkey, (script, keys, (*arguments[:7], b"<other/>", *arguments[8:])))
+    rerun(valkey, [run])
+    stored = valkey.hgetall(keys[0])
+    assert (stored[b"answer"], stored[b"second"]) == (b"<other/>", b"<a1/>")
+    assert valkey.xlen(BUCKET.journal) == 1
