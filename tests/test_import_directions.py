@@ -50,7 +50,7 @@ LAYERS = [
 ]
 """A package, the folders of it that stand above one, and that folder."""
 
-COMPOSITION = {"application", "factory", "lifespan"}
+COMPOSITION = {"application", "factory", "worker_lifespan"}
 """The modules that connect the folders. Only the command line imports one of them, to start it."""
 
 

@@ -4,8 +4,20 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 """
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.decorators import keyword, step
-from sms_router.routing.handler.reply import Part, Reply
+from sms_router.routing.handler.decorators import keyword, lifespan, provide, step
+from sms_router.routing.handler.handler import HandlerInfo
+from sms_router.routing.handler.reply import Answer, Part, Reply
 from sms_router.twilio.inbound import InboundMessage
 
-__all__ = ["Conversation", "InboundMessage", "Part", "Reply", "keyword", "step"]
+__all__ = [
+    "Answer",
+    "Conversation",
+    "HandlerInfo",
+    "InboundMessage",
+    "Part",
+    "Reply",
+    "keyword",
+    "lifespan",
+    "provide",
+    "step",
+]

@@ -21,7 +21,6 @@ from sms_router.config.settings import Settings
 from sms_router.delivery.outbox import Outbox
 from sms_router.delivery.outbox_worker import OutboxWorker
 from sms_router.delivery.twilio_sender import TwilioSender
-from sms_router.lifespan import WorkerLifespan
 from sms_router.logs import MaskingFormatter
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource, twilio_source
@@ -42,7 +41,7 @@ from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
-from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -94,6 +93,7 @@ from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
 from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
+from sms_router.worker_lifespan import WorkerLifespan
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -115,16 +115,15 @@ def build(settings: Settings) -> Router:
 
     """
     tokens = _signing_tokens(settings)
-    thread_pool = HandlerThreadPool(settings.router.handler_threads)
-    handler_http_client = HandlerHttpClient()
-    running_handlers = RunningHandlers()
+    running_handlers = RunningHandlers(block_limit=settings.router.block_limit)
+    environment = HandlerEnvironment(
+        HandlerThreadPool(settings.router.handler_threads), running=running_handlers
+    )
     handlers = HandlerRegistry.load(
         settings.router.handlers,
-        thread_pool,
-        settings.router.middlewares,
+        environment,
+        settings.router.middleware_names,
         ConversationPolicy(**settings.conversations.model_dump()),
-        handler_http_client,
-        running_handlers,
     )
     tracing = Tracing() if settings.server.traces else None
     observe = metrics.observe_stage if tracing is None else tracing.observing(metrics.observe_stage)
@@ -260,8 +259,7 @@ def build(settings: Settings) -> Router:
         reconcile_task=_reconcile_task(settings, redis, membership, dispatcher, contacts, clock),
         reloader=reloader,
         published_rules=published_rules,
-        thread_pool=thread_pool,
-        handler_http_client=handler_http_client,
+        handlers=environment,
         redis=redis,
         health=health,
         tracing=tracing,

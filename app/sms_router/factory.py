@@ -37,10 +37,9 @@ class AppFactory:
     def import_handlers(self) -> None:
         """Import the team's modules before an event loop runs; `__call__` reports their mistakes."""
         from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
-        from sms_router.routing.handler.thread_pool import HandlerThreadPool  # noqa: PLC0415
 
         router = pickle.loads(self.pickled).router  # noqa: S301 (as below)
-        HandlerRegistry.load(router.handlers, HandlerThreadPool(1), router.middlewares)
+        HandlerRegistry.load(router.handlers, None, router.middleware_names)
 
     def __call__(self) -> Router:
         """Build the application; logs mistakes in handlers or rules, and exits with 1."""

@@ -19,7 +19,6 @@ from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.dispatch.rule_loader import load_rules
 from sms_router.routing.handler.reply import Reply
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.sandbox import load_world
 from sms_router.sandbox.scenarios.loader import load_scenario
@@ -55,7 +54,7 @@ def load_handlers(folder: Path, handlers: list[Block]) -> HandlerRegistry:
         middleware_names = re.findall(r"^async def (\w+)\(.*call_next", block.text, re.M)
         middlewares += [f"{name}:{function}" for function in middleware_names]
         modules += [] if middleware_names else [name]
-    registry = HandlerRegistry.load(modules, HandlerThreadPool(1), middlewares, ConversationPolicy())
+    registry = HandlerRegistry.load(modules, None, middlewares, ConversationPolicy())
     assert registry.errors == []
     return registry
 
@@ -87,7 +86,7 @@ def test_each_toml_block_is_valid(block: Block, folder: Path) -> None:
     tables, config = tables_of(block), folder / "config"
     if tables <= {"keyword", "default"}:
         (config / "keywords.toml").write_text(block.text)
-        load_keywords(folder, [], HandlerRegistry.load([], HandlerThreadPool(1)))
+        load_keywords(folder, [], HandlerRegistry.load([]))
     elif tables <= set(RouterConfig.model_fields):
         (config / "router.toml").write_text(block.text)
         secrets = dict.fromkeys(re.findall(r'"env:(\w+)"', block.text), "a-secret")

@@ -8,6 +8,7 @@ from pathlib import Path
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.rule_loader import load_rules
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
 from sms_router.routing.opt_outs.keywords import OptOutKeywords
@@ -44,5 +45,5 @@ def load_dispatcher(
     forwards: ForwardConfig | None = None,
 ) -> Dispatcher:
     """Load the rules of a folder and the functions of some modules, as a router does."""
-    functions = HandlerRegistry.load(handlers, threads)
+    functions = HandlerRegistry.load(handlers, HandlerEnvironment(threads))
     return load_rules(folder / "keywords.toml", folder / "templates", functions, opt_outs, forwards)

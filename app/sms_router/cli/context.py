@@ -188,7 +188,6 @@ def _rule_loader(
     from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
     from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
     from sms_router.routing.dispatch.rule_loader import load_rules  # noqa: PLC0415 (Jinja and handlers, where rules matter)
-    from sms_router.routing.handler.thread_pool import HandlerThreadPool  # noqa: PLC0415
     from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords  # noqa: PLC0415
 
     current_folder = str(Path.cwd())
@@ -198,8 +197,8 @@ def _rule_loader(
     with contextlib.redirect_stdout(sys.stderr):  # what a module prints is not the command's output
         handlers = HandlerRegistry.load(
             settings.router.handlers,
-            HandlerThreadPool(1),
-            settings.router.middlewares,
+            None,
+            settings.router.middleware_names,
             ConversationPolicy(**settings.conversations.model_dump()),
         )
     forwards = forwards or ForwardConfig(public_url=settings.public_url)

@@ -88,6 +88,20 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
+class MiddlewareScope(StrEnum):
+    """What a middleware stands around."""
+
+    HANDLERS = "handlers"
+    ALL = "all"
+
+
+class MiddlewareSettings(_Table):
+    """One of ``middlewares``, with its scope."""
+
+    function: str
+    scope: MiddlewareScope = MiddlewareScope.HANDLERS
+
+
 class RouterSettings(_Table):
     """``[router]``: how messages are answered."""
 
@@ -101,7 +115,8 @@ class RouterSettings(_Table):
     late_limit: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
     reroute: bool = True
     handlers: tuple[str, ...] = ("handlers",)
-    middlewares: tuple[str, ...] = ()
+    middlewares: tuple[str | MiddlewareSettings, ...] = ()
+    block_limit: Annotated[float, Field(ge=0.05, le=60)] | None = None
     handler_threads: Annotated[int, Field(ge=1, le=500)] = 16
     number_urls: bool = False
     redirect_hosts: tuple[Host, ...] = ()
@@ -113,6 +128,16 @@ class RouterSettings(_Table):
     body_retention_days: Annotated[float, Field(ge=0.05, le=400)] | None = None
     consent_retention_days: Annotated[float, Field(ge=1, le=3653)] = 1461
     data_dir: Path = Path(".data")
+
+    @property
+    def middleware_names(self) -> list[str | tuple[str, bool]]:
+        """The middlewares, and whether each stands around templates and other applications too."""
+        return [
+            middleware
+            if isinstance(middleware, str)
+            else (middleware.function, middleware.scope is MiddlewareScope.ALL)
+            for middleware in self.middlewares
+        ]
 
     @model_validator(mode="after")
     def _check_retention(self) -> RouterSettings:

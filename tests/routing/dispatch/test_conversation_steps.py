@@ -10,12 +10,13 @@ import pytest
 from sms_router import Conversation, Part, Reply, keyword, step
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.resolution import Resolution
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler, Middleware
 from sms_router.routing.handler.reply import ReplyFailed
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
@@ -37,7 +38,7 @@ async def order() -> Reply:
     return Reply("Which size?", then=size)
 
 
-THREADS = HandlerThreadPool(1)
+THREADS = HandlerEnvironment()
 SIZE = Handler.of(size, THREADS)
 ORDER = Resolution("ORDER", HandlerResponder(Handler.of(order, THREADS), "", "ORDER"))
 HOURS = Resolution("HOURS", TemplateResponder(StaticReply(Reply("9 to 5")), "", "OPEN"))
@@ -181,7 +182,7 @@ def test_a_leave_word_that_is_an_opt_out_keyword_is_reported() -> None:
     dispatcher = Dispatcher(
         RuleTable.build(()),
         opt_outs=load_opt_out_keywords(),
-        conversations=ConversationManager({"size": SIZE}, policy),
+        handlers=HandlerRegistry([], [], ConversationManager({"size": SIZE}, policy)),
     )
     (warning,) = dispatcher.opt_out_conflicts()
     assert "'CANCEL' is an opt-out word (STOP), so that it leaves no conversation" in warning

@@ -11,9 +11,9 @@ from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, ReplyFailed
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
 from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply, TemplateError
@@ -26,7 +26,7 @@ from tests.routing.messages import message
 HOURS = StaticReply(Reply("9 to 5"))
 DEFAULT = StaticReply(Reply("Text HOURS."))
 ELSEWHERE = Forward(Target(WebhookUrl.parse("https://a.example/sms")))
-THREADS = HandlerThreadPool(1)
+THREADS = HandlerEnvironment()
 
 
 def rule(word: str, answer: RuleAction, scope: Scope | None = None) -> Rule[RuleAction]:
@@ -151,7 +151,7 @@ def raising_later(error: BaseException) -> Callable[[], object]:
         (raising(AwkwardError()), f"{__name__}.AwkwardError: <exception str() failed>"),
         (
             lambda: 5,
-            "sms_router.routing.handler.handler.HandlerError: <lambda> returned int; a handler",
+            "sms_router.routing.handler.inspection.HandlerError: <lambda> returned int; a handler",
         ),
     ],
 )

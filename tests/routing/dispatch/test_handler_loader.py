@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 
 IMPORTS = "from sms_router import keyword\n"
 Write = Callable[..., None]
@@ -34,13 +33,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 def words(*names: str) -> list[tuple[str, ...]]:
-    functions = HandlerRegistry.load(names, HandlerThreadPool(1))
+    functions = HandlerRegistry.load(names)
     assert functions.errors == []
     return sorted(registration.words for registration, _ in functions.handlers)
 
 
 def told(*names: str) -> list[str]:
-    return list(HandlerRegistry.load(names, HandlerThreadPool(1)).errors)
+    return list(HandlerRegistry.load(names).errors)
 
 
 def function(word: str) -> str:
@@ -170,13 +169,13 @@ def test_what_wraps_a_function_is_called_in_its_place(write: Write) -> None:
         def one(): return "one"
         """
     )
-    ((_, handler),) = HandlerRegistry.load(("shop",), HandlerThreadPool(1)).handlers
+    ((_, handler),) = HandlerRegistry.load(("shop",)).handlers
     assert handler.function() == "ONE"
 
 
 def test_a_renamed_step_is_found_by_its_earlier_names(write: Write) -> None:
     write(shop='from sms_router import step\n@step("place", was=["day", "town"])\ndef place(): ...\n')
-    conversations = HandlerRegistry.load(("shop",), HandlerThreadPool(1)).conversations
+    conversations = HandlerRegistry.load(("shop",)).conversations
     assert conversations is not None
     assert list(conversations.steps) == ["place", "day", "town"]
 
@@ -267,7 +266,7 @@ def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
         def both(): ...
         """
     )
-    found = HandlerRegistry.load(("my_handlers",), HandlerThreadPool(1)).handlers
+    found = HandlerRegistry.load(("my_handlers",)).handlers
     assert {told.words: handler.deadline for told, handler in found} == {("FAST",): 2, ("SLOW",): None}
 
 
@@ -281,7 +280,7 @@ def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> 
         """,
     )
     ((_, handler),) = HandlerRegistry.load(
-        ("my_handlers",), HandlerThreadPool(1), ("my_house:outer", "my_house:inner")
+        ("my_handlers",), None, ("my_house:outer", "my_house:inner")
     ).handlers
     assert [each.name for each in handler.middlewares] == ["outer", "inner"]
 
@@ -289,7 +288,7 @@ def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> 
 def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
     write(my_house="def plain(call_next): ...")
     names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
-    mistakes = HandlerRegistry.load((), HandlerThreadPool(1), names).errors
+    mistakes = HandlerRegistry.load((), None, names).errors
     assert [each.split(": ")[0] for each in mistakes] == ["middlewares"] * 4
     for mistake, part in zip(
         mistakes,

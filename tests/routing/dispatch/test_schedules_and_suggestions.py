@@ -13,8 +13,8 @@ from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchContext, MatchKind, Rule, Scope
 from sms_router.routing.keywords.schedule import ALWAYS, Schedule, TimeZones
@@ -187,7 +187,7 @@ WORDS = st.sampled_from(["balance", "hours", "menu", "pay now"])
 
 @given(WORDS, st.integers(0, 8), st.sampled_from(["", "a", "b", "1", " "]), st.integers(0, 2))
 def test_a_near_miss_is_never_carried_out(word: str, place: int, letters: str, gone: int) -> None:
-    handler = Handler.of(never, HandlerThreadPool(1))
+    handler = Handler.of(never, HandlerEnvironment())
     rules = dispatcher(
         *(rule(each, answer=handler) for each in ("balance", "hours", "menu", "pay now")), asks=True
     )

@@ -16,19 +16,15 @@ import aiohttp
 import pytest
 
 from sms_router import InboundMessage, Reply
-from sms_router.routing.handler.handler import (
-    ARGUMENTS,
-    Handler,
-    HandlerError,
-    HandlerTimeoutError,
-    Middleware,
-)
+from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.handler import Handler, HandlerTimeoutError, Middleware
 from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.inspection import ARGUMENTS, HandlerError
 from sms_router.routing.handler.reply import SILENCE
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from tests.routing.messages import message
 
-THREADS = HandlerThreadPool(2)
+THREADS = HandlerEnvironment(HandlerThreadPool(2))
 CallNext = Callable[[], Awaitable[Reply]]
 
 
@@ -420,7 +416,8 @@ async def test_handlers_share_one_session_without_cookies() -> None:
             return await response.text()
 
     client = HandlerHttpClient()
-    handlers = [Handler.of(function, THREADS, (), client) for function in (fetch, fetch)]
+    environment = HandlerEnvironment(http_client=client)
+    handlers = [Handler.of(function, environment) for function in (fetch, fetch)]
     async with cookie_server() as url:
         texts = [(await handler(message("FETCH"), url, "FETCH")).texts for handler in handlers]
     assert texts == [("no cookie",), ("no cookie",)]

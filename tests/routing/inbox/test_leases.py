@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -71,7 +72,7 @@ async def renew_while(work: object, one: Worker, running: RunningHandlers) -> No
 async def test_a_handler_that_blocks_is_named(one: Worker, caplog: pytest.LogCaptureFixture) -> None:
     running = RunningHandlers()
     pool = HandlerThreadPool(1)
-    handler = Handler.of(blocking, pool, running=running)
+    handler = Handler.of(blocking, HandlerEnvironment(pool, running=running))
     await renew_while(lambda: handler(message("x"), "", "X"), one, running)
     (line,) = [text for text in caplog.messages if "event loop" in text]
     assert "while blocking ran, and every message waited" in line
@@ -83,7 +84,7 @@ async def test_a_loop_that_is_late_without_a_handler_blames_none(
 ) -> None:
     running = RunningHandlers()
     pool = HandlerThreadPool(1)
-    plain = Handler.of(in_a_thread, pool, running=running)
+    plain = Handler.of(in_a_thread, HandlerEnvironment(pool, running=running))
     call = asyncio.create_task(plain(message("x"), "", "X"))
     await renew_while(lambda: time.sleep(1), one, running)
     await call

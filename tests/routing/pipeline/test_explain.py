@@ -11,9 +11,10 @@ from sms_router.routing.contacts.contact import UNKNOWN, Contact, OptOutState
 from sms_router.routing.contacts.summary import ContactSummary
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.templates import StaticReply
@@ -26,7 +27,7 @@ from sms_router.senders.pool import Pool
 from tests.routing.messages import CONTACT, message
 
 NOW = 1_800_000_000_000
-THREADS = HandlerThreadPool(1)
+THREADS = HandlerEnvironment()
 BOTH = Capability.SMS | Capability.MMS
 POOL = Pool(
     "MG1",
@@ -68,7 +69,9 @@ def dispatcher(folder: Path) -> Dispatcher:
     conversations = ConversationManager({"size": size_handler}, ConversationPolicy(leave_reply="Bye."))
     defaults = Defaults(StaticReply(Reply("What?")))
     opt_outs = load_opt_out_keywords(folder, frozenset())
-    return Dispatcher(RuleTable.build(rules), defaults, opt_outs, conversations=conversations)
+    return Dispatcher(
+        RuleTable.build(rules), defaults, opt_outs, handlers=HandlerRegistry([], [], conversations)
+    )
 
 
 IN_STEP = StoredConversation("size", {}, 900.0)

@@ -17,8 +17,8 @@ from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAction
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed, ClaimResult, Continuation, Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
@@ -140,7 +140,7 @@ async def fixture(
         actions: dict[str, RuleAction] = {
             "HOURS": StaticReply(Reply("9 to 5")),
             "FAULTY": FaultyReply(Reply()),
-            "SLOW": Handler.of(slow_handler, HandlerThreadPool(1)),
+            "SLOW": Handler.of(slow_handler, HandlerEnvironment()),
         }
         rules: list[Rule[RuleAction]] = [
             Rule((word,), MatchKind.FIRST_WORD, Scope(), action, word, word)

@@ -6,8 +6,8 @@ import pytest
 
 from sms_router import Reply
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
@@ -20,7 +20,7 @@ def never() -> None:
     raise AssertionError("a handler was run")
 
 
-HANDLER = Handler.of(never, HandlerThreadPool(1))
+HANDLER = Handler.of(never, HandlerEnvironment())
 RULES = Dispatcher(
     RuleTable.build(
         [

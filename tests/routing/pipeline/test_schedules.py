@@ -23,8 +23,8 @@ from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import RuleAction
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
@@ -226,7 +226,7 @@ class ScheduleRun:
             await asyncio.sleep(self._schedule.handler_seconds)
             return "done"
 
-        action: RuleAction = Handler.of(slow, HandlerThreadPool(1))
+        action: RuleAction = Handler.of(slow, HandlerEnvironment())
         rules = [Rule(("SLOW",), MatchKind.FIRST_WORD, Scope(), action, "SLOW", "SLOW")]
         dispatcher = Dispatcher(RuleTable.build(rules))
         composer = Composer(

@@ -134,9 +134,9 @@ class ConversationManager:
         if handler is None:  # while a new version replaces another one, only some workers know the step
             log.warning("there is no step %r here: the conversation stays as it is", step)
             return Resolution(f"unknown step {step}", self._try_again_responder)
-        conversation = Conversation(stored, self.policy.expires_after, step)
-        responder = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps)
-        return Resolution(f"step {step}", responder, conversation=conversation)
+        conversation, rule = Conversation(stored, self.policy.expires_after, step), f"step {step}"
+        responder = HandlerResponder(handler, message.body.strip(), "", conversation, self.steps, rule)
+        return Resolution(rule, responder, conversation=conversation)
 
     def without_redis(self, resolution: Resolution) -> Resolution:
         """Return what takes a message while conversations cannot be read.

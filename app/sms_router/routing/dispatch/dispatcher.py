@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.resolution import NO_RULE, SILENT, Resolution, RuleAction
 from sms_router.routing.dispatch.responders import (
     ForwardResponder,
     HandlerResponder,
     MessageForwarder,
+    Responder,
     TemplateResponder,
+    WrappedResponder,
 )
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.keywords.index import build_entries
@@ -26,9 +28,6 @@ from sms_router.routing.opt_outs.keywords import Intent, OptOutKeywords, match_f
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.twilio.inbound import InboundMessage
-
-if TYPE_CHECKING:
-    from sms_router.routing.dispatch.conversation_steps import ConversationManager
 
 MAX_CACHED_RESOLUTIONS = 4096
 MAX_CACHED_LENGTH = 160
@@ -68,7 +67,7 @@ class Dispatcher:
         forwards: how messages are forwarded.
         zones: the time zones of the Services, for rules with opening hours.
         clock: returns seconds since the epoch, for rules with opening hours.
-        conversations: None where no handler has any.
+        handlers: the team's, with their conversations and middlewares.
 
     """
 
@@ -80,11 +79,14 @@ class Dispatcher:
         forwards: ForwardConfig | None = None,
         zones: TimeZones | None = None,
         clock: Callable[[], float] = time.time,
-        conversations: ConversationManager | None = None,
+        handlers: HandlerRegistry | None = None,
     ) -> None:
         self.table = table
         self.defaults = defaults or Defaults()
-        self.conversations = conversations
+        self._handlers = handlers or HandlerRegistry([], [])
+        self.conversations = self._handlers.conversations
+        self.wraps_all = bool(self._handlers.for_all)
+        """Whether a middleware stands around templates and other applications too."""
         self.opt_outs = opt_outs or OptOutKeywords(())
         self._forwards = forwards or ForwardConfig()
         self._zones = zones or TimeZones()
@@ -121,6 +123,16 @@ class Dispatcher:
         if resolution.is_default or (alternative is not None and alternative.is_default):
             return self._with_number_forward(resolution, message)
         return resolution
+
+    def wrapped(self, resolution: Resolution) -> Responder | WrappedResponder:
+        """Return what responds, with the middlewares around it whose scope is "all"."""
+        responder = resolution.responder
+        if not self.wraps_all or isinstance(responder, HandlerResponder):
+            return responder
+        assert self._handlers.environment is not None, "there are middlewares"
+        return WrappedResponder(
+            responder, resolution.rule, self._handlers.for_all, self._handlers.environment
+        )
 
     def match_context(self, message: InboundMessage, moment: float | None = None) -> MatchContext:
         """Return what the scopes of rules are compared with."""
@@ -186,7 +198,7 @@ class Dispatcher:
     def _resolve_ordinary(self, body: str, context: MatchContext) -> Resolution:
         match = self.table.find(body, context)
         if isinstance(match, Match):
-            responder = self._responder(match.rule.action, match.argument, match.keyword)
+            responder = self._responder(match.rule.action, match.argument, match.keyword, match.rule.name)
             return Resolution(match.rule.name, responder)
         if self.defaults.suggestion is not None:
             keyword = self._suggest(match.normalized, context)
@@ -198,11 +210,9 @@ class Dispatcher:
             return NO_RULE
         return Resolution("default", self._responder(default, body.strip(), ""), is_default=True)
 
-    def _responder(
-        self, action: RuleAction, argument: str, keyword: str
-    ) -> TemplateResponder | HandlerResponder | ForwardResponder:
+    def _responder(self, action: RuleAction, argument: str, keyword: str, rule: str = "default") -> Responder:
         if isinstance(action, Handler):
-            return HandlerResponder(action, argument, keyword)
+            return HandlerResponder(action, argument, keyword, rule=rule)
         if isinstance(action, Forward):
             return ForwardResponder(action, self._forwards.upstreams)
         return TemplateResponder(action, argument, keyword)

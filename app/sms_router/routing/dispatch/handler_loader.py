@@ -12,11 +12,13 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
-from sms_router.routing.handler.decorators import KeywordSpec, Spec, registrations, specs_of
-from sms_router.routing.handler.handler import Handler, HandlerError, Middleware
-from sms_router.routing.handler.http_client import HandlerHttpClient
-from sms_router.routing.handler.running_handlers import RunningHandlers
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.handler.decorators import DependencySpec, KeywordSpec, Spec, registrations, specs_of
+from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.handler import Handler, Middleware, names_passed_on
+from sms_router.routing.handler.inspection import HandlerError
+
+MiddlewareName = str | tuple[str, bool]
+"""``module:function``, and whether it stands around templates and other applications too."""
 
 
 class HandlerRegistry(NamedTuple):
@@ -26,40 +28,60 @@ class HandlerRegistry(NamedTuple):
     errors: list[str]
     conversations: ConversationManager | None = None
     """None where no handler has a conversation."""
+    for_all: tuple[Middleware, ...] = ()
+    """The middlewares that stand around templates and other applications too."""
+    environment: HandlerEnvironment | None = None
 
     @classmethod
     def load(
         cls,
         names: Sequence[str],
-        threads: HandlerThreadPool,
-        middlewares: Sequence[str] = (),
+        environment: HandlerEnvironment | None = None,
+        middlewares: Sequence[MiddlewareName] = (),
         policy: ConversationPolicy | None = None,
-        http_client: HandlerHttpClient | None = None,
-        running: RunningHandlers | None = None,
     ) -> HandlerRegistry:
         """Import modules and packages; their mistakes are returned, not raised.
 
         Args:
             names: of the modules and packages.
-            threads: runs plain functions.
-            middlewares: functions around each handler, as ``module:function``, the outermost first.
+            environment: gets the resources and values that the modules define.
+            middlewares: functions around each handler, the outermost first.
             policy: of conversations.
-            http_client: for handlers that declare ``http``.
-            running: counts the handlers that run on the event loop.
 
         """
         mistakes: list[str] = []
+        environment = environment or HandlerEnvironment()
         around = [loaded for name in middlewares if (loaded := _middleware(name, mistakes)) is not None]
         modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
+        modules |= {module.__name__: module for _, module, _ in around}
+        registered = list(_registered_functions(modules.values()))
+        for function, _, _ in around:
+            environment.passed_on.update(names_passed_on(function))
+        mistakes += environment.add(
+            (spec.kind, spec.name, function)
+            for function, specs in registered
+            for spec in specs
+            if isinstance(spec, DependencySpec)
+        )
+        chain = []
+        for function, _, is_for_all in around:
+            try:
+                chain.append(Middleware.of(function, environment, is_for_all=is_for_all))
+            except HandlerError as error:
+                mistakes.append(f"middlewares: {error}")
         handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
-        for function, specs in _registered_functions(modules.values()):
+        for function, specs in registered:
+            if all(isinstance(spec, DependencySpec) for spec in specs):
+                continue
             try:
-                handler = Handler.of(function, threads, around, http_client, running)
+                handler = Handler.of(function, environment, chain)
             except HandlerError as error:
                 mistakes.append(str(error))
                 continue
             for spec in specs:
+                if isinstance(spec, DependencySpec):
+                    continue
                 own = _with_deadline(handler, spec.deadline)
                 if isinstance(spec, KeywordSpec):
                     handlers.append((spec, own))
@@ -72,15 +94,20 @@ class HandlerRegistry(NamedTuple):
         if mistakes:
             return cls([], mistakes)
         functions = (handler for _, handler in handlers)
-        return cls(handlers, [], ConversationManager.of(steps, functions, policy or ConversationPolicy()))
+        conversations = ConversationManager.of(steps, functions, policy or ConversationPolicy())
+        for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
+        return cls(handlers, [], conversations, for_all, environment)
 
 
 def _with_deadline(handler: Handler, deadline: float | None) -> Handler:
     return handler if deadline is None else replace(handler, deadline=deadline)
 
 
-def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
+def _middleware(
+    named: MiddlewareName, mistakes: list[str]
+) -> tuple[Callable[..., object], ModuleType, bool] | None:
     """Import one middleware, or add a mistake."""
+    name, is_for_all = named if isinstance(named, tuple) else (named, False)
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:
         mistakes.append(f"middlewares: {name!r} should be a module and a function, as acme.sms:timing")
@@ -92,11 +119,7 @@ def _middleware(name: str, mistakes: list[str]) -> Middleware | None:
     if not callable(function):
         mistakes.append(f"middlewares: {module_name} has no function {function_name!r}")
         return None
-    try:
-        return Middleware.of(function)
-    except HandlerError as error:
-        mistakes.append(f"middlewares: {error}")
-        return None
+    return function, module, is_for_all
 
 
 def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:

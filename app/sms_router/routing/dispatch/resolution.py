@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
+from sms_router.routing.dispatch.responders import Responder, TemplateResponder
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE
@@ -21,7 +21,7 @@ class Resolution:
     """The rule that takes a message, by its name, and what responds."""
 
     rule: str
-    responder: TemplateResponder | HandlerResponder | ForwardResponder
+    responder: Responder
     opt_out: OptOutMatch | None = None
     """The opt-out keyword that the text is."""
     unless_opted_out: Resolution | None = None

@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Protocol
 
 from sms_router.privacy import mask_number_in, mask_numbers, mask_text
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.handler import Handler, HandlerError
+from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.handler import (
+    Handler,
+    HandlerContext,
+    HandlerInfo,
+    Middleware,
+    call_through,
+)
+from sms_router.routing.handler.inspection import HandlerError
 from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
 from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError
@@ -54,6 +62,8 @@ class HandlerResponder:
     conversation: Conversation | None = None
     steps: Collection[str] | None = None
     """The names of all steps; None where no handler has a conversation."""
+    rule: str = ""
+    """Its name."""
     leave_hint: str = ""
     """Is added to the first question of a conversation; empty in a step, and where the team has none."""
 
@@ -71,18 +81,13 @@ class HandlerResponder:
         try:
             answer = normalize_answer(self.argument)
             reply = await self.handler(
-                message, self.argument, self.keyword, self.conversation, answer, self._accept
+                message, self.argument, self.keyword, self.conversation, answer, self._accept, self.rule
             )
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
-                raise  # the worker stops; the handler did not cancel itself
-            trace = "".join(traceback.format_exception(error, limit=-10))
-            trace = _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK)
-            log.error("the handler %s failed:\n%s", self.handler.name, trace)
-            cause = " ".join("".join(traceback.format_exception_only(error)).split())
+            failed = _failure(error, f"the handler {self.handler.name}", message)
             if self.conversation is not None:
                 self.conversation.discard()
-            return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
+            return failed
         return _add_text(reply, self.leave_hint) if self.leave_hint and reply.then is not None else reply
 
     def _accept(self, reply: Reply) -> None:
@@ -121,6 +126,59 @@ class ForwardResponder:
         if self.upstreams is None:
             return ReplyFailed("nothing is forwarded here")
         return await self.upstreams.forward(self.forward, message, until, headers)
+
+
+Responder = TemplateResponder | HandlerResponder | ForwardResponder
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedResponder:
+    """A template or another application, with the middlewares around it whose scope is "all"."""
+
+    inner: TemplateResponder | ForwardResponder
+    rule: str
+    middlewares: Sequence[Middleware]
+    environment: HandlerEnvironment
+
+    async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | ReplyFailed:
+        """Return the reply of the outermost middleware, or why there is none."""
+
+        async def respond(_: HandlerContext) -> Reply:
+            if isinstance(self.inner, TemplateResponder):
+                reply = self.inner.reply(message)
+            else:
+                reply = await self.inner.run(message, until, headers)
+            if isinstance(reply, ReplyFailed):
+                raise HandlerError(reply.cause)
+            return reply
+
+        inner = self.inner
+        argument, keyword = (
+            (inner.argument, inner.keyword) if isinstance(inner, TemplateResponder) else (message.body, "")
+        )
+        answer = normalize_answer(argument)
+        context = HandlerContext.of(
+            self.environment, message, argument, answer, keyword, HandlerInfo("", self.rule)
+        )
+        try:
+            return await call_through(self.middlewares, context, respond)
+        except BaseException as error:
+            return _failure(error, f"a middleware around {self.rule}", message)
+
+
+def _failure(error: BaseException, name: str, message: InboundMessage) -> ReplyFailed:
+    """Log what a function of the team has raised, and return it as a cause.
+
+    Raises:
+        CancelledError: when the worker stops; the function did not cancel itself.
+
+    """
+    if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+        raise error
+    trace = "".join(traceback.format_exception(error, limit=-10))
+    log.error("%s failed:\n%s", name, _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK))
+    cause = " ".join("".join(traceback.format_exception_only(error)).split())
+    return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
 
 
 def _add_text(reply: Reply, line: str) -> Reply:

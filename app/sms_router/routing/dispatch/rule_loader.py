@@ -165,7 +165,7 @@ def load_rules(
             label,
             state,
         )
-    return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers.conversations)
+    return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers)
 
 
 def add_places(sentences: Iterable[str], file: Path, label: str = "") -> list[str]:

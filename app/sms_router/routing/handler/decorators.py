@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-Function = TypeVar("Function", bound=Callable[..., object])
+if TYPE_CHECKING:
+    from sms_router.routing.handler.reply import Answer
+
+Function = TypeVar("Function", bound="Callable[..., Answer | Awaitable[Answer]]")
+"""A type checker refuses a handler that returns anything else, such as a dict."""
+Resource = TypeVar("Resource", bound=Callable[..., AsyncIterator[object]])
+Provider = TypeVar("Provider", bound=Callable[..., object])
+Registered = TypeVar("Registered", bound=Callable[..., object])
 
 _ATTRIBUTE = "_sms_router"
 """Of a registered function; ``functools.wraps`` copies it to what stands around the function."""
@@ -37,7 +44,15 @@ class StepSpec:
     was: tuple[str, ...] = ()
 
 
-Spec = KeywordSpec | StepSpec
+@dataclass(frozen=True, slots=True)
+class DependencySpec:
+    """The arguments of ``@lifespan`` and ``@provide``."""
+
+    kind: str
+    name: str
+
+
+Spec = KeywordSpec | StepSpec | DependencySpec
 
 
 def keyword(
@@ -122,6 +137,50 @@ def step(
     return register
 
 
+@overload
+def lifespan(name: str) -> Callable[[Resource], Resource]: ...
+@overload
+def lifespan(name: Resource) -> Resource: ...
+def lifespan(name: Any) -> Any:
+    """Make a resource when a worker starts, and close it when the worker stops.
+
+    The async function yields the resource once; what stands behind the ``yield`` closes it. It runs in each
+    worker, in its event loop, and in no command. Handlers, `provide` functions and middlewares declare the
+    resource by its name. The function may declare ``http`` and the resources of functions above it.
+
+    Args:
+        name: of the resource; without it, the name of the function.
+
+    """
+    return _dependency("lifespan", name)
+
+
+@overload
+def provide(name: str) -> Callable[[Provider], Provider]: ...
+@overload
+def provide(name: Provider) -> Provider: ...
+def provide(name: Any) -> Any:
+    """Make a value for each message whose handler, or a middleware around it, declares it by name.
+
+    The function is async or plain. It returns the value, or yields it: what stands behind the ``yield`` runs
+    once the reply is accepted, and the error is raised at the ``yield`` where there is none. It may declare
+    what a handler may declare, other values and resources.
+
+    Args:
+        name: of the value; without it, the name of the function.
+
+    """
+    return _dependency("provide", name)
+
+
+def _dependency(kind: str, name: Any) -> Any:
+    if isinstance(name, str) and name.isidentifier():
+        return lambda function: _register(f"@{kind}", function, DependencySpec(kind, name))
+    if not callable(name):
+        raise TypeError(f'@{kind}: the name of an argument, as in @{kind}("database"), not {name!r:.80}')
+    return _register(f"@{kind}", name, DependencySpec(kind, getattr(name, "__name__", "")))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Registration:
     """A function, what one decorator says of it, and the modules that were running the decorator."""
@@ -148,7 +207,7 @@ def step_of(value: object) -> StepSpec | None:
     return next((spec for spec in specs_of(value) if isinstance(spec, StepSpec)), None)
 
 
-def _register(decorator: str, function: Function, spec: Spec) -> Function:
+def _register(decorator: str, function: Registered, spec: Spec) -> Registered:
     if not callable(function):
         raise TypeError(f"{decorator} stands above a function")
     frame, namespaces = inspect.currentframe(), dict[int, dict[str, Any]]()

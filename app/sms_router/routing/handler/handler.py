@@ -6,64 +6,122 @@ plain ones in threads.
 
 from __future__ import annotations
 
+import ast
 import asyncio
-import importlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import textwrap
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import NamedTuple, cast
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.http_client import HandlerHttpClient
+from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.inspection import (
+    ARGUMENTS,
+    HandlerError,
+    declared_arguments,
+    is_async,
+    name_and_source,
+)
 from sms_router.routing.handler.reply import SILENCE, Reply
-from sms_router.routing.handler.running_handlers import RunningHandlers
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.twilio.inbound import InboundMessage
 
-if TYPE_CHECKING:
-    import aiohttp
+_log = logging.getLogger("handlers")
 
-
-@dataclass(frozen=True, slots=True)
-class HandlerContext:
-    """The values of the arguments that a handler may declare (`ARGUMENTS`)."""
-
-    message: InboundMessage
-    words: tuple[str, ...]
-    """The words of the text, as typed."""
-    argument: str
-    """The text behind the keyword, as typed; in a step the whole text."""
-    answer: str
-    """The argument in the form in which keywords are compared, without signs around it."""
-    keyword: str
-    """The keyword, as the rule writes it."""
-    log: logging.Logger
-    conversation: Conversation | None
-    """Not None if any handler declares it."""
-    http_client: HandlerHttpClient
-    accept: Callable[[Reply], None]
-    """Raises where a reply cannot be accepted."""
-
-    @property
-    def reply(self) -> type[Reply]:
-        """The class, for handlers that do not import it."""
-        return Reply
-
-    @property
-    def http(self) -> aiohttp.ClientSession:
-        """The shared session for calls to other services."""
-        return self.http_client.session()
-
-
-ARGUMENTS = ("message", "words", "argument", "answer", "keyword", "log", "conversation", "reply", "http")
 CALL_NEXT = "call_next"
 """The argument that a middleware declares in addition: a function that returns the handler's `Reply`."""
 
 
-class HandlerError(Exception):
-    """A handler cannot be called, or has returned something that is no reply."""
+class HandlerInfo(NamedTuple):
+    """What a middleware stands around; handlers may declare it as ``handler``."""
+
+    name: str
+    """Of the function; empty for a template or another application."""
+    rule: str
+    step: str | None = None
+    """The step that takes the message."""
+
+
+class HandlerContext:
+    """The values of the arguments for one message, each made when a function first declares it.
+
+    Args:
+        environment: what is the same for all messages.
+        accept: raises where a reply cannot be accepted.
+        values: what is known before the handler runs.
+
+    """
+
+    __slots__ = ("_environment", "accept", "stack", "values")
+
+    def __init__(
+        self, environment: HandlerEnvironment, accept: Callable[[Reply], None], values: dict[str, object]
+    ) -> None:
+        self._environment = environment
+        self.accept = accept
+        self.stack = AsyncExitStack()
+        self.values = values
+
+    @classmethod
+    def of(
+        cls,
+        environment: HandlerEnvironment,
+        message: InboundMessage,
+        argument: str,
+        answer: str,
+        keyword: str,
+        handler: HandlerInfo,
+        log: logging.Logger = _log,
+        conversation: Conversation | None = None,
+        accept: Callable[[Reply], None] = lambda _: None,
+    ) -> HandlerContext:
+        """Return the context of a message, with what is known of it."""
+        values = {
+            "message": message,
+            "words": message.words,
+            "argument": argument,
+            "answer": answer,
+            "keyword": keyword,
+            "log": log,
+            "conversation": conversation,
+            "reply": Reply,
+            "handler": handler,
+        }
+        return cls(environment, accept, values)
+
+    async def arguments(self, names: Iterable[str]) -> dict[str, object]:
+        """Return the values for a function.
+
+        Raises:
+            HandlerError: when a name has none.
+            Exception: whatever a function with ``@provide`` raises.
+
+        """
+        for name in names:
+            if name not in self.values:
+                self.values[name] = await self._make(name)
+        return {name: self.values[name] for name in names}
+
+    async def _make(self, name: str) -> object:
+        environment = self._environment
+        if name == "cancelled":
+            return threading.Event()
+        provider = environment.providers.get(name)
+        if provider is None:
+            return environment.value(name)
+        if name in provider.arguments:
+            raise HandlerError(f"{provider.source}: needs its own value")
+        return await provider.enter(await self.arguments(provider.arguments), environment.threads, self.stack)
+
+    def cancel(self) -> None:
+        """Tell a plain function, which cannot be stopped, that nobody waits for it."""
+        cancelled = self.values.get("cancelled")
+        if isinstance(cancelled, threading.Event):
+            cancelled.set()
 
 
 class HandlerTimeoutError(Exception):
@@ -77,23 +135,73 @@ class Middleware:
     name: str
     function: Callable[..., Awaitable[object]]
     arguments: tuple[str, ...]
+    is_for_all: bool = False
+    """Stands around templates and other applications too."""
 
     @classmethod
-    def of(cls, function: Callable[..., object]) -> Middleware:
+    def of(
+        cls,
+        function: Callable[..., object],
+        environment: HandlerEnvironment | None = None,
+        *,
+        is_for_all: bool = False,
+    ) -> Middleware:
         """Inspect a function.
 
         Raises:
             HandlerError: when it cannot be a middleware; the text names it and the remedy.
 
         """
-        function_name, source = _name_and_source(function)
-        if not _is_async(function):
+        function_name, source = name_and_source(function)
+        if not is_async(function):
             raise HandlerError(f"{source}: a middleware must be an async function that awaits call_next()")
-        declared = _declared_arguments(function, source, (*ARGUMENTS, CALL_NEXT))
+        others = (CALL_NEXT, *(environment.names if environment is not None else ()))
+        declared = declared_arguments(function, source, {*ARGUMENTS, *others}, others)
         if CALL_NEXT not in declared:
             raise HandlerError(f"{source}: a middleware must declare call_next and await call_next()")
         arguments = tuple(name for name in declared if name != CALL_NEXT)
-        return cls(function_name, cast("Callable[..., Awaitable[object]]", function), arguments)
+        return cls(function_name, cast("Callable[..., Awaitable[object]]", function), arguments, is_for_all)
+
+
+def names_passed_on(function: Callable[..., object]) -> Iterator[str]:
+    """Yield the names that a middleware passes on in its source, as ``call_next(session=session)`` does."""
+    with suppress(OSError, TypeError, SyntaxError):
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == CALL_NEXT:
+                yield from (keyword.arg for keyword in node.keywords if keyword.arg is not None)
+
+
+async def call_through(
+    middlewares: Sequence[Middleware],
+    context: HandlerContext,
+    innermost: Callable[[HandlerContext], Awaitable[Reply]],
+) -> Reply:
+    """Call what replies through middlewares, the outermost first, and return the reply once it is accepted.
+
+    What ``@provide`` functions do behind their ``yield`` comes last, in reverse order: it is not reached
+    where anything before has raised.
+
+    Raises:
+        HandlerError: when something is returned that is no reply, or a provider swallows an error.
+        Exception: whatever a function of the team raises.
+
+    """
+
+    async def call(depth: int, **passed: object) -> Reply:
+        context.values |= passed
+        if depth == len(middlewares):
+            reply = await innermost(context)
+        else:
+            middleware = middlewares[depth]
+            arguments = await context.arguments(middleware.arguments)
+            call_next = partial(call, depth + 1)
+            reply = _to_reply(middleware.name, await middleware.function(call_next=call_next, **arguments))
+        context.accept(reply)
+        return reply
+
+    async with context.stack:
+        return await call(0)
+    raise HandlerError("a function with @provide must raise the error again that it gets at its yield")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +214,19 @@ class Handler:
     function: Callable[..., object]
     arguments: tuple[str, ...]
     is_async: bool
-    thread_pool: HandlerThreadPool = field(repr=False)
+    environment: HandlerEnvironment = field(repr=False)
     log: logging.Logger = field(repr=False)
     middlewares: tuple[Middleware, ...] = ()
     """The outermost first."""
     deadline: float | None = None
     """Seconds after which it is cancelled and has failed."""
-    http_client: HandlerHttpClient = field(default_factory=HandlerHttpClient, repr=False)
-    running: RunningHandlers = field(default_factory=RunningHandlers, repr=False)
 
     @classmethod
     def of(
         cls,
         function: Callable[..., object],
-        thread_pool: HandlerThreadPool,
+        environment: HandlerEnvironment,
         middlewares: Sequence[Middleware] = (),
-        http_client: HandlerHttpClient | None = None,
-        running: RunningHandlers | None = None,
     ) -> Handler:
         """Inspect a function.
 
@@ -130,24 +234,15 @@ class Handler:
             HandlerError: when it cannot be a handler; the text names it and the remedy.
 
         """
-        name, source = _name_and_source(function)
+        name, source = name_and_source(function)
         _check_kind(function, source)
-        arguments = _declared_arguments(function, source, ARGUMENTS)
-        is_async = _is_async(function)
-        if not is_async and "http" in arguments:
+        others = environment.names
+        arguments = declared_arguments(function, source, {*ARGUMENTS, *others}, others)
+        runs_on_loop = is_async(function)
+        if not runs_on_loop and "http" in arguments:
             raise HandlerError(f"{source}: only an async function can use http; make it one, or use requests")
-        return cls(
-            name,
-            source,
-            function,
-            arguments,
-            is_async,
-            thread_pool,
-            logging.getLogger(f"handlers.{name}"),
-            tuple(middlewares),
-            http_client=http_client or HandlerHttpClient(),
-            running=running or RunningHandlers(),
-        )
+        log = logging.getLogger(f"handlers.{name}")
+        return cls(name, source, function, arguments, runs_on_loop, environment, log, tuple(middlewares))
 
     @property
     def needs_conversation(self) -> bool:
@@ -162,6 +257,7 @@ class Handler:
         conversation: Conversation | None = None,
         answer: str = "",
         accept: Callable[[Reply], None] = lambda _: None,
+        rule: str = "",
     ) -> Reply:
         """Call the function through its middlewares and return its reply.
 
@@ -172,47 +268,34 @@ class Handler:
             conversation: that of the contact, if any handler declares one.
             answer: the argument as keywords are compared, without signs around it.
             accept: raises where a reply cannot be accepted; it is called before a middleware has the reply.
+            rule: the name of the rule.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or None.
             HandlerTimeoutError: when it does not return within its own deadline.
+            BlockedLoopError: when it has blocked the event loop for too long.
             QueueFullError: when too many plain handlers wait for a thread.
             Exception: whatever the function raises.
 
         """
-        context = HandlerContext(
-            message,
-            message.words,
-            argument,
-            answer,
-            keyword,
-            self.log,
-            conversation,
-            self.http_client,
-            accept,
+        info = HandlerInfo(self.name, rule or keyword, conversation.step if conversation else None)
+        context = HandlerContext.of(
+            self.environment, message, argument, answer, keyword, info, self.log, conversation, accept
         )
+        running = self.environment.running
+        reply = call_through(self.middlewares, context, self._call)
         if not self.is_async and not self.middlewares:
-            return await self._call_middleware(context, 0)
-        with self.running.run(self.name):
-            return await self._call_middleware(context, 0)
+            return await reply
+        with running.run(self.name):
+            return await running.measured(self.name, reply)
 
-    async def _call_middleware(self, context: HandlerContext, depth: int) -> Reply:
-        """Call the middleware at a depth; below the last one is the function."""
-        if depth == len(self.middlewares):
-            if self.deadline is not None:
-                return await self._call_with_deadline(context)
-            return await self._call_function(context)
-        middleware = self.middlewares[depth]
-        arguments = {name: getattr(context, name) for name in middleware.arguments}
-        call_next = partial(self._call_middleware, context, depth + 1)
-        reply = _to_reply(middleware.name, await middleware.function(call_next=call_next, **arguments))
-        context.accept(reply)
-        return reply
-
-    async def _call_with_deadline(self, context: HandlerContext) -> Reply:
+    async def _call(self, context: HandlerContext) -> Reply:
+        arguments = await context.arguments(self.arguments)
+        if self.deadline is None:
+            return await self._call_function(context, arguments)
         try:
             async with asyncio.timeout(self.deadline) as limit:
-                reply = await self._call_function(context)
+                reply = await self._call_function(context, arguments)
         except TimeoutError:
             if not limit.expired():
                 raise  # raised by the function itself
@@ -220,33 +303,18 @@ class Handler:
             raise HandlerTimeoutError(f"{self.name} took longer than its deadline of {self.deadline:g} s")
         return reply
 
-    async def _call_function(self, context: HandlerContext) -> Reply:
-        arguments = {name: getattr(context, name) for name in self.arguments}
-        if self.is_async:
-            result = self.function(**arguments)
-        else:
-            result = await self.thread_pool.run(partial(self.function, **arguments))
-        if inspect.isawaitable(result):  # a plain decorator around an async function returns one, too
-            result = await cast("Awaitable[object]", result)
-        reply = _to_reply(self.name, result)
-        context.accept(reply)
-        return reply
-
-
-def _name_and_source(function: Callable[..., object]) -> tuple[str, str]:
-    """Return the name of a function, and where it is written, for people."""
-    inner = inspect.unwrap(function)
-    while isinstance(inner, partial):
-        inner = inner.func
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    code = getattr(inner, "__code__", None)
-    module = getattr(inner, "__module__", "?")
-    return name, f"{module}:{code.co_firstlineno} {name}" if code else f"{module} {name}"
-
-
-def _is_async(function: Callable[..., object]) -> bool:
-    called = inspect.getattr_static(type(function), "__call__", None)
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+    async def _call_function(self, context: HandlerContext, arguments: dict[str, object]) -> Reply:
+        try:
+            if self.is_async:
+                result = self.function(**arguments)
+            else:
+                result = await self.environment.threads.run(partial(self.function, **arguments))
+            if inspect.isawaitable(result):  # a plain decorator around an async function returns one, too
+                result = await cast("Awaitable[object]", result)
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
+        return _to_reply(self.name, result)
 
 
 def _check_kind(function: Callable[..., object], source: str) -> None:
@@ -254,37 +322,6 @@ def _check_kind(function: Callable[..., object], source: str) -> None:
         raise HandlerError(f"{source}: is a class; put @keyword above a function or a staticmethod of it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise HandlerError(f"{source}: yields; return a Reply with a list of texts instead")
-
-
-def _declared_arguments(
-    function: Callable[..., object], source: str, known: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the names of ``known`` that the function declares; other parameters must have defaults."""
-    declared = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        by_name = parameter.kind is not parameter.POSITIONAL_ONLY
-        if name in known and by_name and not _is_bound(function, name):
-            declared.append(name)
-        elif parameter.default is parameter.empty:
-            raise HandlerError(_unknown_argument(source, name, known))
-    if "http" in declared:
-        importlib.import_module("aiohttp")  # now, not while a message waits
-    return tuple(declared)
-
-
-def _is_bound(function: Callable[..., object], name: str) -> bool:
-    """Return whether a ``partial`` has set this argument."""
-    return isinstance(function, partial) and name in function.keywords
-
-
-def _unknown_argument(source: str, name: str, known: Sequence[str]) -> str:
-    if name in known:
-        return f"{source}: {name} is passed by name; remove the / from the function's arguments"
-    if name == "self":
-        return f"{source}: is a method without its object; make it a function or a staticmethod"
-    return f"{source}: the argument {name!r} is unknown; a handler may declare {', '.join(known)}"
 
 
 def _to_reply(name: str, result: object) -> Reply:

@@ -127,6 +127,10 @@ class Reply:
         return not self.media_urls and not self.texts
 
 
+Answer = str | Reply | None
+"""What a handler returns: a text, a `Reply`, or None for no reply."""
+
+
 def is_media_url(text: str) -> bool:
     """Return whether a text is an http or https URL; Twilio refuses a message with another one (21620)."""
     return _MEDIA_URL.fullmatch(text) is not None

@@ -139,7 +139,7 @@ class LateReplies:
             resolution = conversations.route(resolution, message, stored)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
-        responder = resolution.responder
+        responder = self._dispatcher.wrapped(resolution)
         if isinstance(responder, TemplateResponder):
             await self.answer(late, resolution, responder.reply(message))
             return

@@ -159,6 +159,7 @@ class Pipeline:
             or resolution.opt_out is not None
             or request.fallback is not None
             or self._dispatcher.conversations is not None
+            or self._dispatcher.wraps_all
             or self._contacts.is_opted_out_cached(scope, key.contact)
         ):
             return None
@@ -238,7 +239,7 @@ class Pipeline:
             else:
                 resolution = conversations.without_redis(resolution)
             context = context._replace(conversation=resolution.conversation)
-        responder = resolution.responder
+        responder = self._dispatcher.wrapped(resolution)
         if isinstance(responder, TemplateResponder):
             if resolution.is_default:
                 context = context._replace(weight=REPEAT_WEIGHT)

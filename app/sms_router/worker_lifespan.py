@@ -23,8 +23,7 @@ from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.onboarding.port_watch import PortWatch
 from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
-from sms_router.routing.handler.http_client import HandlerHttpClient
-from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.history.reconcile_task import ReconcileTask
@@ -88,8 +87,7 @@ class WorkerLifespan:
     reconcile_task: ReconcileTask | None
     reloader: Reloader
     published_rules: PublishedRulesSync
-    thread_pool: HandlerThreadPool
-    handler_http_client: HandlerHttpClient
+    handlers: HandlerEnvironment
     redis: Redis
     health: HealthMonitor
     tracing: Tracing | None
@@ -122,8 +120,7 @@ class WorkerLifespan:
             signals.start()
             if self.tracing is not None:
                 stop(asyncio.to_thread, self.tracing.close)
-            parts.callback(self.thread_pool.close)
-            stop(self.handler_http_client.aclose)
+            stop(self.handlers.aclose)
             stop(self.redis.aclose)
             stop(self.durable_writer.aclose)
             stop(self.store.aclose)
@@ -157,6 +154,7 @@ class WorkerLifespan:
                 if periodic is not None:
                     stop(periodic.aclose)
                     periodic.start()
+            await self.handlers.start(parts)
             stop(self.published_rules.aclose)
             await self.published_rules.start()
             stop(self.reloader.aclose)

@@ -1,0 +1,116 @@
+"""Reads the signatures of a team's functions: which arguments they declare, and where they are written."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Container, Iterable
+from functools import partial
+
+ARGUMENTS = (
+    "message",
+    "words",
+    "argument",
+    "answer",
+    "keyword",
+    "log",
+    "conversation",
+    "reply",
+    "http",
+    "handler",
+    "cancelled",
+)
+"""What every handler may declare; `HandlerContext` has the values."""
+
+_INJECTION_MARKERS = ("Depends", "Security", "Inject", "Provide", "FromDishka")
+"""Classes of other frameworks whose objects stand as the default of an argument."""
+
+
+_TYPES = {
+    "message": "InboundMessage",
+    "words": "tuple",
+    "argument": "str",
+    "answer": "str",
+    "keyword": "str",
+    "conversation": "Conversation",
+}
+_BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "set", "tuple"}
+
+
+class HandlerError(Exception):
+    """A handler cannot be called, or has returned something that is no reply."""
+
+
+def name_and_source(function: Callable[..., object]) -> tuple[str, str]:
+    """Return the name of a function, and where it is written, for people."""
+    inner = inspect.unwrap(function)
+    while isinstance(inner, partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    code = getattr(inner, "__code__", None)
+    module = getattr(inner, "__module__", "?")
+    return name, f"{module}:{code.co_firstlineno} {name}" if code else f"{module} {name}"
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Return whether calling the function gives a coroutine."""
+    called = inspect.getattr_static(type(function), "__call__", None)
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+
+
+def declared_arguments(
+    function: Callable[..., object], source: str, known: Container[str], others: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the names of ``known`` that the function declares; other parameters must have defaults.
+
+    Args:
+        function: of the team.
+        source: where it is written.
+        known: the names that it may declare.
+        others: those of them that are not in `ARGUMENTS`, for the error.
+
+    Raises:
+        HandlerError: when an argument cannot be passed; the text names it and the remedy.
+
+    """
+    declared = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        by_name = parameter.kind is not parameter.POSITIONAL_ONLY
+        if type(parameter.default).__name__ in _INJECTION_MARKERS:
+            raise HandlerError(
+                f"{source}: {name} has a {type(parameter.default).__name__}(...) of another framework as its"
+                f' default; write @provide("{name}") above the function that makes it, and declare {name}'
+            )
+        if name in _TYPES and _base(parameter.annotation) in _BUILTINS - {_TYPES[name]}:
+            raise HandlerError(
+                f"{source}: {name} is of the type {_TYPES[name]}, not {_base(parameter.annotation)}"
+            )
+        if name in known and by_name and not _is_bound(function, name):
+            declared.append(name)
+        elif parameter.default is parameter.empty:
+            raise HandlerError(_unknown_argument(source, name, known, others))
+    if "http" in declared:
+        importlib.import_module("aiohttp")  # now, not while a message waits
+    return tuple(declared)
+
+
+def _base(annotation: object) -> str:
+    """Return the name of an annotated type without its arguments."""
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.partition("[")[0]
+
+
+def _is_bound(function: Callable[..., object], name: str) -> bool:
+    """Return whether a ``partial`` has set this argument."""
+    return isinstance(function, partial) and name in function.keywords
+
+
+def _unknown_argument(source: str, name: str, known: Container[str], others: Iterable[str]) -> str:
+    if name in known:
+        return f"{source}: {name} is passed by name; remove the / from the function's arguments"
+    if name == "self":
+        return f"{source}: is a method without its object; make it a function or a staticmethod"
+    names = ", ".join((*ARGUMENTS, *others))
+    return f"{source}: the argument {name!r} is unknown; a handler may declare {names}"
