@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXPRESS := loadtests/bench/apps/express
 
-.PHONY: help run install test slow stores check fix bench profile trace load chaos fuzz lock clean
+.PHONY: help run install test slow stores check fix bench profile trace load chaos fuzz mutate lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,10 @@ chaos: $(VENV)/.dev ## inject faults under load, one at a time and in pairs (ONL
 fuzz: $(VENV)/.fuzz ## fuzz the parsers (SECONDS=30 each, ONLY=name)
 	@$(BIN)/python -m loadtests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ONLY),--only $(ONLY))
 
+mutate: $(VENV)/.mutate ## plant faults in the pure core and the Lua scripts (ONLY=area, SEED=1, MUTANTS=60)
+	@$(BIN)/python -m loadtests.mutation $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MUTANTS),--mutants $(MUTANTS))
+
 lock: ## update the lock files (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate pyproject.toml --group pyproject.toml:build -o requirements.lock
@@ -63,6 +67,8 @@ lock: ## update the lock files (needs uv)
 		--no-header --no-annotate -c requirements-dev.lock --group pyproject.toml:load -o requirements-load.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --group pyproject.toml:fuzz -o requirements-fuzz.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate -c requirements-dev.lock --group pyproject.toml:mutate -o requirements-mutate.lock
 
 clean: ## delete the environment and the local data
 	rm -rf $(VENV) .data
@@ -88,6 +94,11 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 $(VENV)/.fuzz: requirements-fuzz.lock $(VENV)/.dev
 	@echo "Installing atheris into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.lock
+	@touch $@
+
+$(VENV)/.mutate: requirements-mutate.lock $(VENV)/.dev
+	@echo "Installing mutmut into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutate.lock
 	@touch $@
 
 # locust installs a pytest plugin and patches the standard library, so it gets an environment of its own.

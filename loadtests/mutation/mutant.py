@@ -1,0 +1,50 @@
+"""One planted fault, and the list of those that change nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A line of ``module`` that was changed, in the function or at the line ``place``."""
+
+    module: str
+    place: str
+    before: str
+    after: str
+    noticed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Equivalents:
+    """The mutants of equivalents.toml: each behaves as the original, for the reason that stands there."""
+
+    _reasons: dict[tuple[str, str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls) -> Equivalents:
+        """Read equivalents.toml."""
+        listed = tomllib.loads(Path(__file__).with_name("equivalents.toml").read_text(encoding="utf-8"))
+        return cls(
+            {
+                (module, line["before"], line["after"]): line["reason"]
+                for module in listed
+                for line in listed[module]
+            }
+        )
+
+    def __contains__(self, mutant: Mutant) -> bool:
+        return (mutant.module, mutant.before, mutant.after) in self._reasons
+
+
+def copy_project(workspace: Path) -> None:
+    """Copy what tests read to the empty folder ``workspace``."""
+    root, ignored = Path(__file__).resolve().parents[2], shutil.ignore_patterns("out", "node_modules")
+    for name in ("app", "tests", "config", "docs", "loadtests"):
+        shutil.copytree(root / name, workspace / name, ignore=ignored)
+    for name in ("README.md", "pyproject.toml"):
+        shutil.copy(root / name, workspace)
