@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from sms_router.senders.availability import Availability
-from sms_router.senders.cordons import Cordon, Cordons
+from sms_router.senders.cordons import Cordon, Cordons, parse_reason
 from sms_router.senders.models import NO_CONDITIONS
 from sms_router.senders.rate_limits import RateLimiter, RateLimits
 from tests.senders.builders import NOON, FakeClock
@@ -67,3 +69,35 @@ def test_a_cordon_is_active_again_after_a_clock_that_was_ahead_is_corrected(wron
     clock.now -= wrong
     cordons.recheck()
     assert set(cordons.reasons()) == {CODE, "12345"}
+
+
+def test_times_are_utc_whatever_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        # 21:05 and 23:05 in Tokyo are on one day, 14:05 and 16:05 UTC too; 23:05 UTC is the next day there.
+        assert cordon(NOON + 7500).describe(NOON) == "cordoned until 14:05 UTC: carrier incident"
+        assert cordon(NOON + 39_900).describe(NOON) == "cordoned until 23:05 UTC: carrier incident"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(" carrier \n incident ", "carrier incident"), ("x" * 200, "x" * 200)]
+)
+def test_a_reason_is_one_line(text: str, reason: str) -> None:
+    assert parse_reason(text) == reason
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 201])
+def test_an_empty_or_long_reason_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="1 to 200 characters"):
+        parse_reason(text)
+
+
+def test_each_active_cordon_has_a_notice() -> None:
+    cordons = Cordons(FakeClock())
+    assert (cordons.active, cordons.reasons()) == ((), {})
+    cordons.install([cordon(NOON + 7500), cordon(NOON)])
+    assert cordons.notices() == ["12345 is cordoned until 14:05 UTC: carrier incident"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sms_router.errors import ConfigurationError
-from sms_router.senders.error_table import ErrorClass, load_error_table
+from sms_router.senders.error_table import ErrorClass, ErrorTable, load_error_table
 from tests.places import without_place
 
 GOOD = '[[error]]\ncodes = [30006]\nclass = "sender"\nnote = "a test"\n'
@@ -83,3 +83,15 @@ def test_the_folders_file_replaces_entries_code_by_code(tmp_path: Path) -> None:
 )
 def test_every_mistake_names_its_key(tmp_path: Path, text: str, mistake: str) -> None:
     assert any(line.startswith(mistake) for line in mistakes(tmp_path, text)), mistakes(tmp_path, text)
+
+
+def test_a_code_in_two_tables_is_reported_at_the_second(tmp_path: Path) -> None:
+    (tmp_path / "carriers.toml").write_text(GOOD + GOOD)
+    with pytest.raises(ConfigurationError) as raised:
+        load_error_table(tmp_path)
+    (mistake,) = raised.value.mistakes
+    assert f"{tmp_path / 'carriers.toml'}:6:" in mistake
+
+
+def test_an_empty_table_keeps_failures_for_a_day() -> None:
+    assert ErrorTable({}).max_ttl_ms == 86_400_000

@@ -138,3 +138,42 @@ def test_receipts_of_other_workers_count_and_are_not_reported_again() -> None:
     failures.restore(drained)
     assert failures.drain() == {("12345", None): 1, ("12345", "sender"): 1}
     assert not failures.drain()
+
+
+def test_what_is_unreported_adds_up_by_sender_and_class() -> None:
+    failures = FailureMonitor(RULE, FakeClock())
+    record_receipts(failures, 3, 2)
+    assert failures.drain() == Counter({("12345", None): 3, ("12345", "sender"): 2})
+    assert failures.drain() == Counter()
+
+
+def test_the_number_of_senders_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sms_router.senders.failure_monitor.MAX_SENDERS", 2)
+    failures = FailureMonitor(RULE, FakeClock())
+    for number in (1, 2, 3, 1):
+        record_receipts(failures, 0, 1, sender=f"1000{number}")
+    assert [(figures.sender, figures.receipts) for figures in failures.shares()] == [
+        ("10001", 2),
+        ("10002", 1),
+    ]
+    assert set(failures.drain()) == {("10001", "sender"), ("10002", "sender")}
+
+
+def test_a_receipt_stays_for_the_whole_window_and_no_longer() -> None:
+    clock = FakeClock()
+    clock.now = 0.0
+    failures = FailureMonitor(RULE, clock)
+    record_receipts(failures, 0, 1)
+    for now, expected in ((599.0, 1), (600.0, 0)):
+        clock.now = now
+        failures.update()
+        assert len(list(failures.shares())) == expected
+
+
+def test_receipts_of_one_bucket_share_it() -> None:
+    clock = FakeClock()
+    clock.now = 0.0
+    failures = FailureMonitor(RULE, clock)
+    for _ in range(3):
+        record_receipts(failures, 1, 1)
+    assert len(failures._windows["12345"].buckets) == 1

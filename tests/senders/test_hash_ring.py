@@ -47,3 +47,10 @@ def test_a_ring_holds_its_senders_only() -> None:
 
 def test_an_empty_ring_yields_nothing() -> None:
     assert list(HashRing(()).iter_from("+14155550123")) == []
+
+
+def test_a_contact_keeps_its_sender_on_every_version() -> None:
+    """Another order would move contacts to other numbers with an upgrade."""
+    order = [each.address[-1] for each in HashRing(numbers(6)).iter_from("+12125550188")]
+    assert "".join(order) == "014523"
+    assert HashRing(numbers(6)).first("\ud800").address == "+14155550004"

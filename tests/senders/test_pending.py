@@ -127,3 +127,52 @@ def test_a_pending_number_is_chosen_only_for_contacts_who_text_it(
     if texted is None or texted.sid not in against.pending:
         for candidate in explain(senders, reply, facts, against).trail:
             assert not (candidate.is_chosen and candidate.sid in against.pending)
+
+
+def test_each_pool_that_holds_a_pending_number_has_the_reason() -> None:
+    reasons = pending_reasons([PORTED], [pool(CODE), pool(sender("12345", "CA"), LONG)])
+    assert reasons == {LONG.sid: "being ported in"}
+    assert pending_reasons([MIGRATED], [pool(sender("12345", "CA")), pool(CODE)]) == {
+        CODE.sid: "being migrated"
+    }
+
+
+def test_the_reasons_are_computed_once_for_the_same_pools() -> None:
+    pools_by_service = {"MG": pool(CODE, LONG)}
+    pending = PendingNumbers(lambda: pools_by_service, FakeClock())
+    assert (dict(pending.numbers), pending.reasons()) == ({}, {})
+    pending.install([PORTED])
+    assert pending.reasons() is pending.reasons()
+
+
+def test_a_texted_pending_number_counts_as_live_in_explain_too() -> None:
+    pools = pool(CODE, LONG, OTHER)
+    against = conditions(MIGRATED, PORTED, of=pools)
+    trail = explain(pools, request(texted=LONG.address), conditions=against).trail
+    assert [str(line) for line in trail] == [
+        "12345: skipped: being migrated",
+        "+14155550001: chosen: long code of US, the contact's country, Area Code Geomatch 415;"
+        " not live yet, but the contact's message to it came through Twilio",
+        "+12125550003: not needed: +14155550001 was chosen before it",
+    ]
+
+
+def test_a_reply_to_somebody_else_does_not_leave_from_a_pending_number_that_was_texted() -> None:
+    pools = pool(LONG, OTHER)
+    reply = request(texted=LONG.address)._replace(to_another=True)
+    assert select(pools, reply, conditions=conditions(PORTED, of=pools)).sender == OTHER
+
+
+def test_a_pending_number_is_found_by_the_contacts_country() -> None:
+    canadian = sender("12345", "CA")
+    pools, moved = pool(CODE, canadian), PendingNumber("12345", "CA", "being migrated", gradual=True)
+    reply = request("+16135550123", "CA", texted="12345")
+    assert select(pools, reply, conditions=conditions(moved, of=pools)).sender == canadian
+
+
+def test_the_texted_number_reaches_the_pending_numbers_through_the_availability() -> None:
+    clock, pools_by_service = FakeClock(), {"MG": pool(CODE, LONG)}
+    pending = PendingNumbers(lambda: pools_by_service, clock)
+    pending.install([PORTED])
+    Availability(Cordons(clock), RateLimiter(RateLimits(), clock), pending).conditions(LONG.address)
+    assert pending.first_texted == {LONG.address: NOON}

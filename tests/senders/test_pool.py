@@ -15,7 +15,7 @@ from sms_router.senders.models import (
     Sender,
     SenderConditions,
 )
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, find_pool
 from sms_router.senders.selection import select
 from tests.senders.builders import BOTH, MMS, SMS, pool, request, sender
 
@@ -116,3 +116,23 @@ def test_the_groups_of_unknown_countries_are_bounded() -> None:
         indexed.groups_for(f"X{number}", SMS)
     assert len(indexed._groups) <= 512
     assert indexed.groups_for("US", SMS) == first
+
+
+@pytest.mark.parametrize(
+    ("service_sid", "texted", "expected"),
+    [
+        ("MG1", "12345", "MG1"),
+        ("MG2", "12345", "MG2"),
+        (None, "12345", "MG1"),
+        (None, "+14155550001", "MG2"),
+        ("MG9", "+14155550001", "MG2"),
+        ("MG9", "+19995550000", None),
+        (None, "+19995550000", None),
+    ],
+)
+def test_a_pool_is_found_by_its_service_else_by_the_texted_number(
+    service_sid: str | None, texted: str, expected: str | None
+) -> None:
+    pools = {"MG1": Pool("MG1", 1, (sender("12345"),)), "MG2": Pool("MG2", 1, (sender("+14155550001"),))}
+    found = find_pool(pools, service_sid, texted)
+    assert (found and found.service_sid) == expected

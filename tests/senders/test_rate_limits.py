@@ -283,3 +283,99 @@ def test_daily_caps_follow_the_calendar() -> None:
     assert rates.capped() == {LONG.sid: FULL}
     calendar.now += 86_400
     assert rates.capped() == {}
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [
+        (chosen(LONG), True),
+        (chosen(CODE), True),
+        (chosen(sender("+18885550010")), False),
+        (chosen(None, address="12345"), True),
+        (chosen(None, address="+14155550001"), False),
+        (chosen(None), False),
+    ],
+)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_decision_is_limited_where_its_sender_has_a_limit(
+    decision: Decision, expected: bool, known: bool
+) -> None:
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    availability = Availability(Cordons(FakeClock()), rates)
+    if known:
+        rates.set_senders([LONG, CODE, sender("+18885550010")])
+    assert rates.is_limited(decision) is availability.is_limited(decision) is expected
+    without = Availability(Cordons(FakeClock()), RateLimiter(RateLimits(), FakeClock()))
+    assert without.is_limited(decision) is False
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (RateLimits(), False),
+        (RateLimits(by_kind={SenderKind.LONG_CODE: SenderLimit(1)}), True),
+        (RateLimits(by_number={"12345": SenderLimit(1)}), True),
+    ],
+)
+def test_limits_of_a_kind_or_of_a_number_are_limits(limits: RateLimits, expected: bool) -> None:
+    assert RateLimiter(limits, FakeClock()).has_limits is expected
+
+
+def test_a_decision_without_a_sender_counts_nowhere() -> None:
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    rates.record_sent(chosen(None, per_recipient=True), 2)
+    assert (rates.has_unreported, rates.used) == (False, {})
+
+
+def test_an_mms_is_one_segment_of_its_sender_and_its_further_texts_count() -> None:
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    Availability(Cordons(FakeClock()), rates).record_sent(chosen(LONG), ("x" * 161, "y" * 161), is_mms=True)
+    assert rates.sent_today(LONG.sid) == 3
+
+
+def test_a_sender_with_a_cap_alone_is_never_busy() -> None:
+    rates = RateLimiter(RateLimits({SenderKind.LONG_CODE: SenderLimit(per_day=2)}), FakeClock())
+    rates.record_sent(chosen(LONG), 2)
+    assert rates.drain(1) == {LONG.sid: UsageDelta(0.0, 2)}
+    conditions = Availability(Cordons(FakeClock()), rates).conditions()
+    assert conditions.objection(LONG.sid) == "at its daily cap: 2 segments"
+
+
+def test_a_use_without_segments_is_no_usage_of_a_limit() -> None:
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    rates.record_sent(chosen(LONG, per_recipient=True))
+    assert (dict(rates.over_rate()), rates.sent_today(LONG.sid)) == ({}, 0)
+    assert rates.drain(1) == {LONG.sid: UsageDelta(0.0, 0)}
+
+
+def test_unreported_usage_adds_up_and_is_bounded_by_the_number_of_senders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sms_router.senders.rate_limits.MAX_UNREPORTED", 2)
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    for number in (0, 1, 2, 0):
+        rates.record_sent(chosen(sender(f"+1212555000{number}")), 1)
+    assert rates.drain(2) == {
+        "+12125550000/US": UsageDelta(2.0, 2),
+        "+12125550001/US": UsageDelta(1.0, 1),
+    }
+
+
+def test_a_sender_may_be_used_again_at_the_very_end_of_its_wait() -> None:
+    clock = FakeClock()
+    rates = RateLimiter(LONG_CODES, clock)
+    rates.record_sent(chosen(LONG), 1)
+    clock.now += 1
+    assert rates.over_rate() == {}
+
+
+def test_merge_takes_the_later_use_and_goes_on_after_a_sender_without_a_limit() -> None:
+    clock = FakeClock()
+    rates = RateLimiter(LONG_CODES, clock)
+    rates.set_senders([LONG])
+    for last_used, expected in ((0.5, 0.5), (5.0, 5.0), (4.0, 5.0)):
+        free = SharedUsage("PN without a limit", last_used, 0.0, day_of(NOON), 1)
+        rates.merge([free, SharedUsage(LONG.sid, last_used, NOON + 3, day_of(NOON), 1)])
+        assert rates.used == {"PN without a limit": expected, LONG.sid: expected}
+    assert rates.sent_today(LONG.sid) == 1
+    assert rates.over_rate() == {LONG.sid: SLOW}

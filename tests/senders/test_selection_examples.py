@@ -3,14 +3,16 @@
 import pytest
 
 from sms_router.senders.models import (
+    NO_CONDITIONS,
     NO_FACTS,
+    Decision,
     RecipientFacts,
     ReplyFrom,
     SelectionRequest,
     Sender,
     SenderConditions,
 )
-from sms_router.senders.selection import explain, select
+from sms_router.senders.selection import explain, is_still_valid, select
 from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
 
 US_CODE = sender("12345")
@@ -396,3 +398,84 @@ def test_explain_lists_the_senders_that_were_not_needed() -> None:
         "ACME: skipped: carriers in US do not support alphanumeric senders",
         "+12125550003: not needed: 12345 was chosen before it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "per_recipient", "address", "expected"),
+    [
+        (NO_CONDITIONS, True, "12345", True),
+        (SenderConditions(used={"x": 1.0}), True, "12345", False),
+        (SenderConditions(cordoned={SAN_FRANCISCO.sid: CORDONED}), False, "12345", True),
+        (SenderConditions(cordoned={US_CODE.sid: CORDONED}), False, "12345", False),
+        (SenderConditions(over_rate={US_CODE.sid: SLOW}), False, "12345", False),
+        (SenderConditions(cordoned={"+19995550000": CORDONED}), False, "+19995550000", False),
+        (SenderConditions(cordoned={US_CODE.sid: CORDONED}), False, "+19995550000", True),
+        (SenderConditions(cordoned={US_CODE.sid: CORDONED}), False, None, True),
+    ],
+)
+def test_a_decision_stays_valid_until_its_sender_has_a_condition(
+    conditions: SenderConditions, per_recipient: bool, address: str | None, expected: bool
+) -> None:
+    chosen = US_CODE if address == "12345" else None
+    assert is_still_valid(Decision(chosen, address, (), per_recipient), conditions) is expected
+
+
+@pytest.mark.parametrize(
+    ("country", "order"),
+    [
+        ("US", ["12345", "ACME", "+14155550001", "+16135550005", "+18885550010", "+18445550012"]),
+        ("CA", ["12345", "ACME", "+18445550012", "+18885550010", "+16135550005", "+14155550001"]),
+    ],
+)
+def test_explain_lists_what_was_not_examined_in_the_countrys_order(country: str, order: list[str]) -> None:
+    toll_free, code = sender("+18445550012", "CA"), sender("12345", country)
+    senders = pool(NAME, US_TOLL_FREE, toll_free, OTTAWA, SAN_FRANCISCO, code)
+    contact = AMERICAN if country == "US" else CANADIAN
+    trail = explain(senders, contact).trail
+    assert [line.address for line in trail] == order
+    assert [line.kind for line in trail if line.result.value == "not needed"] == [
+        each.kind for address in order[2:] for each in senders.senders if each.address == address
+    ]
+
+
+def test_two_equal_senders_are_told_apart_by_the_country_of_the_contact() -> None:
+    decision = select(pool(US_CODE, CA_CODE), request("+16135550123", "CA", preferred="12345"))
+    assert decision.sender == CA_CODE
+
+
+def test_what_is_skipped_among_equals_has_its_reason_and_the_choice_is_the_contacts() -> None:
+    senders, reply = (
+        pool(NEW_YORK, sender("+13125550004"), SAN_FRANCISCO),
+        request("+4915112345678", "DE", texted="+19995550000"),
+    )
+    by_hash = select(senders, reply)
+    assert by_hash.sender is not None
+    assert by_hash.per_recipient
+    decision = select(senders, reply, NO_FACTS, SenderConditions(cordoned={by_hash.sender.sid: CORDONED}))
+    assert str(decision.trail[0]) == f"{by_hash.address}: skipped: {CORDONED}"
+    assert decision.per_recipient
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6])
+def test_the_least_recently_used_is_chosen_among_four(count: int) -> None:
+    equals = [sender(f"+1212555000{number}") for number in range(count)]
+    senders, reply = pool(*equals), request(texted="+19995550000")
+    ring: list[Sender] = []
+    while len(ring) < count:
+        cordoned = {each.sid: CORDONED for each in ring}
+        next_one = select(senders, reply, NO_FACTS, SenderConditions(cordoned=cordoned)).sender
+        assert next_one is not None
+        ring.append(next_one)
+    used = {each.sid: 100.0 - place for place, each in enumerate(ring)}
+    decision = select(senders, reply, NO_FACTS, SenderConditions(used=used))
+    assert decision.sender == ring[min(count, 4) - 1]
+    assert decision.trail[-1].reason == "long code of US, the contact's country, the least recently used"
+
+
+def test_a_named_sender_and_the_texted_number_serve_every_contact_of_a_kind_alike() -> None:
+    senders = pool(US_CODE, NEW_YORK, SAN_FRANCISCO)
+    assert not select(senders, request(preferred=NEW_YORK.address)).per_recipient
+    assert not select(senders, request(texted=NEW_YORK.address, policy=SAME)).per_recipient
+    assert select(
+        senders, AMERICAN, RecipientFacts(frozenset({"12345"}), last_sender="+12125550003")
+    ).per_recipient
