@@ -75,9 +75,9 @@ def test_times_are_utc_whatever_the_zone_of_the_machine(monkeypatch: pytest.Monk
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        # 21:05 and 23:05 in Tokyo are on one day, 14:05 and 16:05 UTC too; 23:05 UTC is the next day there.
+        # In Tokyo it is nine hours later: another day from 15:00 UTC on.
         assert cordon(NOON + 7500).describe(NOON) == "cordoned until 14:05 UTC: carrier incident"
-        assert cordon(NOON + 39_900).describe(NOON) == "cordoned until 23:05 UTC: carrier incident"
+        assert cordon(NOON + 39_900).describe(NOON + 18_000) == "cordoned until 23:05 UTC: carrier incident"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -177,3 +177,12 @@ def test_receipts_of_one_bucket_share_it() -> None:
     for _ in range(3):
         record_receipts(failures, 1, 1)
     assert len(failures._windows["12345"].buckets) == 1
+
+
+def test_the_alerts_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sms_router.senders.failure_monitor.MAX_ALERTS", 2)
+    failures = FailureMonitor(RULE, FakeClock())
+    for number in range(3):
+        record_receipts(failures, 0, 20, sender=f"1000{number}")
+    failures.update()
+    assert [alert.failing.sender for alert in failures.drain_alerts()] == ["10001", "10002"]

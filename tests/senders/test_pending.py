@@ -164,10 +164,8 @@ def test_a_reply_to_somebody_else_does_not_leave_from_a_pending_number_that_was_
 
 
 def test_a_pending_number_is_found_by_the_contacts_country() -> None:
-    canadian = sender("12345", "CA")
-    pools, moved = pool(CODE, canadian), PendingNumber("12345", "CA", "being migrated", gradual=True)
-    reply = request("+16135550123", "CA", texted="12345")
-    assert select(pools, reply, conditions=conditions(moved, of=pools)).sender == canadian
+    pools = pool(CODE, sender("12345", "CA"))
+    assert select(pools, request(texted="12345"), conditions=conditions(MIGRATED, of=pools)).sender == CODE
 
 
 def test_the_texted_number_reaches_the_pending_numbers_through_the_availability() -> None:
@@ -176,3 +174,12 @@ def test_the_texted_number_reaches_the_pending_numbers_through_the_availability(
     pending.install([PORTED])
     Availability(Cordons(clock), RateLimiter(RateLimits(), clock), pending).conditions(LONG.address)
     assert pending.first_texted == {LONG.address: NOON}
+
+
+def test_a_short_code_before_a_texted_pending_number_has_no_note() -> None:
+    pools = pool(CODE, LONG)
+    trail = explain(pools, request(texted=LONG.address), conditions=conditions(PORTED, of=pools)).trail
+    assert [str(line) for line in trail] == [
+        "12345: chosen: short code of US, the contact's country",
+        "+14155550001: not needed: 12345 was chosen before it",
+    ]

@@ -355,7 +355,7 @@ def test_unreported_usage_adds_up_and_is_bounded_by_the_number_of_senders(
     rates = RateLimiter(LONG_CODES, FakeClock())
     for number in (0, 1, 2, 0):
         rates.record_sent(chosen(sender(f"+1212555000{number}")), 1)
-    assert rates.drain(2) == {
+    assert rates.drain(9) == {
         "+12125550000/US": UsageDelta(2.0, 2),
         "+12125550001/US": UsageDelta(1.0, 1),
     }
@@ -379,3 +379,11 @@ def test_merge_takes_the_later_use_and_goes_on_after_a_sender_without_a_limit() 
         assert rates.used == {"PN without a limit": expected, LONG.sid: expected}
     assert rates.sent_today(LONG.sid) == 1
     assert rates.over_rate() == {LONG.sid: SLOW}
+
+
+def test_merge_knows_the_limit_of_a_sender_that_this_worker_has_used() -> None:
+    rates = RateLimiter(LONG_CODES, FakeClock())
+    rates.record_sent(chosen(LONG), 1)
+    rates.merge([SharedUsage(LONG.sid, NOON, NOON, day_of(NOON), 2)])
+    assert rates.capped() == {LONG.sid: FULL}
+    assert Availability(Cordons(FakeClock()), rates).conditions().over_rate == {LONG.sid: SLOW}

@@ -11,6 +11,7 @@ from sms_router.senders.models import (
     SelectionRequest,
     Sender,
     SenderConditions,
+    SenderKind,
 )
 from sms_router.senders.selection import explain, is_still_valid, select
 from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
@@ -277,6 +278,7 @@ def test_facts_of_the_contact_count(facts: RecipientFacts, expected: Sender, lin
     assert line in map(str, decision.trail)
 
 
+ONE_WAY_ONLY = "a contact cannot reply to an alphanumeric sender, and this reply is not one-way"
 CORDONED = "cordoned until 14:05 UTC: carrier incident"
 SLOW = "over its rate: 1 MPS"
 FULL = "at its daily cap: 2000 segments"
@@ -439,8 +441,15 @@ def test_explain_lists_what_was_not_examined_in_the_countrys_order(country: str,
 
 
 def test_two_equal_senders_are_told_apart_by_the_country_of_the_contact() -> None:
-    decision = select(pool(US_CODE, CA_CODE), request("+16135550123", "CA", preferred="12345"))
-    assert decision.sender == CA_CODE
+    senders, reached = pool(US_CODE, CA_CODE), "12345: chosen: short code of US, the contact's country"
+    assert select(senders, request(preferred="12345")).sender == US_CODE
+    assert select(senders, request(texted="12345", policy=SAME)).sender == US_CODE
+    sticky = select(pool(US_CODE, CA_CODE, sender("67890")), AMERICAN, RecipientFacts(last_sender="12345"))
+    assert [str(line) for line in sticky.trail] == [
+        "12345: skipped: a short code of CA does not reach US",
+        "12345: chosen: short code, Sticky Sender of this contact",
+    ]
+    assert str(select(senders, AMERICAN).trail[-1]) == reached
 
 
 def test_what_is_skipped_among_equals_has_its_reason_and_the_choice_is_the_contacts() -> None:
@@ -469,7 +478,9 @@ def test_the_least_recently_used_is_chosen_among_four(count: int) -> None:
     used = {each.sid: 100.0 - place for place, each in enumerate(ring)}
     decision = select(senders, reply, NO_FACTS, SenderConditions(used=used))
     assert decision.sender == ring[min(count, 4) - 1]
-    assert decision.trail[-1].reason == "long code of US, the contact's country, the least recently used"
+    last = decision.trail[-1]
+    assert last.kind is SenderKind.LONG_CODE
+    assert last.reason == "long code of US, the contact's country, the least recently used"
 
 
 def test_a_named_sender_and_the_texted_number_serve_every_contact_of_a_kind_alike() -> None:
@@ -479,3 +490,79 @@ def test_a_named_sender_and_the_texted_number_serve_every_contact_of_a_kind_alik
     assert select(
         senders, AMERICAN, RecipientFacts(frozenset({"12345"}), last_sender="+12125550003")
     ).per_recipient
+
+
+def test_a_sender_that_was_never_used_comes_before_any_other() -> None:
+    equals = (sender("+12125550001"), sender("+13125550002"))
+    by_hash = select(pool(*equals), request(texted="+19995550000")).sender
+    assert by_hash is not None
+    used = SenderConditions(used={by_hash.sid: 0.5})
+    assert select(pool(*equals), request(texted="+19995550000"), NO_FACTS, used).sender != by_hash
+
+
+@pytest.mark.parametrize("texted", ["whatsapp:+14155550001", "messenger:1234", "rcs:shop_agent"])
+def test_another_channel_is_answered_on_itself(texted: str) -> None:
+    decision = select(pool(US_CODE), request(texted=texted))
+    assert (decision.sender, decision.address) == (None, texted)
+    assert [str(line) for line in decision.trail] == [
+        f"{texted}: chosen: the channel of the incoming message"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("senders", "reply", "facts", "conditions", "lines"),
+    [
+        pytest.param(
+            [NAME],
+            BRITON._replace(preferred_sender="ACME", texted="ACME"),
+            NO_FACTS,
+            NO_CONDITIONS,
+            [f"ACME: skipped: {ONE_WAY_ONLY}"],
+            id="two-way",
+        ),
+        pytest.param(
+            [sender("12345", None)],
+            AMERICAN,
+            NO_FACTS,
+            NO_CONDITIONS,
+            ["12345: skipped: a short code whose country is unknown"],
+            id="unknown-country",
+        ),
+        pytest.param(
+            [US_CODE],
+            AMERICAN,
+            RecipientFacts(opted_out=True),
+            NO_CONDITIONS,
+            ["12345: skipped: the contact has opted out"],
+            id="opted-out",
+        ),
+        pytest.param(
+            [US_CODE],
+            CANADIAN,
+            NO_FACTS,
+            SenderConditions(over_rate={US_CODE.sid: SLOW}),
+            ["12345: skipped: a short code of US does not reach CA"],
+            id="none-over-its-rate",
+        ),
+    ],
+)
+def test_nothing_is_chosen_and_the_trail_says_why(
+    senders: list[Sender],
+    reply: SelectionRequest,
+    facts: RecipientFacts,
+    conditions: SenderConditions,
+    lines: list[str],
+) -> None:
+    decision = select(pool(*senders), reply, facts, conditions)
+    assert decision.address is None
+    assert [str(line) for line in decision.trail] == lines
+    known = {each.address: each.kind for each in senders}
+    assert facts.opted_out or [line.kind for line in decision.trail] == [
+        known[line.address] for line in decision.trail
+    ]
+
+
+def test_the_trail_of_a_selection_has_at_most_24_skipped_senders() -> None:
+    senders = [sender(f"+1212555{number:04d}") for number in range(30)]
+    cordoned = SenderConditions(cordoned={each.sid: CORDONED for each in senders})
+    assert len(select(pool(*senders), request(texted="ACME"), NO_FACTS, cordoned).trail) == 25

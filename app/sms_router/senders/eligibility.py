@@ -58,9 +58,10 @@ def skipped(sender: Sender, reason: str) -> Candidate:
 
 def _border_reason(sender: Sender, country: str | None) -> str | None:
     # A short code sends only inside its own country (Twilio errors 21606 and 21659).
-    home = sender.country or "an unknown country"
+    if sender.country is None:
+        return "a short code whose country is unknown"
     if country is None:
-        return f"a short code of {home}, and the contact's country is unknown"
+        return f"a short code of {sender.country}, and the contact's country is unknown"
     if sender.country != country:
-        return f"a short code of {home} does not reach {country}"
+        return f"a short code of {sender.country} does not reach {country}"
     return None
