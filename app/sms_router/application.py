@@ -72,6 +72,7 @@ from sms_router.senders.pool import find_pool
 from sms_router.senders.rate_limits import RateLimiter
 from sms_router.store.connection import RedisReply
 from sms_router.store.redis_py import async_client
+from sms_router.store.server_check import StoreMonitor
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
@@ -232,6 +233,7 @@ def build(settings: Settings) -> Router:
         reloader,
         published_rules,
         rejections,
+        StoreMonitor(settings.redis.url, settings.router.data_dir, lambda: store.error is not None),
         pool_metrics,
     )
     lifespan = WorkerLifespan(

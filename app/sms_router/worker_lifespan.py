@@ -150,7 +150,12 @@ class WorkerLifespan:
                 await self.forwarder.start()
             await self.opt_out_sync.wait_until_merged(FIRST_READ_TIMEOUT)
             parts.callback(self.twilio_sender.close)
-            for periodic in (self.abandoned_messages, self.body_retention, self.reconcile_task):
+            for periodic in (
+                self.health.store_monitor,
+                self.abandoned_messages,
+                self.body_retention,
+                self.reconcile_task,
+            ):
                 if periodic is not None:
                     stop(periodic.aclose)
                     periodic.start()

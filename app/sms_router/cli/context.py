@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import socket
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis
-from redis.exceptions import AuthenticationError, MovedError, ResponseError
+from redis.exceptions import ResponseError
 
 from sms_router.cli.output import CommandError
 from sms_router.config.settings import DEFAULT_FOLDER, Settings, load_settings
@@ -24,6 +23,7 @@ from sms_router.store.embedded import embedded, running_at
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.redis_py import CLIENT_ERRORS, sync_client
 from sms_router.store.schema import SchemaError, check_data_dir, check_redis
+from sms_router.store.server_check import FROZEN, find_problems
 
 if TYPE_CHECKING:
     from sms_router.membership.snapshot import Snapshot
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path(__file__).parents[3] / "config"
 """Has the demo sandbox.toml, for configuration folders without one."""
-
-_SENTINEL_CLIENT = re.compile(r"<redis\.client\.Redis\(.*?\bhost=([^,]*),port=(\d+).*?\)>\)>\)>")
-"""How redis-py's errors name a Sentinel: with every detail of the connection."""
 
 _FIRST_RESPONSE_TIMEOUT = 0.9
 """Seconds for Redis to return the version of its data. With the look for an embedded Valkey, a command
@@ -284,7 +281,7 @@ def _check_redis(url: str, *, required: bool) -> None:
         raise CommandError(str(error)) from error
     except redis.exceptions.TimeoutError as error:
         if required:
-            raise CommandError(*_describe_client_error(error)) from error
+            raise CommandError(*_describe_client_error(url, error)) from error
     except CLIENT_ERRORS:
         return
 
@@ -304,35 +301,20 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
                     client.ping()
                 yield client
         except CLIENT_ERRORS as error:
-            raise CommandError(*_describe_client_error(error)) from error
+            raise CommandError(*_describe_client_error(url, error)) from error
 
 
-def _describe_client_error(error: Exception) -> tuple[str, str]:
+def _describe_client_error(url: str, error: Exception) -> tuple[str, str]:
     """Return what an error of redis-py means, and the remedy."""
-    if isinstance(error, MovedError):
-        remedy = "This is a node of a Redis Cluster: set REDIS_URL=redis+cluster://host:port"
-        return f"Redis does not answer: {error}", remedy
-    if isinstance(error, AuthenticationError):
-        remedy = (
-            "Put its password into REDIS_URL: redis://:password@host:6379/0, or redis://user:password@..."
-        )
-        return "Redis refuses the login: the password is missing or wrong.", remedy
-    if isinstance(error, ResponseError):
-        return (
-            f"Redis refuses this: {error}",
-            "Check its log, disk and memory, and the permissions of its user.",
-        )
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        remedy = "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem"
-        return f"Redis does not answer: {error}", remedy
     if isinstance(error, redis.exceptions.TimeoutError):
-        return (
-            "Redis does not answer in time: it is frozen or busy, or the network drops what is sent to it.",
-            "Look at its process and its host (suspended, swapping, a full disk, a long script), and at "
-            "firewalls in between; messages are answered meanwhile.",
-        )
-    message = _SENTINEL_CLIENT.sub(r"the Sentinel \1:\2", str(error))
-    return f"Redis does not answer: {message}", "Set REDIS_URL, or start Redis."
+        return FROZEN
+    for problem in find_problems(url):
+        if problem.is_error:
+            return problem.sentence, problem.remedy
+    if isinstance(error, ResponseError):
+        remedy = "Check its log, disk and memory, and the permissions of its user: sms-router check"
+        return f"Redis refuses this: {error}", remedy
+    return f"Redis does not answer: {error}", "Set REDIS_URL, or start Redis."
 
 
 def has_store(settings: Settings) -> bool:

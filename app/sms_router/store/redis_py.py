@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
@@ -17,6 +18,12 @@ from redis.retry import Retry
 
 from sms_router.store.scripts import Call
 from sms_router.store.url import RedisUrl, Topology
+
+FIRST_RESPONSE_TIMEOUT = 5.0
+"""Seconds for the response to SUBSCRIBE."""
+
+POLL_INTERVAL = 10.0
+"""Seconds until a refused subscription is tried again."""
 
 CLIENT_ERRORS = (RedisError, RedisClusterException)
 """What these clients raise when Redis does not serve; a Cluster has an exception class of its own."""
@@ -114,7 +121,7 @@ def run_script(client: redis.Redis | redis.asyncio.Redis, call: Call) -> Any:
 @contextlib.asynccontextmanager
 async def subscribed(
     client: redis.asyncio.Redis, *channels: str
-) -> AsyncIterator[redis.asyncio.client.PubSub]:
+) -> AsyncIterator[redis.asyncio.client.PubSub | RefusedSubscription]:
     """Subscribe to channels; yield the subscription.
 
     Every node of a Cluster receives what is published at any of them, so a random one is used: a client
@@ -128,7 +135,23 @@ async def subscribed(
         subscription = client.pubsub(ignore_subscribe_messages=True)
     async with subscription:
         await subscription.subscribe(*channels)
+        try:
+            await subscription.parse_response(timeout=FIRST_RESPONSE_TIMEOUT)
+        except redis.exceptions.NoPermissionError:
+            # No outage: `server_check` names the missing right. Until it is granted, the callers poll.
+            yield RefusedSubscription()
+            return
         yield subscription
+
+
+class RefusedSubscription:
+    """In the place of a subscription that the user may not have: it ends after a while, without a message."""
+
+    async def listen(self) -> AsyncIterator[Any]:
+        await asyncio.sleep(POLL_INTERVAL)
+        nothing: tuple[Any, ...] = ()
+        for message in nothing:
+            yield message
 
 
 class _Pool(redis.sentinel.SentinelConnectionPool):

@@ -12,6 +12,7 @@ from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.pending import PendingNumbers
+from sms_router.store.server_check import StoreMonitor
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
@@ -38,6 +39,7 @@ class HealthMonitor:
     reloader: Reloader
     published_rules: PublishedRulesSync
     rejections: RejectionLog
+    store_monitor: StoreMonitor
     pool_metrics: PoolMetrics
     failure_metrics: FailureMetrics = field(default_factory=FailureMetrics)
     upstream_metrics: UpstreamMetrics = field(default_factory=UpstreamMetrics)
@@ -47,6 +49,7 @@ class HealthMonitor:
         reasons = [*self.reloader.errors(), *self.published_rules.errors()]
         if self.store.error is not None:
             reasons.append(f"Redis is not available: {self.store.error}")
+        reasons += self.store_monitor.sentences(errors=True)
         if self.spool.size:
             reasons.append(f"{_entries(self.spool.size)} waiting in the spool")
         if self.spool.dropped:
@@ -69,6 +72,7 @@ class HealthMonitor:
         """Return what an operator should know even while the worker is healthy."""
         return [
             *self.published_rules.notices(),
+            *self.store_monitor.sentences(errors=False),
             *self.clock.notices(),
             *self.opt_outs.notices(),
             *self.membership.cordons.notices(),

@@ -36,7 +36,7 @@ if request == 'stop' then
   if latest ~= 0 then
     return {0, 1, newest}
   end
-  redis.call('PUBLISH', channel, string.format('stop %.0f ', newest) .. member)
+  redis.pcall('PUBLISH', channel, string.format('stop %.0f ', newest) .. member)
   return {1, 1, newest}
 end
 
@@ -53,5 +53,5 @@ end
 redis.call('HDEL', contact, ':opt-out')
 redis.call('PEXPIRE', contact, ttl_ms)
 redis.call('ZREM', opt_outs, member)
-redis.call('PUBLISH', channel, string.format('start %.0f ', at) .. member)
+redis.pcall('PUBLISH', channel, string.format('start %.0f ', at) .. member)
 return {1, 0, at}

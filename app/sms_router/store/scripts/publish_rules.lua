@@ -12,5 +12,5 @@ redis.call('HSET', documents, number, document)
 redis.call('HDEL', descriptions, number - tonumber(max_versions))
 redis.call('HDEL', documents, number - tonumber(max_versions))
 redis.call('SET', current_version, number .. ' ' .. digest)
-redis.call('PUBLISH', channel, number)
+redis.pcall('PUBLISH', channel, number)
 return number

@@ -17,6 +17,6 @@ redis.call('HSET', message, 'outcome', 'released', 'trail', trail, 'lease_until'
 redis.call('HDEL', message, 'owner') -- a renewal that is under way finds nothing to renew
 redis.call('PEXPIRE', message, retention_ms)
 if redis.call('HDEL', message, 'awaited') == 1 then
-  redis.call('PUBLISH', channel, reference)
+  redis.pcall('PUBLISH', channel, reference)
 end
 return 1

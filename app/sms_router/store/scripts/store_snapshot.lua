@@ -24,5 +24,5 @@ if tonumber(changes) > announced then
   redis.call('SET', change_count, changes)
 end
 redis.call('SET', snapshot_version, version .. ' ' .. read_at .. ' ' .. changes)
-redis.call('PUBLISH', channel, service_sid)
+redis.pcall('PUBLISH', channel, service_sid)
 return 'stored'

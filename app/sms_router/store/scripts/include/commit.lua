@@ -51,6 +51,6 @@ if update_conversation then
   update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, work ~= '', given)
 end
 if redis.call('HDEL', message, 'awaited') == 1 then
-  redis.call('PUBLISH', channel, reference)
+  redis.pcall('PUBLISH', channel, reference)
 end
 return {1}

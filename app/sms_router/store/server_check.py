@@ -1,0 +1,469 @@
+"""What is wrong with a Redis, with the rights of its user, or with its URL: each reason with its own remedy.
+
+It asks each server on a connection of its own, and blocks. docs/operating.md has the table of all reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import re
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hiredis
+
+from sms_router.store.keys import (
+    ALL_BUCKETS,
+    ANSWERED_CHANNEL,
+    CONSENTS_CHANNEL,
+    POOLS_CHANNEL,
+    RULES_CHANNEL,
+)
+from sms_router.store.scripts import SCRIPTS
+from sms_router.store.url import Address, Command, RedisUrl, Topology
+from sms_router.tasks import PeriodicTask
+
+log = logging.getLogger("sms_router.store")
+
+TIMEOUT = 0.9
+"""Seconds for each response."""
+
+MONITOR_INTERVAL = 60.0
+"""Seconds between two looks of a worker."""
+
+MIN_VERSION = (6, 2)
+"""The first with exclusive ranges of streams, which the scripts use."""
+
+_CHANNELS = (ANSWERED_CHANNEL, CONSENTS_CHANNEL, POOLS_CHANNEL, RULES_CHANNEL)
+_SCRIPT_COMMANDS = {
+    command.decode().upper()
+    for script in SCRIPTS.values()
+    for command in re.findall(rb"redis\.p?call\('(\w+)'", script.source)
+}
+_COMMANDS = sorted(
+    {*_SCRIPT_COMMANDS, "EXISTS", "EXPIRE", "PTTL", "SET", "XLEN", "XREVRANGE", "ZSCAN"} - {"PUBLISH"}
+)
+"""What the routers' user must be allowed, beside scripts and channels."""
+
+_PROBE = b"""
+local denied = {}
+for _, command in ipairs(ARGV) do
+  local arguments, reply = {}, nil
+  repeat
+    reply = redis.pcall(command, unpack(arguments))
+    table.insert(arguments, KEYS[1])
+    reply = type(reply) == 'table' and reply.err or ''
+  until #arguments > 7 or not string.find(reply, 'rong number of arg')
+  for _, refusal in ipairs({'NOPERM', 'ACL failure', 'user executing the script'}) do
+    if string.find(reply, refusal) then
+      table.insert(denied, command)
+    end
+  end
+end
+redis.pcall('DEL', KEYS[1])
+return denied
+"""
+"""Calls each command with one key as all its arguments, as many as it takes; only a refusal counts."""
+
+
+_UNREACHABLE = "Redis does not answer"
+
+FROZEN = (
+    f"{_UNREACHABLE} in time: it is frozen or busy, or the network drops what is sent to it.",
+    "Look at its process and its host (suspended, swapping, a full disk, a long script), and at firewalls in"
+    " between; messages are answered meanwhile.",
+)
+"""What a timeout means, and the remedy."""
+
+
+class StoreProblem(NamedTuple):
+    """One reason why Redis cannot be used, or cannot keep what is stored."""
+
+    is_error: bool
+    """False where the router works, and the operator may have reasons."""
+    sentence: str
+    remedy: str
+
+
+class _ProblemError(Exception):
+    """A problem after which nothing else can be found out."""
+
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__(sentence)
+        self.problem = StoreProblem(True, sentence, remedy)
+
+
+def find_problems(url: str) -> list[StoreProblem]:
+    """Return what is wrong, the errors first.
+
+    Args:
+        url: a Redis URL that `RedisUrl.parse` accepts.
+
+    """
+    try:
+        servers = _data_servers(RedisUrl.parse(url))
+        problems = {problem.remedy: problem for server in servers for problem in _check(server)}
+    except _ProblemError as error:
+        return [error.problem]
+    return sorted(problems.values(), key=lambda problem: not problem.is_error)
+
+
+def find_directory_problem(data_dir: Path) -> Iterator[StoreProblem]:
+    """Yield why a data directory cannot be used; one that does not exist yet is created by the router."""
+    place = data_dir.absolute()
+    try:
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "it is not a folder")
+        if not place.exists():
+            place = next(parent for parent in place.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=place):
+            return
+    except OSError as error:
+        reason = error.strerror or str(error)
+    yield StoreProblem(
+        True,
+        f"The data directory {data_dir} cannot be written ({reason}): what is answered while Redis is away is"
+        " not journaled, and there is no copy of the opt-out list.",
+        "Let the router's user write it, or name another one: data_dir under [router] in router.toml",
+    )
+
+
+class StoreMonitor:
+    """Looks for problems at the start and every `MONITOR_INTERVAL`, and logs the new ones.
+
+    An outage is not among them: the store reports it.
+
+    Args:
+        url: of Redis.
+        data_dir: the data directory.
+        is_away: tells whether Redis does not serve.
+
+    """
+
+    def __init__(self, url: str, data_dir: Path, is_away: Callable[[], bool]) -> None:
+        self._url = url
+        self._data_dir = data_dir
+        self._is_away = is_away
+        self._has_served = False
+        self.problems: list[StoreProblem] = []
+        self._task = PeriodicTask("store-monitor", MONITOR_INTERVAL, self.check)
+
+    def start(self) -> None:
+        self._task.start()
+
+    async def aclose(self) -> None:
+        await self._task.aclose()
+
+    async def check(self) -> None:
+        """Look once."""
+        if self._has_served and self._is_away():
+            return
+        found = await asyncio.to_thread(
+            lambda: [*find_directory_problem(self._data_dir), *find_problems(self._url)]
+        )
+        found = [problem for problem in found if not problem.sentence.startswith(_UNREACHABLE)]
+        for problem in found:
+            if problem not in self.problems:
+                log.log(logging.ERROR if problem.is_error else logging.WARNING, "%s %s", *problem[1:])
+        self.problems = found
+        self._has_served = self._has_served or not self._is_away()
+
+    def sentences(self, *, errors: bool) -> list[str]:
+        """Return the errors, or what else an operator should know, each with its remedy."""
+        return [f"{each.sentence} {each.remedy}" for each in self.problems if each.is_error is errors]
+
+
+def _data_servers(url: RedisUrl) -> list[Address]:
+    """Return the servers with the data, or raise why the URL does not lead to them."""
+    failure = None
+    for seed in url.seeds:
+        try:
+            return _servers_by(url, seed)
+        except _ProblemError as error:
+            failure = failure or error
+    assert failure is not None, "a URL names a server"
+    raise failure
+
+
+def _servers_by(url: RedisUrl, seed: Address) -> list[Address]:
+    info = _info(seed)
+    mode = info.get("redis_mode") or info.get("server_mode", "")  # Valkey has the second
+    if mode == "sentinel" and url.topology is not Topology.SENTINEL:
+        names = _masters(seed)
+        raise _ProblemError(
+            f"{seed} is a Sentinel, and REDIS_URL names it as a server.",
+            f"REDIS_URL={_scheme(seed)}+sentinel://{seed}/{names[0] if names else 'mymaster'}",
+        )
+    if url.topology is Topology.SENTINEL:
+        return [_master(url, seed, mode)]
+    if mode == "cluster":
+        nodes = _cluster_masters(seed)
+        if url.topology is Topology.SERVER and len(nodes) > 1:
+            raise _ProblemError(
+                f"{seed} is a node of a Redis Cluster, and REDIS_URL names it as a single server.",
+                f"REDIS_URL={_scheme(seed)}+cluster://{seed}",
+            )
+        return nodes or [seed]
+    if mode and url.topology is Topology.CLUSTER:
+        raise _ProblemError(
+            f"{seed} is a single server, and REDIS_URL names it as a node of a Redis Cluster.",
+            f"REDIS_URL={_scheme(seed)}://{seed}/0",
+        )
+    return [seed]
+
+
+def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
+    found = _ask(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master))[0]
+    if isinstance(found, list):
+        host, port = found
+        return replace(url.login, host=host.decode(), port=int(port))
+    if mode and mode != "sentinel":
+        raise _ProblemError(
+            f"{sentinel} is a server, and REDIS_URL names it as a Sentinel.",
+            f"Name the Sentinels, whose port is 26379 as a rule, or the server: REDIS_URL={_scheme(sentinel)}://"
+            f"{sentinel}/0",
+        )
+    if isinstance(found, hiredis.ReplyError):
+        raise _ProblemError(f"The Sentinel {sentinel} refuses to name the master: {found}", _RIGHTS)
+    names = _masters(sentinel)
+    raise _ProblemError(
+        f"The Sentinel {sentinel} knows no master {url.master!r}.",
+        f"Put one that it knows at the end of REDIS_URL: {', '.join(names)}" if names else "It knows none.",
+    )
+
+
+def _masters(sentinel: Address) -> list[str]:
+    reply = _ask(sentinel, ("SENTINEL", "MASTERS"))[0]
+    masters = reply if isinstance(reply, list) else []
+    return [dict(zip(fields[::2], fields[1::2], strict=False))[b"name"].decode() for fields in masters]
+
+
+def _cluster_masters(seed: Address) -> list[Address]:
+    slots = _ask(seed, ("CLUSTER", "SLOTS"))[0]
+    masters = {(host.decode() or seed.host, port) for _, _, (host, port, *_), *_ in _lists(slots)}
+    return [replace(seed, host=host, port=port) for host, port in sorted(masters)]
+
+
+def _lists(reply: Any) -> list[Any]:
+    return reply if isinstance(reply, list) else []
+
+
+def _check(server: Address) -> Iterator[StoreProblem]:
+    (selected,) = _ask(server, ("SELECT", server.database)) if server.database else ("OK",)
+    if isinstance(selected, hiredis.ReplyError):
+        count = _setting(server, "databases")
+        raise _ProblemError(
+            f"{server} has no database {server.database}: {selected}",
+            f"Use one from 0 to {int(count) - 1} at the end of REDIS_URL." if count else "Use database 0.",
+        )
+    info = _info(server)
+    yield from check_info(info, _setting(server, "save"))
+    yield from _check_rights(server)
+
+
+def check_info(info: dict[str, str], save: str | None) -> Iterator[StoreProblem]:
+    """Yield what a server cannot keep.
+
+    Args:
+        info: what INFO returns.
+        save: the setting of the same name; None where the user may not read it.
+
+    """
+    version = info.get("redis_version", "")
+    if version and "valkey_version" not in info and _parse(version) < MIN_VERSION:
+        sentence = f"Redis {version} is too old: the router needs 6.2 or later, or Valkey."
+        yield StoreProblem(True, sentence, "Upgrade the server.")
+    if info.get("role") == "slave":
+        yield StoreProblem(
+            True,
+            "Redis is a replica, which refuses writes: messages are not journaled, and answered twice.",
+            "Name the master in REDIS_URL, or the Sentinels: redis+sentinel://host:26379/MASTER",
+        )
+    if save == "" and info.get("aof_enabled") == "0":
+        yield StoreProblem(
+            False,
+            "Redis keeps nothing on disk: a restart loses the journal, answers and late replies.",
+            "CONFIG SET appendonly yes, and the same in its configuration file",
+        )
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction" and info.get("maxmemory", "0") != "0":
+        evicts_all = policy.startswith("allkeys")
+        lost = "opt-outs and answers" if evicts_all else "answers, so that messages are answered twice"
+        yield StoreProblem(
+            True,
+            f"Redis evicts {lost} when its memory is full: maxmemory-policy is {policy}.",
+            "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file",
+        )
+
+
+_NOT_PLAIN = (ConnectionResetError, BrokenPipeError, hiredis.ProtocolError)
+"""How a TLS port answers commands that are not encrypted."""
+_INCOMPLETE = object()
+_RIGHTS = "Allow its user what the router needs: docs/operating.md, section Redis"
+
+
+def _check_rights(server: Address) -> Iterator[StoreProblem]:
+    """Use what the routers need: the user may lack a command, the keys, or the channels."""
+    key = ALL_BUCKETS[0].probe
+    user = _ask(server, ("ACL", "WHOAMI"))[0]
+    name = user.decode() if isinstance(user, bytes) else server.username or "default"
+    commands: tuple[Command, ...] = (
+        ("EVAL", _PROBE, 1, key, *_COMMANDS),
+        ("SCRIPT", "LOAD", "return 1"),
+        ("EVALSHA", "0" * 40, 0),
+        ("PUBLISH", ANSWERED_CHANNEL, ""),
+        ("SUBSCRIBE", *_CHANNELS),
+    )
+    for command, reply in zip(commands, _ask(server, *commands), strict=True):
+        if isinstance(reply, hiredis.ReplyError) and "NOPERM" in str(reply):
+            text = str(reply).removeprefix("NOPERM ").rstrip(".")
+            if "channel" in text:
+                sentence = f"Redis does not let {name} use the router's channels: workers do not see at once"
+                yield StoreProblem(
+                    True,
+                    f"{sentence} what others have answered or changed ({command[0]}: {text}).",
+                    f"ACL SETUSER {name} &sms-router:*",
+                )
+            elif " key" in text:
+                remedy = f"ACL SETUSER {name} ~sms-router:* ~{{sms-router:*"
+                yield StoreProblem(True, f"Redis does not let {name} use the router's keys: {text}.", remedy)
+            else:
+                remedy = f"ACL SETUSER {name} +{str(command[0]).lower()}"
+                yield StoreProblem(True, f"Redis does not let {name} run {command[0]}: {text}.", remedy)
+        elif isinstance(reply, list) and command[0] == "EVAL" and reply:
+            denied = [command.decode().lower() for command in reply]
+            sentence = f"Redis does not let {name} run {', '.join(denied)}, which the scripts use."
+            yield StoreProblem(
+                True, sentence, f"ACL SETUSER {name} {' '.join(f'+{each}' for each in denied)}"
+            )
+
+
+def _info(server: Address) -> dict[str, str]:
+    """Return what INFO returns; nothing where the user may not run it, which the routers do not need."""
+    (reply,) = _ask(server, ("INFO",))
+    if not isinstance(reply, bytes):
+        return {}
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _setting(server: Address, name: str) -> str | None:
+    (reply,) = _ask(server, ("CONFIG", "GET", name))
+    return reply[1].decode() if isinstance(reply, list) and len(reply) == 2 else None
+
+
+def _parse(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+
+
+def _scheme(server: Address) -> str:
+    return "rediss" if server.tls is not None else "redis"
+
+
+def _ask(server: Address, *commands: Command) -> list[Any]:
+    """Log in and run commands on a connection of its own; an error of Redis is a result.
+
+    Raises:
+        _ProblemError: when there is no connection, or the login fails.
+
+    """
+    login = replace(server, database=0).handshake()
+    try:
+        *logins, first = _exchange(server, server.tls, *login, ("PING",))
+        # A Sentinel, or a user with few rights, may refuse PING: only the login matters.
+        refusals = [reply for reply in (*logins, first) if isinstance(reply, hiredis.ReplyError)]
+        if any(str(error).startswith(("NOAUTH", "WRONGPASS", "ERR invalid pass")) for error in refusals):
+            raise _ProblemError(
+                "Redis refuses the login: the password is missing or wrong.",
+                "Put its password into REDIS_URL: redis://:password@host:6379/0, or redis://user:password@...",
+            )
+        return _exchange(server, server.tls, *login, *commands)[len(login) :]
+    except (OSError, hiredis.ProtocolError) as error:
+        raise _describe(server, error) from error
+
+
+def _exchange(server: Address, tls: ssl.SSLContext | None, *commands: Command) -> list[Any]:
+    with _open(server, tls) as connection:
+        connection.sendall(b"".join(map(hiredis.pack_command, commands)))
+        reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+        replies: list[Any] = []
+        while len(replies) < len(commands):
+            while (reply := reader.gets()) is _INCOMPLETE:
+                received = connection.recv(65536)
+                if not received:
+                    raise ConnectionResetError("it closed the connection")
+                reader.feed(received)
+            replies.append(reply)
+        return replies
+
+
+def _open(server: Address, tls: ssl.SSLContext | None) -> socket.socket:
+    if server.path is not None:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(TIMEOUT)
+        connection.connect(server.path)
+        return connection
+    connection = socket.create_connection((server.host, server.port), TIMEOUT)
+    if tls is None:
+        return connection
+    try:
+        return tls.wrap_socket(connection, server_hostname=server.host)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _describe(server: Address, error: Exception) -> _ProblemError:
+    """Return what a failed connection means."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _ProblemError(
+            f"{_UNREACHABLE}: the certificate of {server} is not trusted: {error.verify_message}.",
+            "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem",
+        )
+    if server.tls is not None and _speaks(server, None):
+        return _ProblemError(
+            f"{server} speaks no TLS, and REDIS_URL asks for it.",
+            "Write redis:// in place of rediss://, or name the server's TLS port.",
+        )
+    if (
+        server.tls is None
+        and not isinstance(error, ConnectionRefusedError)
+        and _speaks(server, _any_server())
+    ):
+        return _ProblemError(
+            f"{server} speaks TLS only, and REDIS_URL does not ask for it.",
+            "Write rediss:// in place of redis://, or name the server's port without TLS.",
+        )
+    if isinstance(error, TimeoutError):
+        return _ProblemError(*FROZEN)
+    if "CERTIFICATE_REQUIRED" in str(error):
+        return _ProblemError(
+            f"{server} asks for a certificate of the client.",
+            "REDIS_URL=rediss://host:6379/0?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key",
+        )
+    return _ProblemError(
+        f"{_UNREACHABLE}: {server}: {getattr(error, 'strerror', None) or error}.",
+        "Set REDIS_URL, or start Redis.",
+    )
+
+
+def _speaks(server: Address, tls: ssl.SSLContext | None) -> bool:
+    """Tell whether there is a Redis with TLS, or without it; one that asks for a certificate counts."""
+    try:
+        _exchange(server, tls, ("PING",))
+    except (OSError, hiredis.ProtocolError) as error:
+        return "ALERT" in str(error).upper()
+    return True
+
+
+def _any_server() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
