@@ -85,7 +85,7 @@ from sms_router.web import metrics
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.routes import routes
-from sms_router.web.console.sessions import RevokedSessions
+from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
 from sms_router.web.health import HealthMonitor
 from sms_router.web.metrics_collectors import PoolMetrics
@@ -276,7 +276,7 @@ def build(settings: Settings) -> Router:
     console = ConsoleContext(
         settings,
         StoreExecutor(settings.redis.url),
-        RevokedSessions(store, durable_writer, clock),
+        SessionRegistry(store, durable_writer, clock),
         membership,
         dispatcher,
         reloader.warnings,

@@ -36,6 +36,7 @@ PASSED_AS: dict[str, object] = {
 KEYS = {
     "sms-router:schema": "schema",
     "sms-router:{cordons}": "hash",
+    "sms-router:{console}:sessions": "sessions",
     "sms-router:pool:{service_sid}": "snapshot",
     "sms-router:pool:{service_sid}:version": "snapshot_version",
     "sms-router:pool:{service_sid}:changes": "change_count",
@@ -87,8 +88,8 @@ CALLS: dict[str, Call] = {
     "publish": named(scripts.publish),
     "get_time": named(scripts.get_time),
     "check_schema": named(scripts.check_schema),
-    "revoke_session": named(scripts.revoke_session),
-    "is_session_revoked": named(scripts.is_session_revoked),
+    "write_session": named(scripts.write_session),
+    "read_session": named(scripts.read_session),
     "outbox_enqueue": named(outbox.enqueue),
     "outbox_enqueue_in_conversation": named(scripts.update_conversation, named(outbox.enqueue)),
     "outbox_lease_due": named(outbox.lease_due),

@@ -51,6 +51,7 @@ COMMANDS = {
         "Track short-code leases and number ports until they are live.",
     ),
     "opt-outs": ("sms_router.cli.keywords.opt_outs", "List, add, remove, import and export opt-outs."),
+    "sessions": ("sms_router.cli.server.sessions", "List the logins of the console, and end one."),
     "sandbox": ("sms_router.cli.server.sandbox", "Run an offline Twilio: REST API, phones and carriers."),
 }
 """The module and the help of each command: only the command that is run is imported."""

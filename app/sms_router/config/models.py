@@ -13,6 +13,7 @@ from sms_router.config.types import (
     ApiAddress,
     ConsolePassword,
     Interruptions,
+    NetworkAddress,
     PlainSecret,
     Port,
     PublicAddress,
@@ -176,6 +177,8 @@ class ConsoleSettings(_Table):
     """``[console]``: the operators' pages; off without a password."""
 
     password: ConsolePassword = SecretStr("")
+    trusted_proxies: tuple[NetworkAddress, ...] = ("127.0.0.1", "::1")
+    """Whose X-Forwarded-For is believed: addresses or networks."""
 
 
 class RedisSettings(_Table):

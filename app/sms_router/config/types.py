@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -86,6 +87,14 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError as error:
+        raise ValueError("must be an address or a network, such as 10.0.0.5 or 10.0.0.0/8") from error
+    return value
+
+
 def _interruptions(value: object) -> object:
     if isinstance(value, str):
         return {"none": ()}.get(value, (value,))
@@ -96,6 +105,7 @@ AccountSid = Annotated[str, AfterValidator(_account_sid)]
 ServiceSid = Annotated[str, AfterValidator(_service_sid)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+NetworkAddress = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PlainSecret = Annotated[SecretStr, AfterValidator(_plain_secret)]
 ConsolePassword = Annotated[SecretStr, AfterValidator(_console_password)]

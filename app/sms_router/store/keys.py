@@ -50,6 +50,10 @@ PROBE = f"{_PREFIX}:probe".encode()
 CONSENT_LOSS = f"{_PREFIX}:consent-loss".encode()
 """Exists for a while after operators were told that Redis has lost opt-outs: one worker tells them."""
 
+CONSOLE_SESSIONS = f"{_PREFIX}:{{console}}:sessions".encode()
+"""Hash by digest of the console's sessions: when it expires, and unless it was ended when it began, from
+which address and with which browser."""
+
 CORDONS = f"{_PREFIX}:{{cordons}}".encode()
 """Senders out of use, by sid."""
 
@@ -168,11 +172,6 @@ SCHEMA = f"{_PREFIX}:schema".encode()
 
 SCHEMA_PROBE = f"{{{_PREFIX}:schema}}:probe".encode()
 """A key in the slot of `SCHEMA`, for probes of its node."""
-
-
-def revoked_session(digest: str) -> bytes:
-    """Key that exists while a session of the console is revoked."""
-    return f"{bucket_of(digest).tag}:revoked-session:{digest}".encode()
 
 
 def failure_alert(sender: str, error_class: str) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 
 import pytest
 
-from sms_router.web.console.login_throttle import MAX_PER_ADDRESS
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import RouterProcess
 from tests.store.private_valkey import PrivateValkey
@@ -36,7 +37,7 @@ def test_the_session_cookie_is_http_only_and_same_site(anonymous: ConsoleClient)
 def test_a_wrong_password_is_refused_and_many_are_throttled(start_router: StartRouter) -> None:
     router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
     with ConsoleClient(router.url) as client:
-        for _ in range(MAX_PER_ADDRESS):
+        for _ in range(5):
             response = client.log_in("wrong")
             assert (response.status_code, client.cookie) == (403, "")
         refused = client.log_in(PASSWORD)
@@ -44,6 +45,45 @@ def test_a_wrong_password_is_refused_and_many_are_throttled(start_router: StartR
     assert int(refused.headers["retry-after"]) > 0
     assert "wrong password from 127.0.0.1" in router.log
     assert PASSWORD not in router.log
+
+
+def test_nobody_locks_another_address_or_a_known_browser_out(start_router: StartRouter) -> None:
+    router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
+    with ConsoleClient(router.url) as known, ConsoleClient(router.url) as attacker:
+        cookies = known.log_in().headers["set-cookie"]
+        known.cookie = "sms_router_device=" + cookies.partition("sms_router_device=")[2].partition(";")[0]
+        attack = {"X_Forwarded_For": "198.51.100.7"}
+        for _ in range(5):
+            assert attacker.send("/console/login", {"password": "wrong"}, **attack).status_code == 403
+        assert attacker.send("/console/login", {"password": PASSWORD}, **attack).status_code == 429
+        invented = {"X_Forwarded_For": "203.0.113.9, 198.51.100.7"}
+        assert attacker.send("/console/login", {"password": PASSWORD}, **invented).status_code == 429
+        assert known.send("/console/login", {"password": PASSWORD}, **attack).status_code == 303
+        other = {"X_Forwarded_For": "198.51.100.8"}
+        assert attacker.send("/console/login", {"password": PASSWORD}, **other).status_code == 303
+    assert "wrong password from 198.51.100.7" in router.log
+
+
+def test_sessions_are_listed_and_ended_one_by_one(operator: ConsoleClient, router: RouterProcess) -> None:
+    with ConsoleClient(router.url) as thief, ConsoleClient(router.url) as other:
+        thief.send("/console/login", {"password": PASSWORD}, User_Agent="Thief/1.0")
+        for client in (thief, other):
+            client.log_in()
+        listed = json.loads(router.command("sessions", "--json").stdout)
+        assert len(listed) >= 4
+        digest = hashlib.sha256(thief.cookie.partition("=")[2].encode()).hexdigest()
+        assert "this session" in operator.get("/console/sessions").text
+        assert f"/console/sessions/{digest}/end" in operator.get("/console/sessions").text
+        ended = operator.post(f"/console/sessions/{digest}/end")
+        assert ended.headers["location"] == "/console/sessions?done=ended"
+        assert operator.post(f"/console/sessions/{digest}/end").status_code == 404
+        assert thief.get("/console").status_code == 303
+        assert other.get("/console").status_code == 200
+        name = hashlib.sha256(other.cookie.partition("=")[2].encode()).hexdigest()[:8]
+        assert router.command("sessions", "end", name).returncode == 0
+        assert other.get("/console").status_code == 303
+        assert operator.get("/console").status_code == 200
+        assert router.command("sessions", "end", name).returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,15 @@ def test_a_changed_token_is_no_session(place: int, letter: str) -> None:
     assert changed == token or SESSIONS.read(changed, NOW) is None
 
 
+def test_the_cookie_of_a_browser_is_valid_until_the_password_changes() -> None:
+    cookie = SESSIONS.new_device()
+    assert SESSIONS.is_device(cookie)
+    assert not Sessions("another password").is_device(cookie)
+    assert not any(
+        map(SESSIONS.is_device, ("", ".", cookie[:-1], f"x{cookie}", SESSIONS.open(NOW).token, "é"))
+    )
+
+
 @given(st.text())
 def test_an_arbitrary_cookie_is_no_session(text: str) -> None:
     assert SESSIONS.read(text, NOW) is None

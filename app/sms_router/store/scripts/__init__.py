@@ -9,8 +9,15 @@ person texts from, ``scope`` a Service's sid or one of our numbers outside Servi
 
 from __future__ import annotations
 
-from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL, CONSENTS_CHANNEL, SCHEMA, Bucket, bucket_of
-from sms_router.store.keys import revoked_session as revoked_session_key
+from sms_router.store.keys import (
+    ALL_BUCKETS,
+    ANSWERED_CHANNEL,
+    CONSENTS_CHANNEL,
+    CONSOLE_SESSIONS,
+    SCHEMA,
+    Bucket,
+    bucket_of,
+)
 from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 
 __all__ = ["SCRIPTS", "Call", "Script"]
@@ -348,11 +355,11 @@ def check_schema(*, version: int) -> Call:
     return SCRIPTS["check_schema"], (SCHEMA,), (version,)
 
 
-def revoke_session(*, digest: str, ttl_ms: int) -> Call:
-    """Revoke a session of the console."""
-    return SCRIPTS["revoke_session"], (revoked_session_key(digest),), (ttl_ms,)
+def write_session(*, digest: str, description: str, now: int, ttl_ms: int) -> Call:
+    """Store what is known of a session of the console; both times are of this worker, ``now`` in seconds."""
+    return SCRIPTS["write_session"], (CONSOLE_SESSIONS,), (digest, description, now, ttl_ms)
 
 
-def is_session_revoked(*, digest: str) -> Call:
-    """Tell whether a session of the console was revoked."""
-    return SCRIPTS["is_session_revoked"], (revoked_session_key(digest),), ()
+def read_session(*, digest: str) -> Call:
+    """Return what is known of a session of the console."""
+    return SCRIPTS["read_session"], (CONSOLE_SESSIONS,), (digest,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -16,14 +16,21 @@ from sms_router.membership.source import PoolReadError
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
 from sms_router.twilio.phone_numbers import InvalidNumberError
-from sms_router.web.console.login_throttle import LoginThrottle
+from sms_router.web.console.login_throttle import LoginThrottle, Network, client_address
 from sms_router.web.console.rendering import PageError, Pages
-from sms_router.web.console.sessions import SESSION_LIFETIME, ConsoleSession, RevokedSessions, Sessions
+from sms_router.web.console.sessions import (
+    DEVICE_LIFETIME,
+    SESSION_LIFETIME,
+    ConsoleSession,
+    SessionRegistry,
+    Sessions,
+)
 from sms_router.web.http import Rejection, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
 
 COOKIE = "sms_router_console"
+DEVICE_COOKIE = "sms_router_device"
 
 _CONSOLE_PATH = re.compile(r"/console(/[A-Za-z0-9_-]+)*")
 """Where a login may redirect to: never to another site."""
@@ -62,10 +69,11 @@ class Authenticator:
 
     Args:
         sessions: signs and reads session cookies.
-        revoked: the sessions that were logged out.
+        registry: the sessions that are open, and those that were ended.
         throttle: limits wrong passwords.
         pages: renders the login and the error pages.
         public_url: a form may come from its origin.
+        trusted_proxies: whose X-Forwarded-For is believed.
         clock: in seconds since the epoch.
         secure: whether the cookie is sent over https only.
 
@@ -74,19 +82,21 @@ class Authenticator:
     def __init__(
         self,
         sessions: Sessions,
-        revoked: RevokedSessions,
+        registry: SessionRegistry,
         throttle: LoginThrottle,
         pages: Pages,
         public_url: str,
+        trusted_proxies: Sequence[Network],
         clock: Callable[[], float],
         *,
         secure: bool,
     ) -> None:
         self._sessions = sessions
-        self._revoked = revoked
+        self._registry = registry
         self._throttle = throttle
         self._pages = pages
         self._public_url = public_url
+        self._trusted_proxies = trusted_proxies
         self._clock = clock
         self._secure = secure
 
@@ -138,41 +148,60 @@ class Authenticator:
     async def log_in(self, http: Request) -> Response:
         """Check a password and begin a session."""
         form = await self._form(http)
-        address = http.client.host if http.client is not None else ""
         next_path = form.get("next", "")
-        wait = self._throttle.retry_after(address)
+        peer = http.client.host if http.client is not None else ""
+        forwarded = ",".join(http.headers.getlist("x-forwarded-for"))
+        address = client_address(peer, forwarded, self._trusted_proxies)
+        device = http.cookies.get(DEVICE_COOKIE, "")
+        is_known = self._sessions.is_device(device)
+        source = device if is_known else address
+        wait = self._throttle.retry_after(source, is_known=is_known)
         if wait:
             error = f"Too many wrong passwords. Try again in {wait + 1:.0f} seconds."
             response = self._pages.show("login.html", None, status=429, next=next_path, error=error)
             response.headers["retry-after"] = f"{wait + 1:.0f}"
             return response
         if not self._sessions.check_password(form.get("password", "")):
-            self._throttle.record_failure(address)
-            log.warning("wrong password from %s", address)
+            self._throttle.record_failure(source, is_known=is_known)
+            hint = ", a proxy that is not in trusted_proxies" if forwarded and address == peer else ""
+            log.warning("wrong password from %s%s", address, hint)
             error = "The password is wrong."
             return self._pages.show("login.html", None, status=403, next=next_path, error=error)
         log.info("login from %s", address)
         response = RedirectResponse(next_path if _CONSOLE_PATH.fullmatch(next_path) else "/console", 303)
-        self._set_cookie(http, response, self._sessions.open(self._clock()).token, SESSION_LIFETIME)
+        session = self._sessions.open(self._clock())
+        await self._registry.open(session, address, http.headers.get("user-agent", ""))
+        self._set_cookie(http, response, session.token, SESSION_LIFETIME)
+        if not is_known:
+            device = self._sessions.new_device()
+            self._set_cookie(http, response, device, DEVICE_LIFETIME, DEVICE_COOKIE, "/console/login")
         return response
 
     async def log_out(self, request: ConsoleRequest) -> Response:
-        """Revoke the session: copies of its cookie become useless too."""
-        await self._revoked.revoke(request.session)
+        """End the session: copies of its cookie become useless too."""
+        await self._registry.end(request.session.digest, request.session.expires)
         response = RedirectResponse("/console/login", 303)
         self._set_cookie(request.http, response, "", 0)
         return response
 
     async def _session(self, http: Request) -> ConsoleSession | None:
         session = self._sessions.read(http.cookies.get(COOKIE, ""), self._clock())
-        return None if session is None or await self._revoked.is_revoked(session) else session
+        return None if session is None or await self._registry.is_ended(session) else session
 
-    def _set_cookie(self, http: Request, response: Response, token: str, lifetime: int) -> None:
+    def _set_cookie(
+        self,
+        http: Request,
+        response: Response,
+        value: str,
+        lifetime: int,
+        name: str = COOKIE,
+        path: str = "/console",
+    ) -> None:
         response.set_cookie(
-            COOKIE,
-            token,
+            name,
+            value,
             max_age=lifetime,
-            path="/console",
+            path=path,
             secure=self._secure or http.headers.get("x-forwarded-proto") == "https",
             httponly=True,
             samesite="strict",

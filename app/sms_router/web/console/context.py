@@ -18,17 +18,17 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter
-from sms_router.web.console.sessions import RevokedSessions
+from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleContext:
-    """What the pages use; the executor and the revoked sessions belong to the console."""
+    """What the pages use; the executor and the sessions belong to the console."""
 
     settings: Settings
     executor: StoreExecutor
-    revoked_sessions: RevokedSessions
+    sessions: SessionRegistry
     membership: Membership
     dispatcher: Dispatcher
     rule_warnings: Callable[[], Sequence[str]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_network
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,6 +19,7 @@ from sms_router.web.console.overview import OverviewPage
 from sms_router.web.console.rendering import FOLDER, PageError, Pages
 from sms_router.web.console.replays import ReplayPages
 from sms_router.web.console.senders import SenderPages
+from sms_router.web.console.session_pages import SessionPages
 from sms_router.web.console.sessions import Sessions
 
 _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -31,10 +33,11 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
     secure = settings.server.private_port is None and settings.public_url.startswith("https:")
     authenticator = Authenticator(
         Sessions(password),
-        context.revoked_sessions,
+        context.sessions,
         LoginThrottle(monotonic),
         pages,
         settings.public_url,
+        [ip_network(proxy, strict=False) for proxy in settings.console.trusted_proxies],
         context.clock,
         secure=secure,
     )
@@ -42,6 +45,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
     replays = ReplayPages(context, pages, messages.find)
     senders = SenderPages(context, pages)
     keywords = KeywordPages(context, pages)
+    sessions = SessionPages(context, pages)
     contacts = ContactPages(context, pages, messages.find)
     shown: dict[str, Page] = {
         "/console": OverviewPage(context, pages).show,
@@ -51,6 +55,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/senders": senders.show,
         "/console/keywords": keywords.show,
         "/console/people": contacts.search,
+        "/console/sessions": sessions.show,
     }
     posted: dict[str, Page] = {
         "/console/logout": authenticator.log_out,
@@ -62,6 +67,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/people": contacts.show,
         "/console/people/opt-out": contacts.opt_out,
         "/console/people/opt-in": contacts.opt_in,
+        "/console/sessions/{digest}/end": sessions.end,
     }
     return [
         *(_asset(pages, name, media_type) for name, media_type in _ASSETS.items()),

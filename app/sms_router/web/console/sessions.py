@@ -1,4 +1,4 @@
-"""Login sessions: a signed cookie that every worker and replica can read, and their revocation in Redis."""
+"""Login sessions: a signed cookie that every worker and replica can read, and their list in Redis."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+from redis import Redis
 
 from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.keys import CONSOLE_SESSIONS
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
 SESSION_LIFETIME = 12 * 3600
 """Seconds."""
 
-MAX_CACHED_REVOCATIONS = 1000
+DEVICE_LIFETIME = 365 * 86_400
+"""Seconds. The cookie of a browser in which a login has succeeded."""
+
+MAX_CACHED_ENDS = 1000
+
+MAX_BROWSER_LENGTH = 200
 
 _SALT = b"sms-router console session"
 _SCRYPT_COST = 2**14
@@ -34,6 +42,11 @@ class ConsoleSession(NamedTuple):
     """The token in each form of this session, which other sites cannot know."""
     expires: int
     """Seconds since the epoch."""
+
+    @property
+    def digest(self) -> str:
+        """The name of the session in Redis, from which the cookie cannot be derived."""
+        return hashlib.sha256(self.token.encode()).hexdigest()
 
 
 class Sessions:
@@ -68,6 +81,16 @@ class Sessions:
             return None
         return self._session(token, int(expires))
 
+    def new_device(self) -> str:
+        """Return a cookie for a browser in which a login has succeeded."""
+        device = secrets.token_urlsafe(16)
+        return f"{device}.{self._sign('device', device)}"
+
+    def is_device(self, cookie: str) -> bool:
+        """Tell whether `new_device` returned this cookie, for the same password."""
+        device, _, signature = cookie.rpartition(".")
+        return cookie.isascii() and hmac.compare_digest(signature, self._sign("device", device))
+
     def check_csrf(self, session: ConsoleSession, csrf: str) -> bool:
         """Tell whether a form was rendered for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
@@ -79,14 +102,30 @@ class Sessions:
         return hmac.new(self._key, f"{purpose} {text}".encode(), hashlib.sha256).hexdigest()
 
 
-class RevokedSessions:
-    """The sessions that were logged out before they expired, for all workers and replicas.
+class StoredSession(NamedTuple):
+    """A login that Redis knows, and that has neither ended nor expired."""
 
-    While Redis is not available, only the worker that revoked a session refuses it. Its revocation waits in
+    digest: str
+    began: int
+    """Seconds since the epoch."""
+    expires: int
+    address: str
+    browser: str
+
+    @property
+    def name(self) -> str:
+        """What operators call it by."""
+        return self.digest[:8]
+
+
+class SessionRegistry:
+    """The sessions in Redis, for all workers and replicas: who is logged in, and which were ended.
+
+    While Redis is not available, only the worker that ended a session refuses it. Its end waits in
     the spool, and the other workers accept the cookie for pages that need no Redis until it is written.
 
     Args:
-        store: where revocations are read.
+        store: where sessions are read.
         durable_writer: writes them.
         clock: in seconds since the epoch.
 
@@ -96,34 +135,53 @@ class RevokedSessions:
         self._store = store
         self._durable_writer = durable_writer
         self._clock = clock
-        self._cache: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
-    async def revoke(self, session: ConsoleSession) -> None:
-        """Revoke a session until it would have expired."""
-        digest = _digest(session)
+    async def open(self, session: ConsoleSession, address: str, browser: str) -> None:
+        """Store a new session."""
+        browser = browser[:MAX_BROWSER_LENGTH]
+        await self._write(session.digest, f"{session.expires} {int(self._clock())} {address} {browser}")
+
+    async def end(self, digest: str, expires: int) -> None:
+        """End a session, until it would have expired."""
         self._remember(digest)
-        remaining = min(max(session.expires - self._clock(), 1.0), SESSION_LIFETIME)
-        await self._durable_writer.write(scripts.revoke_session(digest=digest, ttl_ms=int(remaining * 1000)))
+        await self._write(digest, str(expires))
 
-    async def is_revoked(self, session: ConsoleSession) -> bool:
-        """Tell whether a session is revoked, as far as this worker can know."""
-        digest = _digest(session)
-        if digest in self._cache:
+    async def is_ended(self, session: ConsoleSession) -> bool:
+        """Tell whether a session was ended, as far as this worker can know."""
+        if session.digest in self._ended:
             return True
         try:
-            revoked = bool(await self._store.run(scripts.is_session_revoked(digest=digest)))
+            stored: bytes | None = await self._store.run(scripts.read_session(digest=session.digest))
         except StoreUnavailableError:
             return False
-        if revoked:
-            self._remember(digest)
-        return revoked
+        if is_ended := stored is not None and stored.isdigit():
+            self._remember(session.digest)
+        return is_ended
+
+    async def _write(self, digest: str, description: str) -> None:
+        now, ttl_ms = int(self._clock()), SESSION_LIFETIME * 1000
+        call = scripts.write_session(digest=digest, description=description, now=now, ttl_ms=ttl_ms)
+        await self._durable_writer.write(call)
 
     def _remember(self, digest: str) -> None:
-        self._cache[digest] = None
-        if len(self._cache) > MAX_CACHED_REVOCATIONS:
-            self._cache.popitem(last=False)
+        self._ended[digest] = None
+        if len(self._ended) > MAX_CACHED_ENDS:
+            self._ended.popitem(last=False)
 
 
-def _digest(session: ConsoleSession) -> str:
-    """Return the name of a session in Redis, from which the cookie cannot be derived."""
-    return hashlib.sha256(session.token.encode()).hexdigest()
+def stored_sessions(client: Redis, now: float) -> list[StoredSession]:
+    """Return the sessions that are open, the newest first; ``now`` is in seconds since the epoch."""
+    stored = cast("dict[bytes, bytes]", client.hgetall(CONSOLE_SESSIONS))
+    sessions = []
+    for digest, description in stored.items():
+        expires, *rest = description.decode("utf-8", "replace").split(" ", 3)
+        if rest and int(expires) > now:
+            began, address, browser = rest
+            sessions.append(StoredSession(digest.decode(), int(began), int(expires), address, browser))
+    return sorted(sessions, key=lambda session: -session.began)
+
+
+def end_session(client: Redis, session: StoredSession) -> None:
+    """End a session on every replica."""
+    client.hset(CONSOLE_SESSIONS, session.digest, str(session.expires))

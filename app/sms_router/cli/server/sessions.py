@@ -1,0 +1,61 @@
+"""``sms-router sessions``: who is logged in to the console, and the end of one login."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sms_router.cli.context import settings_for_command, store_client
+from sms_router.cli.output import CommandError, JsonOption, plural, print_json, print_line, print_table
+from sms_router.cli.times import iso
+from sms_router.store.server_clock import server_time
+from sms_router.web.console.sessions import end_session, stored_sessions
+
+sessions = typer.Typer(invoke_without_command=True)
+
+
+def register(commands: typer.Typer) -> None:
+    commands.add_typer(sessions, name="sessions", help="List the logins of the console, and end one.")
+
+
+@sessions.callback()
+def default(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List the logins of the console, and end one."""
+    if ctx.invoked_subcommand is None:
+        list_sessions(as_json)
+
+
+@sessions.command("list")
+def list_sessions(as_json: JsonOption = False) -> None:
+    """List who is logged in to the console, the newest login first."""
+    with store_client(settings_for_command()) as client:
+        stored = stored_sessions(client, server_time(client))
+    if as_json:
+        print_json([{"id": session.name, **session._asdict()} for session in stored])
+    elif not stored:
+        print_line("Nobody is logged in.")
+    else:
+        rows = [
+            (each.name, iso(each.began), iso(each.expires), each.address, each.browser) for each in stored
+        ]
+        print_table(("id", "since", "until", "address", "browser"), rows)
+
+
+@sessions.command()
+def end(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="From the list.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="End every session.")] = False,
+) -> None:
+    """End sessions of the console, on every router at once."""
+    if bool(ids) == every:
+        raise CommandError("Name the sessions to end, or use --all.", "sms-router sessions", code=2)
+    with store_client(settings_for_command()) as client:
+        stored = stored_sessions(client, server_time(client))
+        chosen = [each for each in stored if every or any(each.digest.startswith(name) for name in ids or ())]
+        unknown = [name for name in ids or () if not any(each.digest.startswith(name) for each in chosen)]
+        if unknown:
+            raise CommandError(f"There is no session {', '.join(unknown)}.", "List them: sms-router sessions")
+        for session in chosen:
+            end_session(client, session)
+    print_line(f"{plural(len(chosen), 'session')} ended.")
