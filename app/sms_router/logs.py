@@ -14,7 +14,6 @@ from math import inf
 from typing import Any, ClassVar
 
 from pythonjsonlogger.core import RESERVED_ATTRS
-from pythonjsonlogger.json import JsonFormatter
 
 from sms_router.privacy import mask_numbers
 
@@ -63,8 +62,13 @@ class MaskingFormatter(logging.Formatter):
         return super().format(record)
 
 
-class MaskingJsonFormatter(MaskingFormatter, JsonFormatter):
-    """Formats records as JSON."""
+def _json_formatter(**options: Any) -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 (slow to import, for the help of commands)
+
+    class MaskingJsonFormatter(MaskingFormatter, JsonFormatter):
+        """Formats records as JSON."""
+
+    return MaskingJsonFormatter(**options)
 
 
 class PlainFormatter(MaskingFormatter):
@@ -146,7 +150,7 @@ _FORMATTERS: dict[str, dict[str, Any]] = {
         "datefmt": "%H:%M:%S",
     },
     "json": {
-        "()": MaskingJsonFormatter,
+        "()": _json_formatter,
         "fmt": "%(levelname)s %(name)s %(message)s %(message_sid)s %(process)d",
         "rename_fields": {"levelname": "level", "name": "logger"},
         "timestamp": "time",
