@@ -123,14 +123,15 @@ class WorkerLifespan:
             stop(self.handlers.aclose)
             stop(self.redis.aclose)
             stop(self.durable_writer.aclose)
+            stop(self.opt_out_disk_cache.aclose)
+            await self.opt_out_disk_cache.start()
             stop(self.store.aclose)
+            self.store.restorers.append(self.opt_out_sync.merge)
             await self.store.start(on_reconnect=self._on_reconnect)
             with contextlib.suppress(StoreUnavailableError):  # then it is checked when Redis serves
                 await self.store.check_schema()
             stop(self.inbox.aclose)
             self.inbox.start()
-            stop(self.opt_out_disk_cache.aclose)
-            await self.opt_out_disk_cache.start()
             stop(self.opt_out_sync.aclose)
             self.opt_out_sync.start()
             health_updates = PeriodicTask("health-monitor", UPDATE_INTERVAL, self.health.update)
@@ -174,7 +175,6 @@ class WorkerLifespan:
         except SchemaError as error:
             raise StoreUnavailableError(str(error)) from error  # the store checks again soon
         await self.durable_writer.replay()
-        self.opt_out_sync.request()
 
     async def _finish_messages(self) -> bool:
         """Wait for the messages in progress; return False when a handler does not end."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
 from sms_router.store import scripts
 from sms_router.store.cluster import RedisClusterClient
 from sms_router.store.connection import RedisReply
-from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.recent_runs import RecentRuns
 from sms_router.store.resilient_connection import Observe, Record, RedisClient, Restore, Run, unobserved
 from sms_router.store.schema import SCHEMA_VERSION, SchemaError, compare_redis
@@ -97,6 +98,9 @@ class Store:
         raise StoreUnavailableError(str(self._schema_error))
 
     async def _restore(self, run: Run) -> None:
+        with contextlib.suppress(RedirectedError):  # a node of a Cluster that does not have the key
+            if (await run(scripts.check_schema(version=""))).decode() not in ("", str(SCHEMA_VERSION)):
+                return  # nothing is written to it: `check_schema` refuses it
         for restore in self.restorers:
             await restore(run)
 

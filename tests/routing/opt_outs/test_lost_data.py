@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.subscriber import Subscriber
@@ -20,7 +21,9 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.redis_py import async_client
 from sms_router.store.server_clock import ServerClock
-from tests.routing.workers import worker
+from sms_router.store.spool.durable_writer import DurableWriter
+from sms_router.store.spool.spool import Spool
+from sms_router.store.store import Store
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
@@ -73,19 +76,21 @@ class Deployment:
 
 async def _start(url: str, folder: Path) -> Router:
     running = contextlib.AsyncExitStack()
-    one = await running.enter_async_context(worker(url, folder / "spool"))
-    clock = ServerClock(one.store)
-    await clock.sync()
-    contacts = Contacts(one.store, one.journal, lambda *_: None, load_error_table(), clock)
-    sync = OptOutSync(one.store, contacts.opted_out, clock, lambda: 86_400_000, 1461)
-    disk = OptOutDiskCache(folder, contacts.opted_out, lambda: one.store.error is not None, 0.02)
+    store = Store(url)
+    journal, clock = DurableWriter(store, Spool(folder / "spool")), ServerClock(store)
+    contacts = Contacts(store, journal, lambda *_: None, load_error_table(), clock)
+    sync = OptOutSync(store, contacts.opted_out, clock, lambda: 86_400_000, 1461)
+    disk = OptOutDiskCache(folder, contacts.opted_out, lambda: store.error is not None, 0.02)
     redis = await running.enter_async_context(async_client(url, connect_within=1, retry=False))
-    subscriber = Subscriber(redis, one.inbox, sync)
+    subscriber = Subscriber(redis, Inbox(store, journal, 1), sync)
     await disk.start()
-    running.push_async_callback(disk.aclose)
-    for part in (sync, subscriber):
-        running.push_async_callback(part.aclose)
-        part.start()
+    store.restorers.append(sync.merge)
+    await store.start(journal.replay)
+    for stop in (disk.aclose, store.aclose, journal.aclose, sync.aclose, subscriber.aclose):
+        running.push_async_callback(stop)
+    sync.start()
+    subscriber.start()
+    await clock.sync()
     await sync.wait_until_merged(5)
     return Router(contacts, sync, running.aclose)
 
@@ -203,7 +208,7 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     await asyncio.sleep(0.2)
     assert caplog.text.count(TOLD) == 1
     one, other = deployment.routers
-    assert [1 for router in deployment.routers if "wrote it back" in " ".join(router.sync.notices())]
+    assert [1 for router in deployment.routers if "wrote them back" in " ".join(router.sync.notices())]
     assert await one.may_be_texted(BACK)
     assert await one.may_be_texted(NEVER)
     await one.contacts.opt_in(MG, EARLY[0], "START")

@@ -67,6 +67,8 @@ class OptOutDatabase:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
+        self._file = "", 0
+        """The file that was read up to `_last_id`: its name and inode."""
         self._last_id = 0
         self.has_whole_list = False
         """Whether this worker has stored, or read, the whole list."""
@@ -114,8 +116,10 @@ class OptOutDatabase:
         try:
             with contextlib.closing(connect(path, LOCK_TIMEOUT)) as connection:
                 connection.executescript(_OPEN)
-                if self.has_whole_list and not _is_whole(connection):  # the file was damaged or removed
-                    self._last_id, self.has_whole_list = 0, False
+                file = path.name, path.stat().st_ino
+                if self._file != file:  # the one before was damaged or removed
+                    self._file, self._last_id = file, 0
+                self.has_whole_list = self.has_whole_list and _is_whole(connection)
                 yield connection
         except sqlite3.Error as error:
             if is_damaged(error):

@@ -2,9 +2,9 @@
 
 Redis may come back with less than it had: emptied, evicted, failed over to a replica that lags, or another
 server. Each bucket of contacts has a mark there, its epoch, which is lost with the data. A worker compares
-the epochs at its start, whenever it has subscribed anew, and one bucket in each second. Where one is missing
-or has changed, every worker writes back what its copy has and Redis has not, except where a later START is
-recorded.
+the epochs before it uses a server that is not the one before, whenever it has subscribed anew, and one bucket
+in each second. Where one is missing or has changed, every worker writes back what its copy has and Redis has
+not, except where a later START is recorded.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from uuid import uuid4
 
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, OptOutKey
 from sms_router.store import scripts
-from sms_router.store.errors import StoreUnavailableError
+from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENT_LOSS, CONSENTS_CHANNEL, bucket_of
+from sms_router.store.resilient_connection import Run
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.opt_outs")
 
 CHECK_INTERVAL = 1.0
-"""Seconds between two checks of an epoch, and between two attempts while Redis is away."""
+"""Seconds between two checks of an epoch."""
 
 COPY_TIMEOUT = 1.0
 """Seconds that a worker without a whole copy waits for the others to write back theirs."""
@@ -40,6 +41,9 @@ NOTICE_HOURS = 24
 REPORT_INTERVAL = 60
 """Seconds in which one worker alone logs a loss."""
 
+RESTORED = "(restored from a router's copy)"
+"""The source of an opt-out that was written back. It sorts before all others, so that they replace it."""
+
 _LOST = "lost"
 """The end of an epoch that began because Redis had lost the one before."""
 
@@ -52,7 +56,7 @@ def restore_call(request: str, key: OptOutKey, at: int, ttl_ms: int, consent_ttl
         contact=contact,
         message=None,
         request=request,
-        source="restored from a router's copy",
+        source=RESTORED,
         requested_at=at,
         ttl_ms=ttl_ms,
         consent_ttl_ms=consent_ttl_ms,
@@ -74,7 +78,7 @@ class OptOutSync:
     """Keeps one worker's copy and Redis the same.
 
     Args:
-        store: runs the scripts.
+        store: runs the scripts; its `restorers` are to contain `merge`.
         cache: the copy.
         clock: the time in seconds since the epoch, by Redis' clock.
         contact_ttl_ms: returns how long the other facts about a contact are kept, in milliseconds.
@@ -99,11 +103,8 @@ class OptOutSync:
         self._next_check = 0
         self._lost_at = 0.0
         """When this worker last wrote opt-outs back, in seconds since the epoch."""
-        self._is_due = True
-        """Whether the copy was never merged, or Redis failed in between."""
+        self._lock = asyncio.Lock()
         self._merged = asyncio.Event()
-        self._waits_until: float | None = None
-        """While the other workers write back their copies: until when this one waits for them."""
         self._task = PeriodicTask("opt-outs-sync", 0, self._wait_and_sync)
 
     def start(self) -> None:
@@ -139,80 +140,96 @@ class OptOutSync:
             return []
         moment = datetime.fromtimestamp(lost_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         return [
-            f"Redis had lost the opt-out list at {moment}; the routers wrote it back from their copies: run "
+            f"Redis had lost opt-outs at {moment}; the routers wrote them back from their copies: run "
             "sms-router check, which names what Redis does not keep"
         ]
 
     async def _wait_and_sync(self) -> None:
         requested = self.cache.differs_from_redis
-        if self._waits_until is not None:
-            await asyncio.sleep(COPY_TIMEOUT / 10)
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CHECK_INTERVAL):
-                    await requested.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_INTERVAL):
+                await requested.wait()
         try:
-            if requested.is_set() or self._is_due or await self._has_new_epoch():
-                requested.clear()
-                self._is_due = True
-                self._is_due = not await self._merge()
+            if not requested.is_set() and self._merged.is_set():
+                number = self._next_check = (self._next_check + 1) % BUCKETS
+                epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[number], count=0))
+                if not epoch:
+                    self._store.reset("it has lost its data")  # reconnects, and calls `merge`
+                if epoch.decode() in ("", self._epochs.get(number)):
+                    return
+            requested.clear()
+            self._merged.clear()
+            await self.merge(self._store.run)
         except StoreUnavailableError:
             return
 
-    async def _has_new_epoch(self) -> bool:
-        """Check the epoch of the next bucket."""
-        self._next_check = (self._next_check + 1) % BUCKETS
-        epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[self._next_check], count=0))
-        return bool(epoch.decode() != self._epochs.get(self._next_check))
-
-    async def _merge(self) -> bool:
+    async def merge(self, run: Run) -> None:
         """Read the list, write back what is missing from it, and begin the epochs that are missing.
 
-        Return False while this worker waits for the copies of the others.
-        """
-        cache = self.cache
-        knew_list = bool(cache) or bool(self._epochs)
-        copies, starts = await _by_bucket(cache.items()), await _by_bucket(cache.starts.items())
-        lost: list[int] = []
-        restored = 0
-        for number, bucket in enumerate(ALL_BUCKETS):
-            limit = cache.max_size // BUCKETS + 1
-            epoch, entries = await self._store.run(scripts.read_opt_outs(bucket, count=limit))
-            in_redis: dict[OptOutKey, int] = {}
-            for member, since in zip(reversed(entries[::2]), reversed(entries[1::2]), strict=True):
-                scope, _, contact = member.decode().partition(" ")
-                in_redis[scope, contact] = int(since)
-                cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
-            oldest = min(in_redis.values(), default=0) if len(in_redis) == limit else 0
-            has_lost = not epoch or epoch.decode() != self._epochs.get(number, epoch.decode())
-            await self._restore("start", [one for one in starts[number] if has_lost or one[0] in in_redis])
-            restored += await self._restore(
-                "stop", [(key, at) for key, at in copies[number] if key not in in_redis and at >= oldest]
-            )
-            if epoch:
-                self._epochs[number] = epoch.decode()
-            else:
-                lost.append(number)
-        if lost and not self._may_begin(await self._ask_others(lost[0])):
-            return False
-        self._waits_until = None
-        mark = f"{int(self._clock() * 1000)} {uuid4().hex[:8]} {_LOST if knew_list else ''}".strip()
-        for number in lost:
-            key = ALL_BUCKETS[number].consent_epoch
-            begun = await self._store.run(scripts.mark_opt_outs(mark_key=key, mark=mark, ttl_ms=""))
-            self._epochs[number] = begun.decode()
-        cache.is_complete = True
-        self._merged.set()
-        if restored or (lost and knew_list):
-            await self._report(mark, restored)
-        return True
+        Args:
+            run: runs scripts, maybe on one node of a Cluster alone.
 
-    async def _restore(self, request: str, entries: list[tuple[OptOutKey, int]]) -> int:
+        Raises:
+            StoreUnavailableError: when Redis fails in between.
+
+        """
+        async with self._lock:
+            knew_list = bool(self.cache) or bool(self._epochs)
+            copies, starts = await _by_bucket(self.cache.items()), await _by_bucket(self.cache.starts.items())
+            numbers, lost, restored = [*range(BUCKETS)], list[int](), 0
+            for number in (*numbers,):
+                try:
+                    epoch, count = await self._merge_bucket(run, number, copies[number], starts[number])
+                except RedirectedError:
+                    numbers.remove(number)
+                    continue
+                restored += count
+                if not epoch:
+                    lost.append(number)
+            if lost and not self.cache.is_complete:
+                lost = await self._wait_for_others(run, lost)
+            mark = f"{int(self._clock() * 1000)} {uuid4().hex[:8]} {_LOST if knew_list else ''}".strip()
+            for number in lost:
+                key = ALL_BUCKETS[number].consent_epoch
+                begun = await run(scripts.mark_opt_outs(mark_key=key, mark=mark, ttl_ms=""))
+                self._epochs[number] = begun.decode()
+            if len(self._epochs) == BUCKETS:
+                self.cache.is_complete = True
+                self._merged.set()
+        if restored or (lost and knew_list):
+            await self._report(run, mark, restored)
+
+    async def _merge_bucket(
+        self,
+        run: Run,
+        number: int,
+        copies: list[tuple[OptOutKey, int]],
+        starts: list[tuple[OptOutKey, int]],
+    ) -> tuple[str, int]:
+        """Merge the opt-outs of a bucket; return its epoch, and how many opt-outs Redis did not have."""
+        limit = self.cache.max_size // BUCKETS + 1
+        stored_epoch, entries = await run(scripts.read_opt_outs(ALL_BUCKETS[number], count=limit))
+        epoch = stored_epoch.decode()
+        in_redis: dict[OptOutKey, int] = {}
+        for member, since in zip(reversed(entries[::2]), reversed(entries[1::2]), strict=True):
+            scope, _, contact = member.decode().partition(" ")
+            in_redis[scope, contact] = int(since)
+            self.cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
+        oldest = min(in_redis.values(), default=0) if len(in_redis) == limit else 0
+        has_lost = not epoch or epoch != self._epochs.get(number, epoch)
+        await self._restore(run, "start", [one for one in starts if has_lost or one[0] in in_redis])
+        missing = [(key, at) for key, at in copies if key not in in_redis and at >= oldest]
+        count = await self._restore(run, "stop", missing)
+        if epoch:
+            self._epochs[number] = epoch
+        return epoch, count
+
+    async def _restore(self, run: Run, request: str, entries: list[tuple[OptOutKey, int]]) -> int:
         """Write entries back; return how many Redis did not have."""
         count, ttls = 0, (self._contact_ttl_ms(), self._consent_ttl_ms)
         for start in range(0, len(entries), BATCH_SIZE):
             batch = entries[start : start + BATCH_SIZE]
-            runs = (self._store.run(restore_call(request, key, at, *ttls)) for key, at in batch)
+            runs = (run(restore_call(request, key, at, *ttls)) for key, at in batch)
             results = await asyncio.gather(*runs, return_exceptions=True)
             for (key, _), result in zip(batch, results, strict=True):
                 if isinstance(result, BaseException):
@@ -222,30 +239,31 @@ class OptOutSync:
                 count += changed
         return count
 
-    async def _ask_others(self, number: int) -> int:
-        """Have every worker write back its copy; return how many other workers there are."""
-        if self._waits_until is not None:
-            return 1
-        key = ALL_BUCKETS[number].opt_outs
-        call = scripts.publish(key=key, channel=CONSENTS_CHANNEL, payload="restore")
-        return int(await self._store.run(call)) - 1
+    async def _wait_for_others(self, run: Run, lost: list[int]) -> list[int]:
+        """Have the other workers write back their copies, for this one is not whole; read them.
 
-    def _may_begin(self, others: int) -> bool:
-        """Tell whether this worker may mark the list as whole: its copy is, or nobody else has one."""
-        now = asyncio.get_running_loop().time()
-        if self.cache.is_complete or others < 1 or (self._waits_until or now + 1) <= now:
-            return True
-        self._waits_until = self._waits_until or now + COPY_TIMEOUT
-        return False
+        Return the buckets whose epoch nobody else has begun.
+        """
+        bucket = ALL_BUCKETS[lost[0]]
+        call = scripts.publish(key=bucket.opt_outs, channel=CONSENTS_CHANNEL, payload="restore")
+        is_subscribed = int(self._merged.is_set())
+        others = int(await run(call)) - is_subscribed
+        until = asyncio.get_running_loop().time() + COPY_TIMEOUT
+        while others > 0 and lost and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(COPY_TIMEOUT / 20)
+            epochs = [(await self._merge_bucket(run, number, [], []))[0] for number in lost]
+            lost = [number for number, epoch in zip(lost, epochs, strict=True) if not epoch]
+        return lost
 
-    async def _report(self, mark: str, restored: int) -> None:
+    async def _report(self, run: Run, mark: str, restored: int) -> None:
         """Tell operators of a loss, unless another worker has."""
         self._lost_at = self._clock()
         call = scripts.mark_opt_outs(mark_key=CONSENT_LOSS, mark=mark, ttl_ms=REPORT_INTERVAL * 1000)
-        if (await self._store.run(call)).decode() == mark:
-            log.error(
-                "Redis had lost opt-outs; nobody on the list was answered. The routers write it back from "
-                "their copies, %d entries of this one. Run sms-router check: it names what Redis does not "
-                "keep",
-                restored,
-            )
+        with contextlib.suppress(RedirectedError):
+            if (await run(call)).decode() != mark:
+                return
+        log.error(
+            "Redis had lost opt-outs; nobody on the list was answered. The routers write it back from their "
+            "copies, %d entries of this one. Run sms-router check: it names what Redis does not keep",
+            restored,
+        )

@@ -350,8 +350,8 @@ def get_time() -> Call:
     return SCRIPTS["get_time"], (ALL_BUCKETS[0].probe,), ()
 
 
-def check_schema(*, version: int) -> Call:
-    """Store the version of the stored data, unless one is stored, and get the stored one."""
+def check_schema(*, version: int | str) -> Call:
+    """Store the version of the stored data, unless it is "" or one is stored, and get the stored one."""
     return SCRIPTS["check_schema"], (SCHEMA,), (version,)
 
 
