@@ -6,11 +6,12 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.decorators import keyword, lifespan, provide, step
 from sms_router.routing.handler.handler import HandlerInfo
-from sms_router.routing.handler.reply import Answer, Part, Reply
+from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
 from sms_router.twilio.inbound import InboundMessage
 
 __all__ = [
     "Answer",
+    "CallNext",
     "Conversation",
     "HandlerInfo",
     "InboundMessage",

@@ -105,6 +105,12 @@ RULE = "HI (keywords.toml, keyword 1): "
         (
             '[[keyword]]\nwords = ["STOP"]\nreply = "No."\n',
             "'STOP' alone is an opt-out word (STOP), so that STOP (keywords.toml, keyword 1) does not get"
+            " it; carriers require that. A longer text such as 'STOP 5' does reach it, and the replies to the"
+            " word are in opt-outs.toml",
+        ),
+        (
+            '[[keyword]]\nwords = ["QUIT"]\nreply = "No."\n',
+            "'QUIT' alone is an opt-out word (STOP), so that QUIT (keywords.toml, keyword 1) does not get"
             " it; to change that, name it in left_to_keywords in opt-outs.toml",
         ),
         (
@@ -139,6 +145,19 @@ def test_a_rule_that_does_not_fit_the_world_is_a_warning(tmp_path: Path, content
 )
 def test_a_rule_that_fits_is_no_warning(tmp_path: Path, content: str) -> None:
     assert warnings(tmp_path, content) == []
+
+
+def test_a_word_left_to_keywords_on_which_twilio_acts_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "opt-outs.toml").write_text('left_to_keywords = ["CANCEL", "INFO", "YES", "REVOQUE"]\n')
+    sentence = (
+        "a contact who texts {} to +14155550100 and 1 more, whatever is written here; the router records"
+        " that, and no keyword answers it there"
+    )
+    assert sorted(warnings(tmp_path, keyword(""))) == [
+        f"left_to_keywords: Twilio subscribes {sentence.format('YES')}",
+        f"left_to_keywords: Twilio unsubscribes {sentence.format('CANCEL')}",
+    ]
+    assert warnings(tmp_path, keyword(""), KnownSenders()) == []
 
 
 def test_nothing_is_claimed_about_senders_that_are_not_known(tmp_path: Path) -> None:

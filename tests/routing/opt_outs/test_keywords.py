@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.handler.reply import SILENCE
-from sms_router.routing.opt_outs.keywords import Intent, match_from_twilio
+from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords, match_from_twilio
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 
 MG, OTHER = "MG" + "1" * 32, "MG" + "2" * 32
@@ -124,3 +124,26 @@ def test_an_unknown_opt_out_type_has_no_meaning() -> None:
 def test_any_text_can_be_matched(text: str, number: str) -> None:
     match = WORDS.match(text, MG, number, "US")
     assert match is None or WORDS.intent(match.word) is match.intent
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "intent"),
+    [
+        ("cancel", "+14155550100", Intent.STOP),
+        ("cancel", "12345", None),
+        ("cancel", "+18885550100", None),
+        ("Cancel!", "+14155550100", None),
+        ("CANCEL my order", "+14155550100", None),
+        ("yes", "+14155550100", Intent.START),
+        ("INFO", "+14155550100", None),
+    ],
+)
+def test_a_word_left_to_keywords_counts_where_twilio_acts_on_it(
+    text: str, number: str, intent: Intent | None
+) -> None:
+    languages = [
+        Language("en", {Intent.STOP: ("CANCEL",), Intent.START: ("YES",), Intent.HELP: ("INFO",)}, {})
+    ]
+    words = OptOutKeywords(languages, left_to_keywords=frozenset({"CANCEL", "YES", "INFO"}))
+    match = words.match(text, None, number, "US")
+    assert (match.intent if match else None, match.reply if match else SILENCE) == (intent, SILENCE)

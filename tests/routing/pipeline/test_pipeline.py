@@ -100,6 +100,7 @@ class PipelineFixture:
     inbox: Inbox
     composer: RecordingComposer
     slow: SlowHandler
+    contacts: Contacts
     commands: list[str]
 
     async def receive(
@@ -139,11 +140,12 @@ async def fixture(
         contacts = Contacts(one.store, one.journal, lambda *_: None, ErrorTable({}))
         actions: dict[str, RuleAction] = {
             "HOURS": StaticReply(Reply("9 to 5")),
+            "JOIN": StaticReply(Reply("Welcome back.")),
             "FAULTY": FaultyReply(Reply()),
             "SLOW": Handler.of(slow_handler, HandlerEnvironment()),
         }
         rules: list[Rule[RuleAction]] = [
-            Rule((word,), MatchKind.FIRST_WORD, Scope(), action, word, word)
+            Rule((word,), MatchKind.FIRST_WORD, Scope(), action, word, word, opts_in=word == "JOIN")
             for word, action in actions.items()
         ]
         dispatcher = Dispatcher(RuleTable.build(rules))
@@ -156,7 +158,7 @@ async def fixture(
         )
         committer = AnswerCommitter(one.inbox, dispatcher, composer, late_replies, guard, Reply())
         pipeline = Pipeline(one.inbox, contacts, dispatcher, composer, committer, late_replies, guard, policy)
-        yield PipelineFixture(pipeline, one.inbox, composer, slow, commands)
+        yield PipelineFixture(pipeline, one.inbox, composer, slow, contacts, commands)
         slow.may_return.set()
         await pipeline.aclose()
 
@@ -185,6 +187,16 @@ async def test_to_a_known_contact_it_takes_two_and_counts_once(
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
     assert len(fixture.commands) == 2
     assert (fixture.composer.confirmed, fixture.composer.recorded) == ([], [("9 to 5",)])
+
+
+async def test_a_keyword_that_opts_in_ends_an_opt_out_and_answers(fixture: PipelineFixture) -> None:
+    await fixture.contacts.opt_out("12345", CONTACT, "STOP")
+    assert (await fixture.receive("HOURS", sid=f"SM{'a' * 32}"))[0] is Outcome.SILENT
+    outcome, document = await fixture.receive("JOIN")
+    assert (outcome, b"Welcome back." in document) == (Outcome.REPLY, True)
+    stored = await fixture.contacts.get("12345", CONTACT)
+    assert stored.opted_out is None or not stored.facts(ErrorTable({}), 2**50).opted_out
+    assert (await fixture.receive("HOURS", sid=f"SM{'b' * 32}"))[0] is Outcome.REPLY
 
 
 async def test_an_unexpected_error_comes_after_the_message_is_journaled(

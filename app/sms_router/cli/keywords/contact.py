@@ -7,7 +7,10 @@ from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
 from sms_router.routing.contacts.summary import ContactSummary, read_contact
+from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.error_table import load_error_table
+from sms_router.twilio.inbound import InboundMessage
 
 
 def load_contact(settings: Settings, scope: str, number: str, at: int) -> ContactSummary:
@@ -18,6 +21,14 @@ def load_contact(settings: Settings, scope: str, number: str, at: int) -> Contac
         with store_client(settings) as client:
             contact = read_contact(client, scope, number)
     return ContactSummary(contact, table, at)
+
+
+def load_conversation(settings: Settings, message: InboundMessage, at: int) -> StoredConversation | None:
+    """Read the conversation of the contact who sends a message, at a moment (milliseconds)."""
+    if not has_store(settings):
+        return None
+    with store_client(settings) as client:
+        return read_conversation(client, message.service_sid or message.recipient, message.contact, at)
 
 
 def contact_as_json(summary: ContactSummary) -> dict[str, object]:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import has_store, rules_and_pools, settings_for_command, store_client
-from sms_router.cli.keywords.contact import contact_as_json, load_contact
+from sms_router.cli.context import rules_and_pools, settings_for_command
+from sms_router.cli.keywords.contact import contact_as_json, load_contact, load_conversation
 from sms_router.cli.output import (
     JsonOption,
     TextArgument,
@@ -21,15 +21,11 @@ from sms_router.cli.output import (
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import default_recipient, known_snapshots
 from sms_router.cli.times import parse_time
-from sms_router.config.settings import Settings
 from sms_router.routing.contacts.summary import describe_contact
-from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline import explain as explaining
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample_message
-from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.pool import find_pool
-from sms_router.twilio.inbound import InboundMessage
 
 
 def register(commands: typer.Typer) -> None:
@@ -90,7 +86,7 @@ def explain(
     contact = load_contact(settings, message.service_sid or recipient, message.contact, parse_time(as_of))
     composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
     conditions = load_conditions(settings, snapshots, contact.at / 1000).conditions
-    conversation = _read_conversation(settings, message, contact.at) if dispatcher.conversations else None
+    conversation = load_conversation(settings, message, contact.at) if dispatcher.conversations else None
     explanation = explaining.explain(message, contact, dispatcher, composer, conditions, conversation)
     if as_json:
         print_json(_as_json(explanation))
@@ -98,14 +94,6 @@ def explain(
         _print_explanation(explanation)
     if not explanation.is_answered:
         raise typer.Exit(1)
-
-
-def _read_conversation(settings: Settings, message: InboundMessage, at: int) -> StoredConversation | None:
-    if not has_store(settings):
-        return None
-    with store_client(settings) as client:
-        scope = message.service_sid or message.recipient
-        return read_conversation(client, scope, message.contact, at)
 
 
 def _print_explanation(explanation: Explanation) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from sms_router.cli.context import load_rules, load_rules_in_use, settings_for_command
 from sms_router.cli.keywords import published
+from sms_router.cli.keywords.contact import load_conversation
 from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
     JsonOption,
@@ -111,19 +112,25 @@ def test(
     """Show which rule a text matches, and why not the others.
 
     Nothing is sent, no handler runs, and Twilio is not called. The rules are those in use: the published
-    version, else the files. Exits with 1 when no rule matches.
+    version, else the files. With --from, the contact's conversation is taken into account; with --to, the
+    Service is that of the number. Exits with 1 when no rule matches.
     """
     text = " ".join(words)
     settings = settings_for_command()
     rules = load_rules_in_use(settings)
-    sid = service or next((service.sid for service in settings.services), None)
+    sid = service or _service_of(settings, recipient)
     zones = settings.time_zones
     when = parse_time(at, zones.zone_of(sid)) / 1000
     message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     resolution = rules.resolve(message, when)
+    if sender and rules.conversations is not None and resolution.opt_out is None:
+        conversation = load_conversation(settings, message, int(when * 1000))
+        resolution = rules.conversations.route(resolution, message, conversation)
     candidates = explain_rules(rules, message, resolution, when)
-    has_match = resolution.opt_out is not None or any(
-        candidate.verdict is MatchVerdict.CHOSEN for candidate in candidates
+    has_match = (
+        resolution.opt_out is not None
+        or not resolution.is_default
+        or any(candidate.verdict is MatchVerdict.CHOSEN for candidate in candidates)
     )
     if as_json:
         print_json(_as_json(resolution, candidates, zones, message, when))
@@ -131,6 +138,13 @@ def test(
         _print_test(resolution, candidates, zones, message, when)
     if not has_match:
         raise typer.Exit(1)
+
+
+def _service_of(settings: Settings, recipient: str | None) -> str | None:
+    """Return the Service of the number that is texted, as far as it is stored, else the first one."""
+    pools = known_senders(settings).pools if recipient else {}
+    holding = (sid for sid, pool in pools.items() if recipient and pool.holds(recipient))
+    return next(holding, next((service.sid for service in settings.services), None))
 
 
 def _print_rules(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:

@@ -24,7 +24,13 @@ from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.keywords.suggestions import Suggestions
 from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
-from sms_router.routing.opt_outs.keywords import Intent, OptOutKeywords, match_from_twilio
+from sms_router.routing.opt_outs.keywords import (
+    REQUIRED_WORDS,
+    Intent,
+    OptOutKeywords,
+    match_from_twilio,
+    plain_word,
+)
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.twilio.inbound import InboundMessage
@@ -159,8 +165,7 @@ class Dispatcher:
         """Return a sentence for each keyword that an opt-out keyword takes."""
         leave_words = self.conversations.policy.leave_words if self.conversations is not None else ()
         return [
-            f"{word!r} alone is an opt-out word ({intent}), so that {rule} does not get it; to change that,"
-            " name it in left_to_keywords in opt-outs.toml"
+            f"{word!r} alone is an opt-out word ({intent}), so that {rule} does not get it; {_remedy(word)}"
             for rule in self.table.rules
             for word in rule.words
             if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
@@ -199,7 +204,7 @@ class Dispatcher:
         match = self.table.find(body, context)
         if isinstance(match, Match):
             responder = self._responder(match.rule.action, match.argument, match.keyword, match.rule.name)
-            return Resolution(match.rule.name, responder)
+            return Resolution(match.rule.name, responder, opts_in=match.rule.opts_in)
         if self.defaults.suggestion is not None:
             keyword = self._suggest(match.normalized, context)
             if keyword is not None:
@@ -234,3 +239,13 @@ class Dispatcher:
         matches = [match for key in similar if isinstance(match := self.table.find(key, context), Match)]
         rules = {id(match.rule) for match in matches}
         return matches[0].keyword if len(rules) == 1 else None
+
+
+def _remedy(word: str) -> str:
+    """Return what is possible where a keyword is an opt-out word."""
+    if plain_word(word) in REQUIRED_WORDS:
+        return (
+            "carriers require that. A longer text such as"
+            f" '{word.upper()} 5' does reach it, and the replies to the word are in opt-outs.toml"
+        )
+    return "to change that, name it in left_to_keywords in opt-outs.toml"

@@ -30,6 +30,8 @@ class Resolution:
     """True where no rule takes the text."""
     conversation: Conversation | None = None
     """What the message makes of the contact's conversation; None leaves it as it is."""
+    opts_in: bool = False
+    """A contact who has opted out opts in with the message."""
 
     def for_contact(self, opted_out: bool) -> Resolution:
         """Return what takes the message of a contact who has opted out, or who has not.
@@ -38,7 +40,7 @@ class Resolution:
         are answered, and STOP only the first time.
         """
         if self.opt_out is None:
-            return _OPTED_OUT if opted_out else self
+            return _OPTED_OUT if opted_out and not self.opts_in else self
         if opted_out and self.opt_out.intent is Intent.STOP and self.opt_out.reply is not SILENCE:
             rule = f"opt-out word {self.opt_out.word.upper()} again: no reply"
             return Resolution(rule, SILENT, replace(self.opt_out, reply=SILENCE))

@@ -99,6 +99,7 @@ class _Keyword(_Table):
     numbers: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
     fold_accents: bool = False
+    opts_in: bool = False
     hours: Annotated[tuple[_Window, ...], BeforeValidator(_listed)] = ()
 
 
@@ -250,7 +251,8 @@ class _RuleLoader:
         if answer is None:
             return None
         source = f"{self.label}, keyword {number}"
-        return Rule(table.words, kind, scope, answer, _name(table.words), source, table.fold_accents)
+        name = _name(table.words)
+        return Rule(table.words, kind, scope, answer, name, source, table.fold_accents, table.opts_in)
 
     def defaults(self, table: _Default | None) -> Defaults:
         """Compile what responds to texts that no rule takes."""
@@ -308,7 +310,8 @@ class _RuleLoader:
             return source
 
         kind, scope = self._kind(spec.match, where), self._scope(spec, where)
-        return Rule(spec.words, kind, scope, handler, _name(spec.words), source, spec.fold_accents)
+        name = _name(spec.words)
+        return Rule(spec.words, kind, scope, handler, name, source, spec.fold_accents, spec.opts_in)
 
     def _compiled(self, table: _Table, name: str) -> ConfiguredReply:
         for url in table.media:

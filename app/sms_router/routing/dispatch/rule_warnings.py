@@ -17,6 +17,7 @@ from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.keywords.lint import find_misspelled
 from sms_router.routing.keywords.rules import Rule, Scope
 from sms_router.routing.keywords.templates import StaticReply, TemplateReply, sample_texts
+from sms_router.routing.opt_outs.keywords import Intent, OptOutKeywords
 from sms_router.senders.eligibility import static_reason
 from sms_router.senders.models import Capability, SenderKind
 from sms_router.senders.pool import Pool
@@ -60,6 +61,7 @@ def find_warnings(dispatcher: Dispatcher, known: KnownSenders) -> list[str]:
     table = dispatcher.table
     warnings = [*map(str, table.find_shadowed()), *map(str, find_misspelled(table.rules))]
     warnings += dispatcher.opt_out_conflicts()
+    warnings += _check_left_words(dispatcher.opt_outs, known)
     for rule in table.rules:
         warnings += _check_scope(rule, known)
         warnings += _check_action(str(rule), rule.action, rule.scope, known)
@@ -74,6 +76,24 @@ def find_warnings(dispatcher: Dispatcher, known: KnownSenders) -> list[str]:
         scope = Scope(services=frozenset({sid}))
         warnings += _check_action(f"the default of {sid}", action, scope, known)
     return list(dict.fromkeys(warnings))
+
+
+def _check_left_words(opt_outs: OptOutKeywords, known: KnownSenders) -> Iterator[str]:
+    """Yield a warning for each word that is left to keywords where Twilio acts on it all the same."""
+    for word, (intent, _) in opt_outs.left.items():
+        numbers = [
+            sender.address
+            for sid, pool in known.pools.items()
+            for sender in pool.senders
+            if opt_outs.is_answered_by_twilio(word.upper(), sid, sender.address)
+        ]
+        if numbers:
+            acts = "unsubscribes" if intent is Intent.STOP else "subscribes"
+            others = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+            yield (
+                f"left_to_keywords: Twilio {acts} a contact who texts {word.upper()} to {numbers[0]}{others},"
+                " whatever is written here; the router records that, and no keyword answers it there"
+            )
 
 
 def _check_scope(rule: Rule[RuleAction], known: KnownSenders) -> Iterator[str]:

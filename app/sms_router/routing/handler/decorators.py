@@ -33,6 +33,7 @@ class KeywordSpec:
     fold_accents: bool
     hours: tuple[Mapping[str, Any], ...] = ()
     deadline: float | None = field(default=None, kw_only=True)
+    opts_in: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def keyword(
     countries: Sequence[str] = (),
     fold_accents: bool = False,
     hours: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+    opts_in: bool = False,
     deadline: float | None = None,
 ) -> Callable[[Function], Function]:
     """Call a function for messages that match one or more keywords.
@@ -83,6 +85,7 @@ def keyword(
         fold_accents: compare without accents: "información" also matches "informacion".
         hours: when the keyword applies, as ``{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}`` or a
             list of such windows, in the ``time_zone`` of the Service.
+        opts_in: a contact who has opted out and texts the keyword opts in, before the function is called.
         deadline: seconds after which the function is cancelled and has failed. None for no limit: after
             the router's ``inline_deadline`` its reply is sent by REST.
 
@@ -100,7 +103,7 @@ def keyword(
         raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
     scope = tuple(services), tuple(numbers), tuple(countries)
-    spec = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline)
+    spec = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline, opts_in=opts_in)
 
     def register(function: Function) -> Function:
         return _register("@keyword", function, spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -126,6 +126,9 @@ class Reply:
         """True when nothing is sent to the contact."""
         return not self.media_urls and not self.texts
 
+
+CallNext = Callable[..., Awaitable[Reply]]
+"""What a middleware declares as ``call_next``."""
 
 Answer = str | Reply | None
 """What a handler returns: a text, a `Reply`, or None for no reply."""

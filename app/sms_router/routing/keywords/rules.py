@@ -137,6 +137,8 @@ class Rule(Generic[Action]):
     """Where the rule is written, for messages to people: "config/keywords.toml, keyword 3"."""
     fold_accents: bool = False
     """Compare the keywords with the text without accents."""
+    opts_in: bool = False
+    """A contact who has opted out opts in with it."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.source})"

@@ -59,6 +59,9 @@ _TWILIO_KEYWORDS = frozenset(
 )
 """What Twilio replies to on long codes: the keyword alone, in any case (facts 8)."""
 
+REQUIRED_WORDS = ("stop", "start", "help")
+"""Keywords that carriers require."""
+
 _NETWORK_KEYWORDS = frozenset({"STOP", "START", "UNSTOP"})
 """What the network of toll-free numbers replies to (facts 8)."""
 
@@ -93,11 +96,15 @@ class OptOutKeywords:
         }
         """What it was built from, by name, to report what a reload has changed."""
         self._words: dict[str, list[tuple[Intent, Language]]] = {}
+        self.left: dict[str, tuple[Intent, Language]] = {}
+        """The words that are left to keywords, with the meaning that they have for Twilio."""
         for language in languages:
             for intent, words in language.words.items():
                 for word in map(plain_word, words):
                     if word not in ignored:
                         self._words.setdefault(word, []).append((intent, language))
+                    elif word.upper() in _TWILIO_KEYWORDS and intent is not Intent.HELP:
+                        self.left.setdefault(word, (intent, language))
         self._standalone = standalone
         self._by_twilio = by_twilio
 
@@ -126,19 +133,24 @@ class OptOutKeywords:
         if len(body) > _MAX_LENGTH:
             return None
         word = plain_word(body)
+        typed = body.strip().upper()
         meanings = self._words.get(word)
         if meanings is None:
+            if word in self.left and self.is_answered_by_twilio(typed, service_sid, number):
+                return OptOutMatch(self.left[word][0], word, SILENCE, self.left[word][0] is Intent.STOP)
             return None
         intent, language = next((each for each in meanings if country in each[1].countries), meanings[0])
-        typed = body.strip().upper()
         if is_toll_free(number) and intent is Intent.START and typed not in _NETWORK_KEYWORDS:
             return None  # only the network's own keywords end a block of the network
-        is_answered = self._is_answered(typed, service_sid, number)
+        is_answered = self.is_answered_by_twilio(typed, service_sid, number)
         reply = SILENCE if is_answered else Reply(language.replies[intent], sender=number)
         return OptOutMatch(intent, word, reply, intent is not Intent.START or word in _UNCONDITIONAL_STARTS)
 
-    def _is_answered(self, typed: str, service_sid: str | None, number: str) -> bool:
-        """Return whether Twilio or the network has replied: they compare the text without normalizing it."""
+    def is_answered_by_twilio(self, typed: str, service_sid: str | None, number: str) -> bool:
+        """Return whether Twilio or the network has acted and replied.
+
+        They compare the text in upper case, without normalizing it.
+        """
         if is_toll_free(number):
             return typed in _NETWORK_KEYWORDS
         if not number.isdigit():

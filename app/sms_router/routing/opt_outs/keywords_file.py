@@ -8,7 +8,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sms_router.errors import ConfigurationError
-from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords, plain_word
+from sms_router.routing.opt_outs.keywords import (
+    REQUIRED_WORDS,
+    Intent,
+    Language,
+    OptOutKeywords,
+    plain_word,
+)
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.toml_positions import Location, format_place
 
@@ -20,9 +26,6 @@ Text = Annotated[str, Field(min_length=1, max_length=1600)]
 
 _Mistake = tuple[Location, str]
 """Where a mistake is, and what."""
-
-_REQUIRED = ("stop", "start", "help")
-"""Keywords that carriers require."""
 
 
 class _LanguageTable(BaseModel):
@@ -112,7 +115,7 @@ def _find_ignored(file: _File) -> list[_Mistake]:
             f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here",
         )
         for index, word in enumerate(file.left_to_keywords)
-        if plain_word(word) in _REQUIRED
+        if plain_word(word) in REQUIRED_WORDS
     ]
 
 
@@ -134,7 +137,7 @@ def _find_contradictions(languages: dict[str, _LanguageTable], places: dict[str,
     ]
     mistakes += [
         ((), f"{name.upper()} is missing in {name}; carriers require it")
-        for name in _REQUIRED
+        for name in REQUIRED_WORDS
         if meanings.get(name) != name
     ]
     return mistakes

@@ -219,6 +219,11 @@ class Pipeline:
             context = context._replace(conversation=EndedConversation(for_all=True))
         elif match is not None and match.intent is Intent.START and (match.unconditional or opted_out):
             await self._contacts.opt_in(context.scope, contact, match.word.upper(), reference, arrived)
+        elif match is None and opted_out and resolution.opts_in:
+            await self._contacts.opt_in(context.scope, contact, resolution.rule, reference)
+            return await self._respond(
+                context._replace(facts=replace(context.facts, opted_out=False)), resolution
+            )
         resolution = resolution.for_contact(opted_out)
         if match is None:
             return await self._reply(context, resolution.rule, SILENCE)
