@@ -14,13 +14,13 @@ from sms_router.twilio.bounded_adapter import BoundedAdapter
 
 
 @contextmanager
-def served(write: Callable[[Callable[[bytes], object]], object]) -> Iterator[str]:
-    """Run a server whose bodies a function writes, without a length."""
+def served(write: Callable[[Callable[[bytes], object]], object], *, in_head: bool = False) -> Iterator[str]:
+    """Run a server whose bodies, or with ``in_head`` whose headers, a function writes, without a length."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
-            self.end_headers()
+            self.flush_headers() if in_head else self.end_headers()
             try:
                 write(self.wfile.write)
             except OSError:
@@ -59,15 +59,25 @@ def test_a_response_that_is_too_large_is_refused() -> None:
         get(url, 60)
 
 
-def test_a_response_that_arrives_byte_by_byte_is_not_waited_for() -> None:
+@pytest.mark.parametrize("in_head", [False, True], ids=["body", "head"])
+def test_a_response_that_arrives_byte_by_byte_is_not_waited_for(in_head: bool) -> None:
     stopped = threading.Event()
 
     def drip(write: Callable[[bytes], object]) -> None:
         while not stopped.wait(0.02):
-            write(b" ")
+            write(b"a")
 
     try:
-        with served(drip) as url, pytest.raises(requests.exceptions.ReadTimeout, match="too long"):
+        with served(drip, in_head=in_head) as url, pytest.raises(requests.exceptions.ReadTimeout):
             get(url, 0.2)
     finally:
         stopped.set()
+
+
+def test_a_head_without_an_end_is_refused() -> None:
+    def write_headers(write: Callable[[bytes], object]) -> None:
+        for _ in range(400):
+            write(b"X: " + b"a" * 60_000 + b"\r\n")
+
+    with served(write_headers, in_head=True) as url, pytest.raises(requests.RequestException):
+        get(url, 60)

@@ -34,6 +34,7 @@ from sms_router.config.models import AccountSettings
 from sms_router.config.settings import Settings
 from sms_router.senders.country import country_of
 from sms_router.senders.pool import Pool
+from sms_router.twilio.bounded_adapter import BoundedAdapter
 from sms_router.twilio.inbound import MESSAGE_SID
 from sms_router.twilio.segments import count_segments
 from sms_router.twilio.signature import sign
@@ -230,7 +231,9 @@ def _post(url: str, body: bytes, headers: Mapping[str, str], start_timeout: floa
     deadline = time.monotonic() + start_timeout
     while True:
         try:
-            return requests.post(url, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
+            with requests.Session() as session:
+                session.mount("http://", BoundedAdapter(ANSWER_TIMEOUT))
+                return session.post(url, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
         except requests.ConnectionError as error:
             if not _is_refused_connection(error) or time.monotonic() >= deadline:
                 raise
