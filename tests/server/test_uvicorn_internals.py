@@ -37,7 +37,6 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "shutdown": "d7351fa33f00",
         "_unsupported_upgrade_warning": "55bbd2762b18",
         "send_400_response": "ae5a4a3782b6",
-        "on_message_begin": "96d377fdc7c2",
         "on_header": "65d62c044f61",
     },
     SingleWriteCycle: {"send": "abdd8601b326"},
@@ -47,6 +46,7 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
 
 RELIED_ON: dict[Callable[..., Any], str] = {
     HttpToolsProtocol.__init__: "4f0899941034",
+    HttpToolsProtocol.on_message_begin: "96d377fdc7c2",
     HttpToolsProtocol.on_body: "dba9c32aeba3",
     HttpToolsProtocol._start_asgi_task: "9c08c2571ae9",
     RequestResponseCycle.__init__: "4d2f220910c3",

@@ -149,14 +149,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         else:
             super().send_400_response(msg)
 
-    def on_message_begin(self) -> None:
-        if not self._accepts_requests:
-            raise _StopParsingError
-        super().on_message_begin()
-
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MAX_HEADERS:
+        """Add a header; it replaces uvicorn's method, because a second call for each would cost too much."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        headers = self.headers
+        headers.append((name, value))
+        if len(headers) > MAX_HEADERS:
             self._refuse_head()
             raise _StopParsingError
 
@@ -165,6 +165,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
         It replaces uvicorn's method, in which the class of the cycle is fixed.
         """
+        if not self._accepts_requests:
+            raise _StopParsingError
         self._read_state = _BODY
         self._fill_scope()
         previous = self.cycle
