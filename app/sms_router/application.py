@@ -26,7 +26,7 @@ from sms_router.membership.membership import Membership
 from sms_router.membership.source import ServiceSource, twilio_source
 from sms_router.membership.sync.failure_sync import FailureSync
 from sms_router.membership.sync.rate_sync import RateSync
-from sms_router.onboarding.port_watch import PortWatch
+from sms_router.onboarding.port_watch import SANDBOX_WATCH_INTERVAL, WATCH_INTERVAL, PortWatch
 from sms_router.onboarding.sync import OnboardingSync
 from sms_router.privacy import mask_numbers
 from sms_router.routing.contacts.contacts import Contacts
@@ -244,7 +244,12 @@ def build(settings: Settings) -> Router:
         subscriber=Subscriber(redis, inbox, opt_out_sync),
         membership=membership,
         port_watch=PortWatch(
-            redis, settings.redis.url, pending, lambda: membership.pools, _client_for(settings)
+            redis,
+            settings.redis.url,
+            pending,
+            lambda: membership.pools,
+            _client_for(settings),
+            SANDBOX_WATCH_INTERVAL if settings.uses_sandbox else WATCH_INTERVAL,
         ),
         rate_sync=rate_sync,
         failure_sync=FailureSync(redis, failure_monitor, clock),

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sms_router.onboarding")
 
-WATCH_INTERVAL = 30.0
-"""Seconds between two readings of the port-in requests."""
+WATCH_INTERVAL, SANDBOX_WATCH_INTERVAL = 30.0, 2.0
+"""Seconds between two readings of the port-in requests, from Twilio and from a sandbox."""
 
-_TURN = 20
-"""Seconds in which no other worker reads them."""
+_TURN = 0.67
+"""The part of an interval in which no other worker reads them."""
 
 
 class PortWatch:
@@ -45,6 +45,7 @@ class PortWatch:
         pending: this worker's copy of the pending numbers.
         pools: returns the Sender Pools by the sid of their Service.
         client_for: returns the REST client for the account of a Service; None when it is not configured.
+        interval: seconds between two readings.
 
     """
 
@@ -55,13 +56,15 @@ class PortWatch:
         pending: PendingNumbers,
         pools: Callable[[], Mapping[str, Pool]],
         client_for: Callable[[str], Client | None],
+        interval: float = WATCH_INTERVAL,
     ) -> None:
+        self._interval = interval
         self._redis = redis
         self._redis_url = redis_url
         self._pending = pending
         self._pools = pools
         self._client_for = client_for
-        self._task = PeriodicTask("port-watch", WATCH_INTERVAL, self.refresh, wait_first=True)
+        self._task = PeriodicTask("port-watch", interval, self.refresh, wait_first=True)
 
     def start(self) -> None:
         self._task.start()
@@ -74,7 +77,7 @@ class PortWatch:
         if not self._pending.numbers:
             return
         try:
-            if await self._redis.set(PORT_WATCH, b"1", nx=True, ex=_TURN):
+            if await self._redis.set(PORT_WATCH, b"1", nx=True, px=int(1000 * _TURN * self._interval)):
                 await asyncio.to_thread(self._refresh)
         except CLIENT_ERRORS as error:
             log.warning("the port-in requests were not read: Redis failed (%s)", type(error).__name__)

@@ -13,7 +13,7 @@ from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.loader import load_scenario
-from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
+from sms_router.sandbox.scenarios.player import CommandRunner, PlayedStep, ScenarioPlayer, StepResult
 from tests.sandbox.customer_application import CustomerApplication
 from tests.sandbox.sandbox_fixture import WORLD, LocalHttpClient
 
@@ -44,7 +44,9 @@ class ScenarioFixture:
 
 
 @asynccontextmanager
-async def start_scenario(folder: Path, steps: str) -> AsyncIterator[ScenarioFixture]:
+async def start_scenario(
+    folder: Path, steps: str, run_command: CommandRunner | None = None
+) -> AsyncIterator[ScenarioFixture]:
     path = folder / "scenario.toml"
     path.write_text('title = "A test"\n' + steps, "utf-8")
     customer = CustomerApplication()
@@ -54,5 +56,7 @@ async def start_scenario(folder: Path, steps: str) -> AsyncIterator[ScenarioFixt
         async with serve(app) as url:
             platform = app.state.platform
             transport = LocalHttpClient(url)
-            yield ScenarioFixture(customer, platform, ScenarioPlayer(scenario, platform, 0), transport)
+            yield ScenarioFixture(
+                customer, platform, ScenarioPlayer(scenario, platform, 0, run_command), transport
+            )
             transport.close()

@@ -41,6 +41,8 @@ def test_a_step_has_an_action_and_a_check(tmp_path: Path) -> None:
         ('faults = { rest = { kind = "hang" } }', "faults are switched on"),
         (f'phone = "{PHONE}"\nstate = "off"\ncarrier = "metro"', f"{PHONE} is off and is with metro"),
         (f'phone = "{PHONE}"\nshows = 0', f"{PHONE} is looked at"),
+        ('port = { number = "+13125550100" }', "the port of +13125550100: in review"),
+        ("command = 'onboarding note 12345 \"a b\"'", "sms-router onboarding note 12345 'a b'"),
         ('title = "my own"\nalerts = []', "my own"),
     ],
 )
@@ -73,6 +75,12 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
         ("[[steps]]\ntexts = 'x'\n", "steps[1].phone: is missing: whose phone is it?"),
         ("[[steps]]\nphone = '123'\n", "steps[1].phone: expected E.164"),
         (STEP + "wait = 3\n", "steps[1].wait: a step does one thing, and texts is another"),
+        (
+            "[[steps]]\nwait = 3\ncommand = 'check'\n",
+            "steps[1].command: a step does one thing, and wait is another",
+        ),
+        (STEP + "prints = ['x']\n", "steps[1].prints: goes with command: nothing prints here"),
+        ("[[steps]]\nport = { status = 'lost' }\n", "steps[1].port.number: is missing"),
         (STEP + "shows = 'Hi'\n", "steps[1].shows: expected a list of texts and tables, or a number"),
         (STEP + "shows = [3]\n", "steps[1].shows[1]: must be a table"),
         (STEP + "shows = [{ form = '1' }]\n", "steps[1].shows[1].form: unknown key; did you mean from?"),

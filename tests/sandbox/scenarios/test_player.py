@@ -1,5 +1,7 @@
 """Scenarios, each against the smallest application that it needs."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -260,3 +262,44 @@ texts = "HOURS"
     async with start_scenario(tmp_path, steps) as fixture:
         (step,) = await fixture.play()
         assert step.differences[0].got == "one that is off"
+
+
+PORT = """
+[[steps]]
+port = { number = "+13125550100" }
+
+[[steps]]
+port = { number = "+13125550100", status = "port_pending" }
+
+[[steps]]
+command = "onboarding request +13125550100 {port}"
+prints = "ready"
+within = 0.05
+"""
+
+
+@pytest.mark.parametrize(
+    ("outputs", "differences"),
+    [
+        ([(1, "not yet"), (0, "ready")], []),
+        ([(0, "not yet")], [("'ready'", "exit code 0: not yet")]),
+        ([(1, "ready, but failed")], [("exit code 0", "exit code 1: ready, but failed")]),
+        ([(2, "No such command"), (0, "ready")], [("'ready'", "exit code 2: No such command")]),
+    ],
+)
+async def test_a_port_changes_and_a_command_is_repeated_until_it_prints_what_is_expected(
+    tmp_path: Path, outputs: list[tuple[int, str]], differences: list[tuple[str, str]]
+) -> None:
+    commands: list[Sequence[str]] = []
+
+    async def run_command(arguments: Sequence[str]) -> tuple[int, str]:
+        await asyncio.sleep(0.01)
+        commands.append(arguments)
+        return outputs[min(len(commands), len(outputs)) - 1]
+
+    async with start_scenario(tmp_path, PORT, run_command) as fixture:
+        played = (await fixture.play())[2]
+        (port,) = fixture.platform.ports.requests
+        assert (port.addresses, port.status) == (("+13125550100",), "In progress")
+        assert commands[0] == ["onboarding", "request", "+13125550100", port.sid]
+        assert [(found.expected, found.got) for found in played.differences] == differences

@@ -99,7 +99,7 @@ class PortRoutes:
                 return
             self._ports.set_status(
                 port,
-                [number.address for number in port.numbers],
+                port.addresses,
                 status,
                 self._clock.now() + timedelta(seconds=pace) if status is PortStatus.PENDING else None,
                 _REJECTION if status is PortStatus.REJECTED else None,
@@ -111,13 +111,13 @@ class PortRoutes:
         if port is None:
             raise BadRequestError("There is no such port-in request; GET /sandbox/ports lists them.", 404)
         body = await read_json(request, _PortChange)
-        addresses = [number.address for number in port.numbers]
+        addresses = port.addresses
         if body.phone_number is not None:
             if body.phone_number not in addresses:
                 raise BadRequestError(
                     f"{body.phone_number} is not part of it; its numbers: {', '.join(addresses)}."
                 )
-            addresses = [body.phone_number]
+            addresses = (body.phone_number,)
         changed = self._ports.set_status(port, addresses, body.status, body.port_date, body.reason)
         return JSONResponse(_render(changed))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +12,10 @@ from sms_router.sandbox.scenarios.models import ScenarioFile, StepTable
 from sms_router.sandbox.scenarios.scenario import (
     Action,
     ChangePhone,
+    ChangePort,
     Check,
     CheckOnly,
+    RunCommand,
     Scenario,
     ScenarioStep,
     SetFaults,
@@ -72,6 +75,7 @@ def _step(table: StepTable, world: World) -> ScenarioStep:
         undelivered=table.undelivered,
         alerts=table.alerts,
         outcome=table.webhook,
+        prints=table.prints,
         within=table.within,
     )
     return ScenarioStep(table.title or _title(action, check.phone), action, check)
@@ -90,7 +94,9 @@ def _action(table: StepTable, world: World) -> Action:
         return SetFaults(table.faults if table.faults != FaultSet() else None)
     if table.state or table.carrier:
         return ChangePhone(phone, table.state, world.carriers[table.carrier] if table.carrier else None)
-    return CheckOnly()
+    if table.command is not None:
+        return RunCommand(tuple(shlex.split(table.command)))
+    return table.port or CheckOnly()
 
 
 def _title(action: Action, phone: str) -> str:
@@ -107,4 +113,6 @@ def _title(action: Action, phone: str) -> str:
         state = f"is {action.state.value}" if action.state else ""
         carrier = f"is with {action.carrier.name}" if action.carrier else ""
         return f"{phone} {' and '.join(filter(None, (state, carrier)))}"
+    if isinstance(action, ChangePort | RunCommand):
+        return str(action)
     return f"{phone or 'Twilio'} is looked at"

@@ -7,7 +7,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, Strict, ValidationInfo, field_validator
 
 from sms_router.sandbox.inbound.session import SessionOutcome
-from sms_router.sandbox.scenarios.scenario import Application, ExpectedFailure, ExpectedMessage
+from sms_router.sandbox.scenarios.scenario import (
+    Application,
+    ChangePort,
+    ExpectedFailure,
+    ExpectedMessage,
+    one_or_several,
+)
 from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.models import PhoneTable, ServiceChanges
 from sms_router.sandbox.world.types import (
@@ -23,7 +29,7 @@ from sms_router.toml import StrictModel
 MAX_MESSAGES = 200
 """A phone shows no more."""
 
-_ACTIONS = (("texts", "media"), ("wait",), ("faults",), ("state", "carrier"))
+_ACTIONS = (("texts", "media"), ("wait",), ("faults",), ("state", "carrier"), ("port",), ("command",))
 """Keys that make something happen; a step has those of one group at most."""
 
 _Value = TypeVar("_Value")
@@ -48,11 +54,14 @@ class StepTable(StrictModel):
     faults: FaultSet | None = None
     state: PhoneState | None = None
     carrier: CarrierName | None = None
+    port: ChangePort | None = None
+    command: str | None = None
     to: OwnNumber | None = None
     shows: Annotated[tuple[ExpectedMessage, ...] | None, BeforeValidator(_expected_messages)] = None
     undelivered: tuple[ExpectedFailure, ...] | None = None
     alerts: tuple[Annotated[int, Strict()], ...] | None = None
     webhook: SessionOutcome | None = None
+    prints: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     within: Annotated[Seconds, Field(le=60)] = 5.0
     # the last one: whether it may be missing depends on the others
     phone: Annotated[PersonsNumber | None, Field(validate_default=True)] = None
@@ -64,7 +73,7 @@ class StepTable(StrictModel):
             raise ValueError("the account has no short code or phone number that could be texted")
         return value
 
-    @field_validator("wait", "faults", "state", "carrier")
+    @field_validator("wait", "faults", "state", "carrier", "port", "command")
     @classmethod
     def _one_action(cls, value: _Value, info: ValidationInfo) -> _Value:
         others = (key for keys in _ACTIONS if info.field_name not in keys for key in keys)
@@ -77,6 +86,13 @@ class StepTable(StrictModel):
     def _belongs_to_a_text(cls, value: _Value, info: ValidationInfo) -> _Value:
         if info.data.get("texts", "") is None and not info.data.get("media", True):
             raise ValueError("goes with texts or media: nothing is texted here")
+        return value
+
+    @field_validator("prints")
+    @classmethod
+    def _belongs_to_a_command(cls, value: _Value, info: ValidationInfo) -> _Value:
+        if info.data.get("command", "") is None:
+            raise ValueError("goes with command: nothing prints here")
         return value
 
     @field_validator("phone")

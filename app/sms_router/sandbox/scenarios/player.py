@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
@@ -20,19 +21,34 @@ from sms_router.sandbox.scenarios.comparison import (
 from sms_router.sandbox.scenarios.scenario import (
     Action,
     ChangePhone,
+    ChangePort,
     Check,
+    RunCommand,
     Scenario,
     ScenarioStep,
     SetFaults,
     Wait,
 )
+from sms_router.sandbox.state.ports import PortStatus
 from sms_router.sandbox.world.world import PhoneState
 
 FINAL_WAIT = 0.3
 """Seconds of real time after the last step, in which nothing more may arrive."""
 
+PORT_DATE_AFTER = timedelta(days=7)
+"""From the carrier's approval to the port date: the soonest that Twilio takes."""
+
+MAX_OUTPUT_SHOWN = 1000
+"""Characters of a command whose output differs."""
+
+_USAGE_ERROR = 2
+"""The exit code of a command that cannot succeed when it is repeated."""
+
 _POLL_INTERVAL = 0.02
 """Seconds."""
+
+CommandRunner = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
+"""Runs ``sms-router`` with arguments, beside the scenario's router; returns its exit code and its output."""
 
 
 class StepResult(Enum):
@@ -55,10 +71,17 @@ class PlayedStep:
 class ScenarioPlayer:
     """One scenario on one sandbox. What one step has checked is not checked again by another."""
 
-    def __init__(self, scenario: Scenario, platform: Platform, final_wait: float = FINAL_WAIT) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        platform: Platform,
+        final_wait: float = FINAL_WAIT,
+        run_command: CommandRunner | None = None,
+    ) -> None:
         self._scenario = scenario
         self._platform = platform
         self._final_wait = final_wait
+        self._run_command = run_command
         self._checked: set[str] = set()
         """Sids of messages and alerts."""
 
@@ -81,6 +104,8 @@ class ScenarioPlayer:
             if state is not PhoneState.ON:
                 mismatch = Mismatch(step.action.sender, "a phone that is on", f"one that is {state.value}")
                 return _ended(step.title, (mismatch,))
+        if isinstance(step.action, RunCommand):
+            return _ended(step.title, await self._check_command(step.action, step.check))
         text_result = await self._perform(step.action)
         await self._platform.time_control.wait_until_idle()
         return _ended(step.title, await self._check(step.check, text_result))
@@ -93,12 +118,37 @@ class ScenarioPlayer:
             await platform.time_control.advance(action.seconds)
         elif isinstance(action, ChangePhone):
             platform.phonebook.change(action.phone, action.state, action.carrier)
+        elif isinstance(action, ChangePort):
+            self._change_port(action)
         elif isinstance(action, SetFaults):
             if action.faults:
                 platform.faults.switch_on(action.faults)
             else:
                 platform.faults.clear()
         return None
+
+    def _change_port(self, action: ChangePort) -> None:
+        ports, number = self._platform.ports, action.number
+        opened = (port for port in ports.requests if number in port.addresses)
+        port = next(opened, None) or ports.open([number])
+        approved = action.status is PortStatus.PENDING
+        day = datetime.now(UTC) + PORT_DATE_AFTER if approved else None  # routers read it by their own clock
+        ports.set_status(port, [number], action.status, day, action.reason)
+
+    async def _check_command(self, action: RunCommand, check: Check) -> tuple[Mismatch, ...]:
+        """Run a command until it prints what is expected, or the step's time has passed."""
+        assert self._run_command is not None, "a scenario with commands has its own router"
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + check.within
+        sid = next((port.sid for port in self._platform.ports.requests), "")
+        arguments = [argument.replace("{port}", sid) for argument in action.arguments]
+        while True:
+            code, output = await self._run_command(arguments)
+            missing = [text for text in check.prints if text not in output]
+            if (not code and not missing) or code == _USAGE_ERROR or loop.time() > deadline:
+                expected = " and ".join(map(repr, missing)) or "exit code 0"
+                got = f"exit code {code}: {output[-MAX_OUTPUT_SHOWN:].strip()}"
+                return (Mismatch("the command", expected, got),) if code or missing else ()
 
     async def _check(self, check: Check, text_result: TextResult | None) -> tuple[Mismatch, ...]:
         """Compare until there is no difference, or the step's time has passed."""

@@ -11,7 +11,8 @@ import signal
 import sys
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ STOP_TIMEOUT = 3.0
 HANDLERS = "scenario_handlers"
 """The module with the scenario's own handlers."""
 
+_COMMAND = (sys.executable, "-m", "sms_router")
 _MAX_LOG_LINES = 20
 _POLL_INTERVAL = 0.02
 _REMOVED_VARIABLES = ("TWILIO_AUTH_TOKEN_SECONDARY", "REDIS_URL", "PROMETHEUS_MULTIPROC_DIR")
@@ -37,9 +39,36 @@ class RouterError(Exception):
     """The router did not start; the text contains the end of its log."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunningRouter:
+    """A router that plays a scenario."""
+
+    log: Path
+    environment: Mapping[str, str]
+
+    async def run_command(self, arguments: Sequence[str]) -> tuple[int, str]:
+        """Run another command with the router's settings; return its exit code and what it prints."""
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            *arguments,
+            env={**self.environment, "COLUMNS": "200"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            output, _ = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        return process.returncode or 0, output.decode("utf-8", "replace")
+
+
 @contextlib.asynccontextmanager
-async def run_router(scenario: Scenario, folder: Path, port: int, twilio_url: str) -> AsyncIterator[Path]:
-    """Run ``sms-router serve`` on a port, with a copy of a configuration folder; yield its log.
+async def run_router(
+    scenario: Scenario, folder: Path, port: int, twilio_url: str
+) -> AsyncIterator[RunningRouter]:
+    """Run ``sms-router serve`` on a port, with a copy of a configuration folder.
 
     Raises:
         RouterError: when it does not listen within ``START_TIMEOUT``.
@@ -48,12 +77,13 @@ async def run_router(scenario: Scenario, folder: Path, port: int, twilio_url: st
     with tempfile.TemporaryDirectory(prefix="sms-router-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         write_configuration(scenario, folder, home)
-        log = home / "log"
+        router = RunningRouter(home / "log", _environment(scenario, home, port, twilio_url))
+        log = router.log
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "sms_router", "serve"),
-                env=_environment(scenario, home, port, twilio_url),
+                *_COMMAND,
+                "serve",
+                env=router.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=output,
@@ -61,7 +91,7 @@ async def run_router(scenario: Scenario, folder: Path, port: int, twilio_url: st
             )
         try:
             await _wait_until_listening(process, port, log)
-            yield log
+            yield router
         finally:
             await _stop(process)
 

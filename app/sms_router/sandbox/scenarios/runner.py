@@ -14,7 +14,7 @@ from sms_router.sandbox.hosting import HostingError, serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.fake_upstream import with_upstream
 from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
-from sms_router.sandbox.scenarios.router_process import RouterError, last_lines, run_router
+from sms_router.sandbox.scenarios.router_process import RouterError, RunningRouter, last_lines, run_router
 from sms_router.sandbox.scenarios.scenario import Scenario
 
 SCENARIO_TIMEOUT = 300.0
@@ -55,24 +55,25 @@ class ScenarioRunner:
         """Play a scenario, call ``on_step`` when a step has ended, and stop everything that was started."""
         played: list[PlayedStep] = []
         try:
-            async with asyncio.timeout(SCENARIO_TIMEOUT), self._start(scenario) as (platform, log):
-                async for step in ScenarioPlayer(scenario, platform).play():
+            async with asyncio.timeout(SCENARIO_TIMEOUT), self._start(scenario) as (platform, router):
+                run_command = router.run_command if router else None
+                async for step in ScenarioPlayer(scenario, platform, run_command=run_command).play():
                     played.append(step)
                     on_step(step)
                 failed = any(step.result is StepResult.FAILED for step in played)
-                return ScenarioResult(tuple(played), log=last_lines(log) if failed and log else ())
+                return ScenarioResult(tuple(played), log=last_lines(router.log) if failed and router else ())
         except (HostingError, RouterError) as error:
             return ScenarioResult(tuple(played), str(error))
         except TimeoutError:
             return ScenarioResult(tuple(played), f"The scenario took longer than {SCENARIO_TIMEOUT:g} s.")
 
     @contextlib.asynccontextmanager
-    async def _start(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, Path | None]]:
+    async def _start(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, RunningRouter | None]]:
         sandbox = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
         async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as stack:
-            log = None
+            router = None
             if self.router:
                 scenario = await stack.enter_async_context(with_upstream(scenario))
-                router = run_router(scenario, self.router.folder, self.router.port, url)
-                log = await stack.enter_async_context(router)
-            yield sandbox.state.platform, log
+                run = run_router(scenario, self.router.folder, self.router.port, url)
+                router = await stack.enter_async_context(run)
+            yield sandbox.state.platform, router

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -10,12 +11,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 
 from sms_router.sandbox.inbound.session import SessionOutcome
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
+from sms_router.sandbox.state.ports import PortStatus
 from sms_router.sandbox.world.fault import FaultSet
+from sms_router.sandbox.world.types import E164
 from sms_router.sandbox.world.world import Carrier, PhoneState, World
 from sms_router.toml import StrictModel
 
 
-def _one_or_several(value: object) -> object:
+def one_or_several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
@@ -24,7 +27,7 @@ class ExpectedMessage(StrictModel):
 
     sender: Annotated[str | None, Field(alias="from")] = None
     equals: str | None = None
-    contains: Annotated[tuple[str, ...], BeforeValidator(_one_or_several)] = ()
+    contains: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     media: tuple[str, ...] | None = None
     status: str | None = None
 
@@ -45,6 +48,8 @@ class Check:
     undelivered: tuple[ExpectedFailure, ...] | None = None
     alerts: tuple[int, ...] | None = None
     outcome: SessionOutcome | None = None
+    prints: tuple[str, ...] = ()
+    """What the command of the step prints."""
     within: float = 5.0
     """Seconds of real time."""
 
@@ -72,12 +77,34 @@ class ChangePhone:
     carrier: Carrier | None
 
 
+class ChangePort(StrictModel):
+    """The port-in request of a number is opened, and then changes its status."""
+
+    number: E164
+    status: PortStatus = PortStatus.IN_REVIEW
+    reason: str | None = None
+    """Why the losing carrier rejects it."""
+
+    def __str__(self) -> str:
+        return f"the port of {self.number}: {self.status.value.replace('_', ' ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """An operator runs ``sms-router`` with these arguments."""
+
+    arguments: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"sms-router {shlex.join(self.arguments)}"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckOnly:
     """Nothing happens."""
 
 
-Action = IncomingText | Wait | SetFaults | ChangePhone | CheckOnly
+Action = IncomingText | Wait | SetFaults | ChangePhone | ChangePort | RunCommand | CheckOnly
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +152,5 @@ class Scenario:
     @property
     def needs_own_router(self) -> bool:
         """True when a router that is already running cannot play it."""
-        return self.application is not None or bool(self.settings)
+        has_commands = any(isinstance(step.action, RunCommand) for step in self.steps)
+        return self.application is not None or bool(self.settings) or has_commands

@@ -46,6 +46,10 @@ class PortIn:
     numbers: tuple[PortingNumber, ...]
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(number.address for number in self.numbers)
+
+    @property
     def status(self) -> str:
         """Twilio's status of the whole request: that of the number that has made the least progress.
 
