@@ -22,7 +22,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from sms_router.server.http_cycle import SingleWriteCycle
 from sms_router.server.http_protocol import BoundedHttpProtocol
-from sms_router.server.supervisor import WorkerSupervisor
+from sms_router.server.supervisor import WorkerProcess, WorkerSupervisor
 
 OVERRIDDEN: dict[type, dict[str, str]] = {
     BoundedHttpProtocol: {
@@ -40,7 +40,12 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         "on_header": "65d62c044f61",
     },
     SingleWriteCycle: {"send": "abdd8601b326"},
-    WorkerSupervisor: {"__init__": "5e0f105cb4a3", "keep_subprocess_alive": "3ba4980aa33b"},
+    WorkerSupervisor: {
+        "__init__": "5e0f105cb4a3",
+        "init_processes": "6c69f2a36bf5",
+        "keep_subprocess_alive": "3ba4980aa33b",
+    },
+    WorkerProcess: {"target": "ad60ca4616de"},
 }
 """By our class: the methods that it overrides, with the first digits of the SHA-256 of uvicorn's source."""
 
@@ -61,7 +66,6 @@ RELIED_ON: dict[Callable[..., Any], str] = {
     Process.__init__: "a8c85f799aae",
     Process._healthcheck: "989efe6df658",
     Process.pong: "531eb588bfa5",
-    Process.target: "ad60ca4616de",
     Process.kill: "23db0314aac4",
 }
 """Functions that our classes call, or whose effects they assume, with the same digest."""
@@ -76,7 +80,8 @@ INHERITED = {
         "access_log", "default_headers", "disconnected", "flow", "keep_alive", "message_event",
         "on_response", "response_complete", "response_started", "scope", "transport",
     },
-    WorkerSupervisor: {"config", "processes", "should_exit", "sockets"},
+    WorkerSupervisor: {"config", "processes", "processes_num", "should_exit", "sockets"},
+    WorkerProcess: {"config"},
 }  # fmt: skip
 """By our class: the attributes of uvicorn's class that it uses on itself."""
 
