@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
@@ -169,14 +171,13 @@ def test_a_failed_restart_is_repeated(
 ) -> None:
     monkeypatch.setattr(embedded_module, "CHECK_INTERVAL", 0.05)
     monkeypatch.setattr(embedded_module, "RESTART_INTERVAL", 0.05)
-    data = folder / "valkey" / "appendonlydir"
+    log = folder / "valkey" / "valkey.log"
     with embedded(folder, shared=False) as url:
-        data.rename(folder / "away")
-        data.write_text("not a folder")
+        log.unlink()
+        log.mkdir()
         os.kill(process_of(url), 9)
         wait_until_blocking(lambda: "did not start" in caplog.text)
-        data.unlink()
-        (folder / "away").rename(data)
+        log.rmdir()
         wait_until_blocking(lambda: running_at(folder) is not None)
 
 
@@ -219,26 +220,63 @@ def test_a_socket_folder_that_others_may_write_to_is_refused(folder: Path) -> No
 
 
 def test_a_failed_start_names_the_log(folder: Path) -> None:
-    (folder / "valkey").mkdir()
-    (folder / "valkey" / "appendonlydir").write_text("not a folder")
+    (folder / "valkey" / "valkey.log").mkdir(parents=True)
     with pytest.raises(EmbeddedError, match=r"valkey\.log"), embedded(folder):
         pass
     assert not owner_of(folder).exists()
 
 
-@pytest.mark.parametrize("bytes_of_damage", [b"\0" * 3000, b"not a command at all"])
-def test_damaged_files_are_set_aside_and_the_server_starts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, bytes_of_damage: bytes
-) -> None:
-    with embedded(tmp_path) as url, redis.Redis.from_url(url) as client:
-        for number in range(1000):
-            client.set(f"key {number}", "a value of some length")
-    (file,) = (tmp_path / "valkey" / "appendonlydir").glob("*.incr.aof")
+def overwrite(file: Path, damage: bytes) -> None:
     with file.open("r+b") as content:
         content.seek(file.stat().st_size // 2)
-        content.write(bytes_of_damage)
+        content.write(damage)
+
+
+def make_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def replace_folder(file: Path) -> None:
+    shutil.rmtree(file.parent)
+    file.parent.write_text("not a folder")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (partial(overwrite, damage=b"\0" * 3000), "Bad file format"),
+        (partial(overwrite, damage=b"not a command at all"), "Bad file format"),
+        (make_directory, "Is a directory"),
+        (Path.unlink, "No such file or directory"),
+        (replace_folder, "Not a directory"),
+        (lambda file: make_directory(next(file.parent.glob("*.manifest"))), "AOF manifest"),
+    ],
+    ids=["zeros", "text", "a directory", "deleted", "no folder", "no manifest"],
+)
+def test_damaged_files_are_set_aside_and_the_server_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], reason: str
+) -> None:
+    damage(file_with_data(tmp_path))
     with embedded(tmp_path) as url, redis.Redis.from_url(url) as client:
         assert client.dbsize() == 0
     (aside,) = (tmp_path / "valkey").glob("damaged-*")
-    assert (aside / file.name).is_file()
     assert f"the files are kept in {aside}" in caplog.text
+    assert reason in caplog.text
+
+
+def test_the_loss_of_an_incomplete_file_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = file_with_data(tmp_path)
+    os.truncate(file, file.stat().st_size - 20)
+    with embedded(tmp_path) as url, redis.Redis.from_url(url) as client:
+        assert client.dbsize() == 99
+    assert f"has lost its last writes: Truncating the AOF {file.name} at offset" in caplog.text
+
+
+def file_with_data(data_dir: Path) -> Path:
+    """Return the append-only file of a server that has stored something."""
+    with embedded(data_dir) as url, redis.Redis.from_url(url) as client:
+        for number in range(100):
+            client.set(f"key {number}", "a value of some length " * 5)
+    (file,) = (data_dir / "valkey" / "appendonlydir").glob("*.incr.aof")
+    return file

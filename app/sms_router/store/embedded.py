@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
+import shutil
 import signal
 import socket
 import tempfile
@@ -67,15 +69,9 @@ def socket_path(data_dir: Path) -> Path:
 MAX_LOG = 100_000
 """Bytes of the server's log that are searched for the reason why it did not start."""
 
-_SIGNS_OF_DAMAGE = (
-    "Bad file format reading the append only file",
-    "Unrecoverable error reading the append only file",
-    "Error reading the append only file",
-    "Can't open the append only file",
-    "Can't open the append log file",
-    "Wrong signature trying to load DB",
-    "Internal error in RDB reading",
-)
+_LOG_LINE = re.compile(r"^\d+:\w [^#\n]*# (?!WARNING)(.*\w.*)$", re.MULTILINE)
+_DIED = re.compile(r"exit code (?!-9\b|-15\b)")
+"""In the error of a server that has ended by itself: it was not killed, and does not load for too long."""
 
 
 def running_at(data_dir: Path) -> str | None:
@@ -211,43 +207,55 @@ class _ValkeyProcess:
                     unix_socket_path=self._socket,
                     config=dict(_CONFIGURATION),
                 )
-            self._server.terminate()  # resets the state after one that has died
             log_size = self._log.stat().st_size if self._log.exists() else 0
             try:
-                with _sigint_blocked():
-                    self._server.start(timeout=START_TIMEOUT)
-            except ValkeyServerError:
-                if not self._set_damaged_files_aside(log_size):
+                self._start_once()
+            except ValkeyServerError as error:
+                if not self._start_without_data(str(error), log_size):
                     raise
-                self._server.terminate()
-                with _sigint_blocked():
-                    self._server.start(timeout=START_TIMEOUT)
+            for line in self._warnings(log_size):
+                if line.startswith("!!! Truncating the AOF"):
+                    log.error("the embedded Valkey has lost its last writes: %s", line.strip("! "))
         except (ValkeyServerError, OSError) as error:
             raise EmbeddedError(
-                f"the embedded Valkey did not start: {error}\n"
-                f"Its log is {self._folder / 'valkey.log'}. Set REDIS_URL to use a server of your own."
+                f"the embedded Valkey did not start: {str(error).partition(chr(10))[0]}\n"
+                f"Its log is {self._log}. Set REDIS_URL to use a server of your own."
             ) from error
 
-    def _set_damaged_files_aside(self, log_size: int) -> bool:
-        """Rename the append-only files where the log, from ``log_size`` on, reports that they are damaged."""
+    def _start_once(self) -> None:
+        assert self._server is not None
+        self._server.terminate()  # resets the state after one that has died
+        with _sigint_blocked():
+            self._server.start(timeout=START_TIMEOUT)
+
+    def _start_without_data(self, error: str, log_size: int) -> bool:
+        """Set the data aside where the server ends with it, and runs without it; return whether it runs."""
         files = self._folder / "appendonlydir"
-        try:
-            with self._log.open("rb") as file:
-                file.seek(log_size)
-                end_of_log = file.read(MAX_LOG).decode("utf-8", "replace")
-        except OSError:
-            return False
-        if not files.is_dir() or not any(sign in end_of_log for sign in _SIGNS_OF_DAMAGE):
+        reason = next(self._warnings(log_size), error)
+        if not files.exists() or not _DIED.search(error) or "Out Of Memory" in reason:
             return False
         aside = files.with_name(f"damaged-{int(time.time())}")
         files.rename(aside)
+        try:
+            self._start_once()
+        except BaseException:
+            shutil.rmtree(files, ignore_errors=True)
+            aside.rename(files)
+            raise
         log.error(
-            "the embedded Valkey cannot read its data; the files are kept in %s, and the router starts"
+            "the embedded Valkey cannot read its data (%s); the files are kept in %s, and the router starts"
             " without them: the journal, stored answers and late replies are lost; opt-outs come from the"
             " router's copy",
+            reason,
             aside,
         )
         return True
+
+    def _warnings(self, log_size: int) -> Iterator[str]:
+        """Yield the warnings and errors in its log, from a size on."""
+        with contextlib.suppress(OSError), self._log.open("rb") as file:
+            file.seek(log_size)
+            yield from _LOG_LINE.findall(file.read(MAX_LOG).decode("utf-8", "replace"))
 
     def stop(self) -> None:
         """Stop the server, whichever process has started it."""

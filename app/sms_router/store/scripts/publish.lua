@@ -1,4 +1,5 @@
 -- Publishes to all workers, where nothing can be written: a full Redis still takes that.
 local key = unpack(KEYS)
 local channel, payload = unpack(ARGV)
-return redis.call('PUBLISH', channel, payload)
+local workers = redis.pcall('PUBLISH', channel, payload)
+return type(workers) == 'number' and workers or 0
