@@ -4,10 +4,11 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 """
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.decorators import keyword, lifespan, provide, step
+from sms_router.routing.handler.decorators import keyword, lifespan, provide, reaction, step
 from sms_router.routing.handler.handler import HandlerInfo
 from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.reactions import Reaction
 
 __all__ = [
     "Answer",
@@ -16,9 +17,11 @@ __all__ = [
     "HandlerInfo",
     "InboundMessage",
     "Part",
+    "Reaction",
     "Reply",
     "keyword",
     "lifespan",
     "provide",
+    "reaction",
     "step",
 ]

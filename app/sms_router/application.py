@@ -195,7 +195,13 @@ def build(settings: Settings) -> Router:
     dispatcher = reloader.dispatcher
 
     composer = Composer(
-        membership.pool_for, settings.reply_from, settings.public_url, availability, sticky_senders
+        membership.pool_for,
+        settings.reply_from,
+        settings.public_url,
+        availability,
+        sticky_senders,
+        membership.own_numbers,
+        settings.groups.answer,
     )
     policy = _reply_policy(settings)
     loop_guard = LoopGuard(

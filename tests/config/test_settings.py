@@ -36,8 +36,8 @@ NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign webhooks"
 NO_ROOM = (
-    "known ones are accounts, console, conversations, failures, loop_guard, reconcile, redis, router,"
-    " sandbox, senders, server, services, twilio"
+    "known ones are accounts, console, conversations, failures, groups, loop_guard, reconcile, redis,"
+    " router, sandbox, senders, server, services, twilio"
 )
 
 NO_ACCOUNT = "is set without TWILIO_ACCOUNT_SID; export TWILIO_ACCOUNT_SID=AC..."

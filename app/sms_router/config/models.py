@@ -221,6 +221,12 @@ class ReconcileSettings(_Table):
     interval: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
 
 
+class GroupSettings(_Table):
+    """``[groups]``: group MMS."""
+
+    answer: bool = False
+
+
 class SandboxSettings(_Table):
     """``[sandbox]``: the offline Twilio."""
 
@@ -305,6 +311,7 @@ class RouterConfig(_Table):
     conversations: ConversationSettings = ConversationSettings()
     loop_guard: LoopGuardSettings = LoopGuardSettings()
     reconcile: ReconcileSettings = ReconcileSettings()
+    groups: GroupSettings = GroupSettings()
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()

@@ -157,6 +157,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         conversations=tables.conversations,
         loop_guard=tables.loop_guard,
         reconcile=tables.reconcile,
+        groups=tables.groups,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
         senders=tables.senders,

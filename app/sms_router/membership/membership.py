@@ -73,6 +73,8 @@ class Membership:
         """Why Redis is unavailable; None while it is available."""
         self._services = {source.service_sid: ServiceState(source) for source in sources}
         self._pools: Mapping[str, Pool] = MappingProxyType({})
+        self.own_numbers: set[str] = set()
+        """The numbers of the pools and of their accounts; the set stays the same object."""
         self._stale: frozenset[str] = frozenset()
         self._store = SnapshotStore(redis)
         self._cordon_sync = CordonSync(redis, self.cordons)
@@ -261,6 +263,11 @@ class Membership:
         service.snapshot, service.origin, service.changes = snapshot, origin, changes
         if pool is not None:
             self._pools = MappingProxyType({**self._pools, snapshot.service_sid: pool})
+            self.own_numbers.clear()
+            for each in self._services.values():
+                if each.snapshot is not None:
+                    self.own_numbers.update(sender.address for sender in each.snapshot.senders)
+                    self.own_numbers.update(each.snapshot.account_numbers)
         self._find_stale()
 
     def _find_stale(self) -> None:

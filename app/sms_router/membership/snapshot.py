@@ -68,6 +68,8 @@ class Snapshot:
     """Seconds since the epoch when Twilio last confirmed it."""
     version: int
     """Increases with every change; readings without a change keep it."""
+    account_numbers: tuple[str, ...] = ()
+    """The numbers and short codes of the account that are not in the Service."""
 
     def pool(self) -> Pool:
         """Return the indexed Sender Pool; takes some 200 ms for 10,000 senders."""
@@ -92,6 +94,7 @@ class Snapshot:
             "number_urls": {sid: asdict(urls) for sid, urls in self.number_urls.items()},
             "read_at": self.read_at,
             "version": self.version,
+            "account_numbers": self.account_numbers,
         }
         return json.dumps(value, separators=(",", ":")).encode()
 
@@ -124,6 +127,7 @@ class Snapshot:
             number_urls={sid: _decode_urls(urls) for sid, urls in value["number_urls"].items()},
             read_at=float(value["read_at"]),
             version=int(value["version"]),
+            account_numbers=tuple(map(str, value.get("account_numbers", ()))),
         )
 
 

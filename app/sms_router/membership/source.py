@@ -136,6 +136,7 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         *(_number(number, owned.get(number.sid)) for number in numbers),
         *map(_alphanumeric, alpha_senders),
     ]
+    members = {sender.sid for sender in senders}
     return Snapshot(
         account_sid=account_sid,
         service_sid=service_sid,
@@ -146,6 +147,13 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         },
         read_at=now,
         version=int(now * 1000),
+        account_numbers=tuple(
+            sorted(
+                str(getattr(record, "phone_number", None) or record.short_code)
+                for sid, record in owned.items()
+                if sid not in members
+            )
+        ),
     )
 
 

@@ -72,6 +72,11 @@ def find_pool(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -
     return pool
 
 
+def own_numbers(pools: Mapping[str, Pool]) -> frozenset[str]:
+    """Return the addresses of all pools."""
+    return frozenset(sender.address for pool in pools.values() for sender in pool.senders)
+
+
 def is_sender(pools: Mapping[str, Pool], address: str) -> bool:
     """Tell whether any of the pools has this address."""
     return any(pool.holds(address) for pool in pools.values())

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
-from sms_router.twilio.phone_numbers import contact_of
+from sms_router.twilio.reactions import Reaction, parse_reaction
 
 REQUIRED_PARAMETERS = ("MessageSid", "AccountSid", "From", "To")
 """Without them a message cannot be claimed, stored or answered."""
 
 MAX_ADDRESS_LENGTH = 320
 """Characters of a sid or an address; channel addresses are the longest that Twilio sends."""
+
+GROUP_PARAMETER = "OtherRecipients0"
+"""Present in a group MMS: the first of the other people who have received it (facts 11)."""
 
 MESSAGE_SID = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
@@ -53,12 +56,23 @@ class InboundMessage:
     """``Body``, as the contact typed it."""
     parameters: Mapping[str, str]
     """Every parameter of the webhook by name; of a repeated one, the first value."""
+    contact: str = field(init=False)
+    """The id of the contact who sent it: the number, also by RCS, or ``channel:address``."""
+
+    def __post_init__(self) -> None:
+        sender = self.sender
+        # As `contact_of`, without a call: each message takes it.
+        object.__setattr__(self, "contact", sender[4:] if sender[:4] == "rcs:" else sender)
 
     @property
-    def contact(self) -> str:
-        """The id of the contact who sent it: the number, also by RCS, or ``channel:address``."""
-        # Without a call for bare numbers, which nearly all are: it is read several times for each message.
-        return contact_of(self.sender) if ":" in self.sender else self.sender
+    def reaction(self) -> Reaction | None:
+        """The reaction that the text is, such as ``Liked “See you at 9”``; None for any other text."""
+        return parse_reaction(self.body)
+
+    @property
+    def is_group_message(self) -> bool:
+        """Whether it is a group MMS, which other people have received too (facts 11)."""
+        return GROUP_PARAMETER in self.parameters
 
     @property
     def words(self) -> tuple[str, ...]:

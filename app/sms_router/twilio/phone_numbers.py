@@ -12,6 +12,9 @@ import unicodedata
 _RCS = "rcs:"
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
+ANONYMOUS = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
+"""In place of a withheld number: the keys of ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE."""
+_NAMES_OF_ANONYMOUS = frozenset({"anonymous", "restricted", "blocked", "unknown", "unavailable"})
 _CHANNEL_ID = re.compile(r"(?:messenger|rcs):[\w.-]{1,300}", re.ASCII)
 _SEPARATORS = re.compile(r"[\s().\u2010-\u2015\u2212/-]+")
 
@@ -21,6 +24,20 @@ class InvalidNumberError(ValueError):
 
     def __init__(self, text: str) -> None:
         super().__init__(f"{text[:40]!r} is not a number: write it with its country code, like +14155550123")
+
+
+def find_machine(contact: str) -> str | None:
+    """Return why the sender of a message is a machine, to which nothing can be sent (facts 11); else None."""
+    if ":" in contact:
+        return None
+    digits = contact.removeprefix("+")
+    if f"+{digits}" in ANONYMOUS or contact.casefold() in _NAMES_OF_ANONYMOUS:
+        return "it comes from an anonymous sender"
+    if not digits.isdigit():
+        return f"it comes from the name {contact[:20]}, which cannot be texted (21211)"
+    if len(digits) <= (6 if digits != contact else 8):
+        return f"it comes from the short code {contact}, which cannot be texted (21265)"
+    return None
 
 
 def contact_of(address: str) -> str:

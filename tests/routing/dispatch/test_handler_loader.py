@@ -46,6 +46,20 @@ def function(word: str) -> str:
     return f'@keyword("{word}")\ndef {word.lower()}():\n    return "{word}"\n'
 
 
+def test_one_function_takes_reactions(write: Write) -> None:
+    write(
+        one="from sms_router import reaction\n@reaction\ndef liked(message): ...\n",
+        two="from sms_router import reaction\n@reaction(deadline=3)\ndef loved(conversation): ...\n",
+    )
+    registry = HandlerRegistry.load(("one",))
+    assert registry.on_reaction is not None
+    assert registry.on_reaction.name == "liked"
+    assert told("one", "two") == [
+        "two:3 loved: @reaction is also at one:3 liked",
+        "two:3 loved: a reaction belongs to no conversation; do not declare it",
+    ]
+
+
 def test_a_module_outside_the_tree(write: Write) -> None:
     write(my_handlers=function("ONE") + function("TWO"))
     assert words("my_handlers") == [("ONE",), ("TWO",)]

@@ -201,17 +201,11 @@ def test_the_rules_are_explained(
         ("STOP", "+14155550123", "12345", "the texted number, which the reply names"),
         (
             "hours",
-            "AMAZON",
+            "+99912345678",
             "12345",
             "short code of US, the country of the texted short code, because the contact's is unknown",
         ),
-        (
-            "hours",
-            "24273",
-            "12345",
-            "short code of US, the country of the texted short code, because the contact's is unknown",
-        ),
-        ("hours", "AMAZON", "+14155550100", "long code of US, the contact's country is unknown"),
+        ("hours", "+99912345678", "+14155550100", "long code of US, the contact's country is unknown"),
         ("hours", "whatsapp:+14155550123", "whatsapp:+14155550100", "the channel of the incoming message"),
     ],
 )

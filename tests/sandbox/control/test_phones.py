@@ -57,7 +57,6 @@ async def test_the_phones_of_the_world_are_listed(sandbox: SandboxFixture) -> No
         ),
         (PHONE, ["x"], 400, "The body must be a JSON object."),
         ("4155550123", {"to": SHORT_CODE, "body": "x"}, 400, "'4155550123' is not a sender"),
-        (SAN_FRANCISCO, {"to": SHORT_CODE, "body": "x"}, 409, "is one of the account's numbers"),
     ],
 )
 async def test_an_invalid_text_is_rejected_with_the_reason(
@@ -68,17 +67,36 @@ async def test_an_invalid_text_is_rejected_with_the_reason(
     assert sandbox.customer.requests == []
 
 
-@pytest.mark.parametrize("sender", ["68849", "SUPPORT", "My Shop 24"])
-async def test_a_short_code_or_a_name_can_text_and_gets_no_reply(
-    sandbox: SandboxFixture, sender: str
+@pytest.mark.parametrize(
+    ("sender", "code"),
+    [
+        ("68849", 21265),
+        ("SUPPORT", 21211),
+        ("My Shop 24", 21211),
+        ("anonymous", 21211),
+        ("266696687", 21211),
+        (SAN_FRANCISCO, 14107),
+        (SHORT_CODE, 14107),
+    ],
+)
+async def test_a_machine_can_text_and_a_reply_to_it_is_an_alert(
+    sandbox: SandboxFixture, sender: str, code: int
 ) -> None:
     sandbox.customer.set_twiml("/sms", "<Message>Hello</Message>")
     answer = await sandbox.text("a notice", sender=sender)
     assert answer["webhook"]["outcome"] == "answered"
     assert answer["messages"] == answer["undelivered"] == []
     (request,) = sandbox.customer.requests
-    assert (request.form["From"], request.form["FromCountry"]) == (sender, "")
-    assert await sandbox.alert_codes() == [14101]
+    assert request.form["From"] == sender
+    assert await sandbox.alert_codes() == [code]
+
+
+async def test_a_group_message_names_its_other_recipients(sandbox: SandboxFixture) -> None:
+    body = {"to": SHORT_CODE, "body": "lunch?", "other_recipients": ["+14155550124", "+14155550125"]}
+    await sandbox.post(f"/sandbox/phones/{PHONE}/messages", body, 201)
+    (request,) = sandbox.customer.requests
+    assert request.form["OtherRecipients1"] == "+14155550125"
+    assert request.form["MessageSid"].startswith("MM")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from sms_router.routing.contacts.summary import describe_contact
 from sms_router.routing.pipeline import explain as explaining
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample_message
-from sms_router.senders.pool import find_pool
+from sms_router.senders.pool import find_pool, own_numbers
 
 
 def register(commands: typer.Typer) -> None:
@@ -84,7 +84,13 @@ def explain(
     if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
     contact = load_contact(settings, message.service_sid or recipient, message.contact, parse_time(as_of))
-    composer = Composer(lambda service, texted: find_pool(pools, service, texted), settings.reply_from, "")
+    composer = Composer(
+        lambda service, texted: find_pool(pools, service, texted),
+        settings.reply_from,
+        "",
+        own_numbers=own_numbers(pools),
+        answer_groups=settings.groups.answer,
+    )
     conditions = load_conditions(settings, snapshots, contact.at / 1000).conditions
     conversation = load_conversation(settings, message, contact.at) if dispatcher.conversations else None
     explanation = explaining.explain(message, contact, dispatcher, composer, conditions, conversation)

@@ -35,7 +35,7 @@ from sms_router.routing.history.timeline import body_of, describe_attempt, forma
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.senders.models import SenderConditions
-from sms_router.senders.pool import Pool, find_pool
+from sms_router.senders.pool import Pool, find_pool, own_numbers
 from sms_router.twilio.inbound import InboundMessage
 
 _POLL_INTERVAL = 0.2
@@ -88,7 +88,11 @@ class ReplayPlanner:
         scope, now = self._scope_of(message), int(time.time() * 1000)
         facts = load_contact(self.settings, scope, message.contact, now).facts
         composer = Composer(
-            lambda service, texted: find_pool(self.pools, service, texted), self.settings.reply_from, ""
+            lambda service, texted: find_pool(self.pools, service, texted),
+            self.settings.reply_from,
+            "",
+            own_numbers=own_numbers(self.pools),
+            answer_groups=self.settings.groups.answer,
         )
         conversation = None
         if self.dispatcher.conversations is not None:

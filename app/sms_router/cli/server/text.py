@@ -60,6 +60,8 @@ class OutgoingText:
     recipient: str
     body: str
     media: tuple[str, ...]
+    group: tuple[str, ...] = ()
+    """The other recipients of a group MMS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ def text(
     media: Annotated[
         list[str] | None, typer.Option("--media", help="URL of a picture; may be repeated.")
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="Another recipient of a group MMS; may be repeated."),
+    ] = None,
     sid: Annotated[
         str | None, typer.Option("--sid", help="MessageSid, to send the same message again.", callback=_sid)
     ] = None,
@@ -124,7 +130,7 @@ def text(
         if not store_is_running(settings):
             raise CommandError(f"The router does not run at {local}.", START_HINT, URL_HINT)
         recipient = default_recipient(stored_pools(settings))
-    message = OutgoingText(sid, sender, recipient, body, tuple(media or ()))
+    message = OutgoingText(sid, sender, recipient, body, tuple(media or ()), tuple(group or ()))
     account, service_sid = account_of(settings, recipient)
     parameters = _webhook_parameters(account.sid, service_sid, message)
     response = _send(settings, account, local, parameters)
@@ -173,7 +179,7 @@ def _known_pools(settings: Settings) -> list[Pool]:
 
 def _webhook_parameters(account_sid: str, service_sid: str | None, text: OutgoingText) -> dict[str, str]:
     """Return the parameters of Twilio's webhook for a text (facts 1.2)."""
-    sid = text.sid or ("MM" if text.media else "SM") + uuid4().hex
+    sid = text.sid or ("MM" if text.media or text.group else "SM") + uuid4().hex
     country = country_of(text.sender, None) or ""
     parameters = {
         "ToCountry": country_of(text.recipient, None) or country,
@@ -195,6 +201,7 @@ def _webhook_parameters(account_sid: str, service_sid: str | None, text: Outgoin
     for number, media_url in enumerate(text.media):
         parameters[f"MediaUrl{number}"] = media_url
         parameters[f"MediaContentType{number}"] = "image/jpeg"
+    parameters |= {f"OtherRecipients{number}": other for number, other in enumerate(text.group)}
     return parameters
 
 

@@ -98,7 +98,9 @@ class ConversationManager:
         return ConversationUpdate(key, conversation.serialized, ttl, ttl + self._expired_ttl)
 
     def needs_lock(self, resolution: Resolution) -> bool:
-        """Tell whether a message waits for the contact's earlier ones; opt-out keywords do not."""
+        """Tell whether a message waits for earlier ones; opt-out keywords and reactions do not."""
+        if resolution.is_reaction:
+            return False
         return resolution.opt_out is None or resolution.unless_opted_out is not None
 
     def route(
@@ -112,6 +114,8 @@ class ConversationManager:
             stored: the conversation.
 
         """
+        if resolution.is_reaction:
+            return resolution
         if stored is not None and stored.step is not None:
             if not stored.is_expired:
                 return self._in_conversation(resolution, message, stored, stored.step)
@@ -145,6 +149,8 @@ class ConversationManager:
         text, which is then probably the answer to a step's question.
         """
         responder = resolution.responder
+        if resolution.is_reaction:
+            return resolution
         if resolution.is_default or (
             isinstance(responder, HandlerResponder) and responder.handler.needs_conversation
         ):

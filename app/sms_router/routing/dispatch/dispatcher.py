@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
-from sms_router.routing.dispatch.resolution import NO_RULE, SILENT, Resolution, RuleAction
+from sms_router.routing.dispatch.resolution import NO_RULE, REACTION, SILENT, Resolution, RuleAction
 from sms_router.routing.dispatch.responders import (
     ForwardResponder,
     HandlerResponder,
@@ -34,6 +34,7 @@ from sms_router.routing.opt_outs.keywords import (
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.reactions import Reaction, parse_reaction
 
 MAX_CACHED_RESOLUTIONS = 4096
 MAX_CACHED_LENGTH = 160
@@ -188,6 +189,8 @@ class Dispatcher:
     def _resolve_text(
         self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
     ) -> Resolution:
+        if (reaction := parse_reaction(body)) is not None:
+            return self._resolve_reaction(reaction)
         opt_out = self.opt_outs.match(body, service_sid, number, country)
         context = MatchContext(service_sid, number, country, minute)
         ordinary = self._resolve_ordinary(body, context)
@@ -199,6 +202,14 @@ class Dispatcher:
             alternative = ordinary if has_rule or not opt_out.unconditional else None
         responder = TemplateResponder(StaticReply(opt_out.reply), "", opt_out.word)
         return Resolution(opt_out.rule, responder, opt_out, alternative)
+
+    def _resolve_reaction(self, reaction: Reaction) -> Resolution:
+        """Return what responds to a reaction; what it quotes matches no rule and no opt-out keyword."""
+        handler = self._handlers.on_reaction
+        if handler is None:
+            return REACTION
+        responder = HandlerResponder(handler, reaction.quoted, reaction.kind, rule="reaction")
+        return Resolution(f"a reaction, to {handler.name}", responder, is_reaction=True)
 
     def _resolve_ordinary(self, body: str, context: MatchContext) -> Resolution:
         match = self.table.find(body, context)

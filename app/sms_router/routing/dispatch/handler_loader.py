@@ -12,7 +12,14 @@ from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
-from sms_router.routing.handler.decorators import DependencySpec, KeywordSpec, Spec, registrations, specs_of
+from sms_router.routing.handler.decorators import (
+    DependencySpec,
+    KeywordSpec,
+    ReactionSpec,
+    Spec,
+    registrations,
+    specs_of,
+)
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler, Middleware, names_passed_on
 from sms_router.routing.handler.inspection import HandlerError
@@ -31,6 +38,7 @@ class HandlerRegistry(NamedTuple):
     for_all: tuple[Middleware, ...] = ()
     """The middlewares that stand around templates and other applications too."""
     environment: HandlerEnvironment | None = None
+    on_reaction: Handler | None = None
 
     @classmethod
     def load(
@@ -71,6 +79,7 @@ class HandlerRegistry(NamedTuple):
                 mistakes.append(f"middlewares: {error}")
         handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
+        reactions: list[Handler] = []
         for function, specs in registered:
             if all(isinstance(spec, DependencySpec) for spec in specs):
                 continue
@@ -86,17 +95,32 @@ class HandlerRegistry(NamedTuple):
                 if isinstance(spec, KeywordSpec):
                     handlers.append((spec, own))
                     continue
+                if isinstance(spec, ReactionSpec):
+                    reactions.append(own)
+                    continue
                 mistakes += [
                     f"{handler.source}: the step {name!r} is also at {other.source}"
                     for name in (spec.name, *spec.was)
                     if (other := steps.setdefault(name, own)) is not own
                 ]
+        mistakes += _reaction_mistakes(reactions)
         if mistakes:
             return cls([], mistakes)
         functions = (handler for _, handler in handlers)
         conversations = ConversationManager.of(steps, functions, policy or ConversationPolicy())
         for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
-        return cls(handlers, [], conversations, for_all, environment)
+        return cls(handlers, [], conversations, for_all, environment, next(iter(reactions), None))
+
+
+def _reaction_mistakes(handlers: Sequence[Handler]) -> list[str]:
+    return [
+        *(f"{other.source}: @reaction is also at {handlers[0].source}" for other in handlers[1:]),
+        *(
+            f"{handler.source}: a reaction belongs to no conversation; do not declare it"
+            for handler in handlers
+            if handler.needs_conversation
+        ),
+    ]
 
 
 def _with_deadline(handler: Handler, deadline: float | None) -> Handler:

@@ -28,6 +28,8 @@ class Resolution:
     """What takes an opt-out keyword of a contact who has not opted out, where it may be an ordinary text."""
     is_default: bool = False
     """True where no rule takes the text."""
+    is_reaction: bool = False
+    """True where the text is a reaction, which no conversation takes."""
     conversation: Conversation | None = None
     """What the message makes of the contact's conversation; None leaves it as it is."""
     opts_in: bool = False
@@ -49,4 +51,5 @@ class Resolution:
 
 SILENT = TemplateResponder(StaticReply(SILENCE), "", "")
 NO_RULE = Resolution("no rule and no default", SILENT, is_default=True)
+REACTION = Resolution("a reaction: no reply", SILENT, is_reaction=True)
 _OPTED_OUT = Resolution("opted out: no reply", SILENT)

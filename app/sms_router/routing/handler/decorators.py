@@ -1,4 +1,4 @@
-"""``@keyword`` and ``@step``: the functions that they register, until the handlers are loaded."""
+"""``@keyword``, ``@step`` and ``@reaction``: the functions that they register, until these are loaded."""
 
 from __future__ import annotations
 
@@ -53,7 +53,14 @@ class DependencySpec:
     name: str
 
 
-Spec = KeywordSpec | StepSpec | DependencySpec
+@dataclass(frozen=True, slots=True)
+class ReactionSpec:
+    """The arguments of ``@reaction``."""
+
+    deadline: float | None = None
+
+
+Spec = KeywordSpec | StepSpec | ReactionSpec | DependencySpec
 
 
 def keyword(
@@ -182,6 +189,33 @@ def _dependency(kind: str, name: Any) -> Any:
     if not callable(name):
         raise TypeError(f'@{kind}: the name of an argument, as in @{kind}("database"), not {name!r:.80}')
     return _register(f"@{kind}", name, DependencySpec(kind, getattr(name, "__name__", "")))
+
+
+@overload
+def reaction(function: Function, /) -> Function: ...
+@overload
+def reaction(*, deadline: float | None = None) -> Callable[[Function], Function]: ...
+def reaction(function: Any = None, /, *, deadline: float | None = None) -> Any:
+    """Call a function for reactions, such as ``Liked “See you at 9”``; without one they get no reply.
+
+    The function is passed the same arguments as that of a `keyword`, except ``conversation``.
+    ``message.reaction`` has the kind, the quoted text, and whether the reaction was taken back; ``keyword``
+    is the kind and ``argument`` the quoted text. What it returns is sent.
+
+    Args:
+        function: where the decorator has no parentheses.
+        deadline: as in `keyword`.
+
+    Raises:
+        TypeError: when the deadline has the wrong type, or the decorated object is no function.
+
+    """
+    _check_deadline("@reaction", deadline)
+
+    def register(function: Function) -> Function:
+        return _register("@reaction", function, ReactionSpec(deadline))
+
+    return register if function is None else register(function)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ does not count, because it does not serve, has to be within this worker's share 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -27,6 +28,11 @@ _EXCEEDED = -1
 """In place of a count: the limit was exceeded, and there was no quiet gap since."""
 
 _NO_REPLIES = (0, b"", 0.0)
+
+
+@lru_cache(maxsize=1024)
+def _digest(text: str) -> int:
+    return crc32(text.encode("utf-8", "surrogatepass"))
 
 
 class LimitExceeded(NamedTuple):
@@ -71,7 +77,7 @@ class LoopGuard:
         """Return how an answer is counted; None for an empty answer, and without a limit."""
         if not self._max_replies or document == EMPTY:
             return None
-        text = crc32(body.encode("utf-8", "surrogatepass")) if body else b""
+        text = _digest(body) if body else b""
         key = bucket_of(contact).reply_count(scope, contact)
         return ReplyCounter(key, self._max_replies, self._quiet_ms, weight, text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
@@ -23,7 +23,8 @@ from sms_router.senders.models import (
 )
 from sms_router.senders.pool import Pool, PoolFinder
 from sms_router.senders.selection import is_still_valid, select
-from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.inbound import GROUP_PARAMETER, InboundMessage
+from sms_router.twilio.phone_numbers import ANONYMOUS, find_machine
 from sms_router.twilio.twiml import EMPTY, OutboundMessage, render
 
 MAX_CACHED_REPLIES = 2048
@@ -90,6 +91,8 @@ class Composer:
         public_url: where Twilio reaches this router; status callbacks are sent there.
         availability: which senders can be used now; all of them if it is not given.
         sticky_senders: the senders that this worker chose lately, before any receipt confirms them.
+        own_numbers: those of all accounts, to which nothing is sent; it may change.
+        answer_groups: whether a group MMS is answered.
 
     """
 
@@ -100,17 +103,35 @@ class Composer:
         public_url: str,
         availability: Availability | None = None,
         sticky_senders: StickySenders | None = None,
+        own_numbers: Container[str] = (),
+        answer_groups: bool = False,
     ) -> None:
         self._pool_for = pool_for
         self._reply_from = reply_from
         self._availability = availability or Availability.unrestricted()
         self._sticky_senders = sticky_senders
+        self._own_numbers = own_numbers
+        self._answer_groups = answer_groups
         self._status_url = f"{public_url}/sms/status?reply="
         self._cache = ReplyCache()
 
     def status_url(self, reply_id: str) -> str:
         """Return the URL for the status callbacks of a reply."""
         return f"{self._status_url}{reply_id}"
+
+    def refusal(self, message: InboundMessage, *, is_opt_out: bool = False) -> str | None:
+        """Return why nothing is sent to the sender of a message; None where a reply is.
+
+        ``is_opt_out`` is True for the reply to an opt-out keyword, which also counts in a group.
+        """
+        contact = message.contact
+        if contact in self._own_numbers:
+            return "not sent: the message comes from one of our own numbers"
+        if (machine := find_machine(contact)) is not None:
+            return f"not sent: {machine}"
+        if not self._answer_groups and not is_opt_out and message.is_group_message:
+            return "not sent: it is a group MMS (answer in [groups])"
+        return None
 
     def service_of(self, message: InboundMessage, sender: str) -> str | None:
         """Return the Service that a reply from this number belongs to; None outside of any."""
@@ -158,6 +179,8 @@ class Composer:
         rule: str,
         facts: RecipientFacts = NO_FACTS,
         reply_id: str | None = None,
+        *,
+        is_opt_out: bool = False,
     ) -> RenderedReply:
         """Select the sender of a reply, render it, and count it against the sender's rate.
 
@@ -167,11 +190,12 @@ class Composer:
             rule: the reason, as the journal names it.
             facts: what is known of the contact; one who has opted out gets an empty document.
             reply_id: how status callbacks name the document; the message's sid if it is not given.
+            is_opt_out: whether an opt-out keyword is answered.
 
         """
         if reply.parts:
             return self._compose_parts(message, reply, rule, facts, reply_id or message.sid)
-        rendered = self.compose_draft(message, reply, rule, facts, reply_id)
+        rendered = self.compose_draft(message, reply, rule, facts, reply_id, is_opt_out=is_opt_out)
         if rendered.decision is not None:
             self.record_sent(rendered.decision, rendered.texts, has_media=rendered.has_media)
             self._keep_sticky_sender(message, rendered.decision, facts)
@@ -184,6 +208,8 @@ class Composer:
         rule: str,
         facts: RecipientFacts = NO_FACTS,
         reply_id: str | None = None,
+        *,
+        is_opt_out: bool = False,
     ) -> RenderedReply:
         """Do as `compose` for a reply without parts that may not be sent; `confirm` follows when it is."""
         if reply.notes:
@@ -191,6 +217,13 @@ class Composer:
         texts, media = reply.texts, reply.media_urls
         if not texts and not media:
             return RenderedReply(EMPTY, rule)
+        contact = message.contact
+        # Most messages come from a person's number alone, which costs no call.
+        is_usual = contact[:1] == "+" and contact[10:] and contact not in ANONYMOUS
+        if not is_usual or contact in self._own_numbers or GROUP_PARAMETER in message.parameters:
+            refusal = self.refusal(message, is_opt_out=is_opt_out)
+            if refusal is not None:
+                return RenderedReply(EMPTY, f"{rule}\n{refusal}")
         pool = self._pool_for(message.service_sid, message.recipient)
         if self._sticky_senders is not None and self._sticky_senders.recent:
             facts = self._with_sticky_sender(message, pool, facts)
@@ -281,6 +314,9 @@ class Composer:
         self, message: InboundMessage, reply: Reply, rule: str, facts: RecipientFacts, reply_id: str
     ) -> RenderedReply:
         """Render the parts in order; those with the same recipient and preferred sender share a sender."""
+        if (refusal := self.refusal(message)) is not None:
+            others = tuple(part for part in reply.parts if isinstance(part, RedirectedPart))
+            reply, rule = replace(reply, parts=others), f"{rule}\n{refusal}"
         groups: dict[tuple[str | None, str], list[Part]] = {}
         for part in reply.parts:
             groups.setdefault(_group_of(part), []).append(part)

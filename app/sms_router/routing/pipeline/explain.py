@@ -17,7 +17,7 @@ from sms_router.routing.keywords.rules import MatchKind, Rule
 from sms_router.routing.keywords.templates import StaticReply, TemplateError
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.upstream.forward_rule import Forward
-from sms_router.senders.models import Candidate, Decision, SenderConditions
+from sms_router.senders.models import Candidate, CandidateResult, Decision, SenderConditions
 from sms_router.senders.selection import explain as explain_sender
 from sms_router.twilio.inbound import InboundMessage
 
@@ -123,8 +123,12 @@ def explain(
     pool, request = composer.request(message, answer.reply)
     decision = failover = None
     if not answer.reply.is_silent:
-        decision = explain_sender(pool, request, facts, conditions)
-        failover = preview_failover(pool, request, facts, conditions, decision)
+        if (refusal := composer.refusal(message, is_opt_out=resolution.opt_out is not None)) is not None:
+            trail = (Candidate(message.recipient, None, CandidateResult.SKIPPED, refusal),)
+            decision = Decision(None, None, trail)
+        else:
+            decision = explain_sender(pool, request, facts, conditions)
+            failover = preview_failover(pool, request, facts, conditions, decision)
     candidates = explain_rules(dispatcher, message, resolution, moment, opted_out=opted_out)
     return Explanation(resolution.rule, candidates, answer, decision, contact, failover)
 

@@ -103,7 +103,7 @@ class Pipeline:
     def _plain_error(self, message: InboundMessage) -> bytes:
         """Render the error reply from this worker's memory alone."""
         scope = self._contacts.scope_of(message.service_sid, message.recipient)
-        if self._contacts.is_opted_out_cached(scope, message.contact):
+        if self._contacts.is_opted_out_cached(scope, message.contact) or self._composer.refusal(message):
             return EMPTY
         return self._composer.render_plain(self._policy.error_reply)
 
@@ -271,7 +271,9 @@ class Pipeline:
         return await self._reply(context, resolution.rule, reply)
 
     async def _reply(self, context: MessageContext, rule: str, reply: Reply) -> Answer:
-        rendered = self._composer.compose(context.request.message, reply, rule, context.facts)
+        is_opt_out = not context.is_guarded
+        message, facts = context.request.message, context.facts
+        rendered = self._composer.compose(message, reply, rule, facts, is_opt_out=is_opt_out)
         return await self._committer.commit(context, rendered, Outcome.REPLY)
 
     async def _defer(

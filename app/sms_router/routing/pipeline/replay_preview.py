@@ -86,6 +86,8 @@ def preview_replay(
     reply = answer.reply
     if reply.is_silent:
         return preview._replace(against="its rule has no reply")
+    if (refusal := composer.refusal(message)) is not None:
+        return preview._replace(against=refusal)
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no sender can carry it"
     texts = () if answer.runs else (*reply.texts, *reply.media_urls)

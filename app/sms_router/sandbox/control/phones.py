@@ -17,7 +17,7 @@ from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
-from sms_router.sandbox.world.numbers import is_alphanumeric, is_e164, is_short_code
+from sms_router.sandbox.world.numbers import is_alphanumeric, is_e164
 from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
 from sms_router.sandbox.world.world import Phone, PhoneState
 from sms_router.toml import StrictModel
@@ -37,6 +37,8 @@ class _Text(StrictModel):
     to: str
     body: Annotated[str, Field(max_length=MAX_BODY)] = ""
     media: Annotated[tuple[HttpUrl, ...], Field(max_length=MAX_MEDIA)] = ()
+    other_recipients: Annotated[tuple[str, ...], Field(max_length=20)] = ()
+    """Of a group MMS."""
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -120,12 +122,10 @@ class PhoneRoutes:
             )
         if number.is_porting:
             raise BadRequestError(f"{body.to} is not ported yet: its former carrier gets the text.", 409)
-        if account.number_at(sender) is not None:
-            raise BadRequestError(f"{sender} is one of the account's numbers, not somebody's phone.", 409)
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
             raise BadRequestError(f"{sender} is {state.value}; such a phone sends nothing.", 409)
-        return IncomingText(sender, number, body.body, body.media)
+        return IncomingText(sender, number, body.body, body.media, body.other_recipients)
 
     def _messages(self, number: str, only: Set[str] | None = None) -> Json:
         """Return the messages that a phone received and missed; ``only`` those with these sids."""
@@ -165,9 +165,9 @@ def _number(request: Request) -> str:
 
 
 def _sender(request: Request) -> str:
-    """Return who texts: a phone, or a short code or a name, which cannot be replied to (facts 11)."""
+    """Return who texts: a phone, or a short code, a name or no number, which get no reply (facts 11)."""
     sender = str(request.path_params["number"])
-    if not is_e164(sender) and not is_short_code(sender) and not is_alphanumeric(sender):
+    if not is_e164(sender) and not is_alphanumeric(sender) and not (sender.isdecimal() and len(sender) < 10):
         raise BadRequestError(
             f"{sender!r} is not a sender; write a phone number in E.164, such as +14155550123, a short code,"
             " or a name of up to 11 letters and digits."

@@ -12,7 +12,7 @@ from sms_router.sandbox.state.reply_limiter import ReplyLimiter
 from sms_router.sandbox.webhooks.page import resolve_url
 from sms_router.sandbox.webhooks.twiml import MessageVerb
 from sms_router.sandbox.world.errors import ApiRejection
-from sms_router.sandbox.world.numbers import HttpMethod, is_alphanumeric, is_e164
+from sms_router.sandbox.world.numbers import HttpMethod, is_alphanumeric, is_e164, is_short_code
 
 MAX_REPLIES = 10
 
@@ -73,6 +73,9 @@ class ReplySender:
         """Apply the defaults: to the person, from the number that was texted."""
         recipient = verb.to or self._inbound.sender or ""
         sender = verb.sender or self._inbound.recipient
+        if not verb.to and (code := self._code_of_machine(recipient)) is not None:
+            self.warn(code, f"a reply to {recipient}, which is no person's number", page_url)
+            return None
         if not is_e164(recipient):
             self.warn(14101, f"{recipient!r} in <Message to> is not a phone number", page_url)
             return None
@@ -82,6 +85,12 @@ class ReplySender:
             )
             return None
         return MessageDraft(recipient, sender, None, verb.body, verb.media)
+
+    def _code_of_machine(self, recipient: str) -> int | None:
+        """Return the debugger's code of a reply to a sender that is no person's number (facts 11)."""
+        if self._account.number_at(recipient) is not None:
+            return 14107
+        return 21265 if is_short_code(recipient) else None if is_e164(recipient) else 21211
 
     def _status_callback(self, verb: MessageVerb, page_url: str) -> str:
         if not verb.status_callback:

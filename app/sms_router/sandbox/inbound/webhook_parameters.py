@@ -41,6 +41,8 @@ class IncomingText:
     number: Number
     body: str
     media: tuple[str, ...] = ()
+    other_recipients: tuple[str, ...] = ()
+    """Who else gets it: a group MMS."""
 
 
 def build_webhook(
@@ -48,7 +50,7 @@ def build_webhook(
 ) -> InboundWebhook:
     service = account.service_of(text.number.sid)
     message = Message(
-        sid=identifiers.sid("MM" if text.media else "SM"),
+        sid=identifiers.sid("MM" if text.media or text.other_recipients else "SM"),
         sender=text.sender,
         recipient=text.number.address,
         body=text.body,
@@ -64,6 +66,8 @@ def build_webhook(
     primary, fallback = _targets(text.number, service)
     dropped = primary is None and service is not None and not service.use_inbound_webhook_on_number
     parameters = _parameters(account.sid, message, text.number)
+    for index, recipient in enumerate(text.other_recipients):
+        parameters[f"OtherRecipients{index}"] = recipient
     if opt_out_type:
         parameters["OptOutType"] = opt_out_type
     return InboundWebhook(message, parameters, primary, fallback, dropped)
