@@ -212,6 +212,18 @@ async def test_workers_that_know_other_keywords_or_steps_are_named(
     ]
 
 
+async def test_a_worker_whose_files_have_other_texts_is_named_until_it_has_the_same(
+    url: str, start: StartWorker
+) -> None:
+    one, two = await start(url), await start(url, "two", KEYWORDS.replace("9 to 5", "10 to 6"))
+    difference = "the worker one has other rules than this one: other texts in its files"
+    await wait_until(lambda: two.sync.notices() == [difference])
+    await two.reloader.start()
+    (two.folder / "keywords.toml").write_text(KEYWORDS)
+    await wait_until(lambda: two.sync.notices() == one.sync.notices() == [])
+    await two.reloader.aclose()
+
+
 async def test_workers_with_other_rules_are_named(url: str, client: redis.Redis, start: StartWorker) -> None:
     put(client, files("10 to 6"))
     one = await start(url)

@@ -109,6 +109,8 @@ class WorkerRules:
     names: str = ""
     """A digest of the names of all rules and steps; empty where it is not known."""
     steps: tuple[str, ...] = ()
+    files: str = ""
+    """A digest of the configuration files."""
 
     @property
     def description(self) -> str:
@@ -213,6 +215,7 @@ def encode_worker(rules: WorkerRules) -> bytes:
             "failure": rules.failure,
             "names": rules.names,
             "steps": rules.steps,
+            "files": rules.files,
         }
     ).encode()
 
@@ -230,6 +233,7 @@ def decode_workers(fields: Mapping[bytes, bytes], now: float) -> list[WorkerRule
                 value["failure"],
                 str(value.get("names", "")),
                 tuple(value.get("steps", ())),
+                str(value.get("files", "")),
             )
         except (ValueError, KeyError, TypeError):
             continue
@@ -252,12 +256,15 @@ def describe_other_names(workers: Sequence[WorkerRules], own: WorkerRules) -> li
     """Return a sentence for each worker with other rules or steps, as while a new version is rolled out."""
     sentences = []
     for worker in workers:
-        if worker.names in ("", own.names) or worker.identity != own.identity:
+        is_same = worker.names == own.names and worker.files in ("", own.files)
+        if is_same or not worker.names or worker.identity != own.identity:
             continue
         lacks = ", ".join(sorted({*own.steps} - {*worker.steps})[:MAX_NAMED_STEPS])
         knows = ", ".join(sorted({*worker.steps} - {*own.steps})[:MAX_NAMED_STEPS])
         steps = [f"without the steps {lacks}"] * bool(lacks) + [f"with the steps {knows}"] * bool(knows)
-        what = " and ".join(steps) or "other keywords"
+        what = " and ".join(steps) or (
+            "other texts in its files" if worker.names == own.names else "other keywords"
+        )
         sentences.append(f"the worker {worker.worker} has other rules than this one: {what}")
     return sentences
 

@@ -107,8 +107,11 @@ class PublishedRulesSync:
                 f"Redis has lost the published rules; this worker keeps {version.label}. Publish them again:"
                 " sms-router keywords publish, or use the files: sms-router keywords rollback --to-files"
             )
+        return [*notices, *self._differences()]
+
+    def _differences(self) -> list[str]:
         differences = describe_differences(self._workers, self._identity)
-        return [*notices, *differences, *describe_other_names(self._workers, self._rules())]
+        return differences + describe_other_names(self._workers, self._rules())
 
     @property
     def _identity(self) -> str:
@@ -160,16 +163,15 @@ class PublishedRulesSync:
     def _rules(self) -> WorkerRules:
         """Return what this worker uses."""
         failure, known = "; ".join(self._mistakes[:1]), self._reloader.names
-        return WorkerRules(self._worker, self._identity, 0.0, failure, known.digest, known.steps)
+        return WorkerRules(self._worker, self._identity, 0.0, failure, known.digest, known.steps, known.files)
 
     async def _report(self) -> None:
         """Store what this worker uses, and read what the others use."""
         now = self._clock()
         rules = self._rules()
-        others_differ = describe_differences(self._workers, self._identity)
         if (
             rules == self._reported
-            and not others_differ  # they may be about to follow
+            and not self._differences()  # they may be about to follow
             and abs(now - self._reported_at) < REPORT_INTERVAL
         ):
             return

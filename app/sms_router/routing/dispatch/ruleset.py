@@ -49,6 +49,8 @@ class RuleNames(NamedTuple):
     digest: str = ""
     """Of the names of all rules and steps."""
     steps: tuple[str, ...] = ()
+    files: str = ""
+    """A digest of the files that were read, replies and templates included."""
 
 
 NO_NAMES = RuleNames()
@@ -62,13 +64,13 @@ class RuleSet:
     errors: ErrorTable
     names: RuleNames = NO_NAMES
 
-    def with_names(self) -> RuleSet:
-        """Return the rules with the names that other workers compare."""
+    def with_names(self, files: str) -> RuleSet:
+        """Return the rules with what other workers compare; ``files`` is the digest of what was read."""
         conversations = self.dispatcher.conversations
         steps = tuple(sorted(conversations.steps)) if conversations is not None else ()
         names = sorted(name for name, _ in self._parts())
         digest = sha256("\n".join((*names, "", *steps)).encode()).hexdigest()[:16]
-        return replace(self, names=RuleNames(digest, steps))
+        return replace(self, names=RuleNames(digest, steps, files))
 
     def difference(self, other: RuleSet) -> RuleSetDiff:
         """Return how another rule set differs from this one."""
@@ -138,7 +140,19 @@ class RuleSetReader:
             raise ConfigurationError([*mistakes, *error.mistakes]) from error
         if mistakes:
             raise ConfigurationError(mistakes)
-        return RuleSet(dispatcher, errors).with_names()
+        return RuleSet(dispatcher, errors).with_names(self._digest())
+
+    def _digest(self) -> str:
+        """Return a digest of the files, which is the same on every replica that has the same ones."""
+        digest = sha256()
+        templates = sorted((self.folder / TEMPLATES).rglob("*")) if self.published is None else ()
+        for path in (*filter(self.needs, map(self.folder.joinpath, FILES)), *templates):
+            with contextlib.suppress(OSError):
+                content = path.read_bytes()
+                digest.update(
+                    b"%b %d\n%b" % (path.relative_to(self.folder).as_posix().encode(), len(content), content)
+                )
+        return digest.hexdigest()[:16]
 
     def _read_rules(self, opt_outs: OptOutKeywords) -> Dispatcher:
         with contextlib.ExitStack() as stack:
