@@ -28,14 +28,9 @@ class Equivalents:
     @classmethod
     def load(cls) -> Equivalents:
         """Read equivalents.toml."""
-        listed = tomllib.loads(Path(__file__).with_name("equivalents.toml").read_text(encoding="utf-8"))
-        return cls(
-            {
-                (module, line["before"], line["after"]): line["reason"]
-                for module in listed
-                for line in listed[module]
-            }
-        )
+        text = Path(__file__).with_name("equivalents.toml").read_text(encoding="utf-8")
+        mutants = tomllib.loads(text).get("mutant", ())
+        return cls({(each["module"], each["before"], each["after"]): each["reason"] for each in mutants})
 
     def __contains__(self, mutant: Mutant) -> bool:
         return (mutant.module, mutant.before, mutant.after) in self._reasons

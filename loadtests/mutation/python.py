@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,10 +49,13 @@ class PythonArea:
         # mutmut knows no source root but this one.
         (workspace / "app").rename(workspace / "src")
         modules = [f"src/sms_router/{self.folder}/{module}.py" for module in self.modules]
-        config = _CONFIG.format(modules=modules, ignored=IGNORED_LINES, tests=f"tests/{self.folder}")
+        config = _CONFIG.format(
+            modules=json.dumps(modules), ignored=json.dumps(IGNORED_LINES), tests=f"tests/{self.folder}"
+        )
         (workspace / "pyproject.toml").write_text(config, encoding="utf-8")
-        # This makes the mutants and finds which tests call which function; the pattern matches none.
-        _mutmut(workspace, "run", "nothing.matches")
+        # This makes the mutants and finds which tests call which function, then ends for want of a mutant.
+        with suppress(NoSuchMutantError):
+            _mutmut(workspace, "run", "none")
         names = sorted(_results(workspace))
         chosen = chooser.sample(names, min(count, len(names)))
         _mutmut(workspace, "run", "--max-children", "2", *chosen)
@@ -68,6 +73,10 @@ class PythonArea:
         )
         place = re.sub(r"^x_?(.*)__mutmut_\d+$", r"\1", function).replace("ǁ", ".").strip(".")
         return Mutant(module.removeprefix("sms_router."), place, before, after, status not in UNNOTICED)
+
+
+class NoSuchMutantError(Exception):
+    """No mutant has one of the names."""
 
 
 UNNOTICED = {"survived", "no tests"}
@@ -106,8 +115,13 @@ def _mutmut(workspace: Path, *arguments: str) -> str:
     done = subprocess.run(
         command, cwd=workspace, env=environment, check=False, capture_output=True, text=True, errors="replace"
     )
+    if "but nothing matches" in done.stderr:
+        raise NoSuchMutantError
     if done.returncode:
-        raise RuntimeError(f"mutmut {arguments[0]} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        output = re.sub(
+            r".+ (?:Generating mutants|Running stats|Listing all tests) *", "", done.stdout + done.stderr
+        )
+        raise RuntimeError(f"mutmut {arguments[0]} failed:\n{output[-5000:]}")
     return done.stdout
 
 
