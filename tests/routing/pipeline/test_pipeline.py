@@ -25,6 +25,7 @@ from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.context import FallbackError, InboundRequest
@@ -148,7 +149,7 @@ async def fixture(
             Rule((word,), MatchKind.FIRST_WORD, Scope(), action, word, word, opts_in=word == "JOIN")
             for word, action in actions.items()
         ]
-        dispatcher = Dispatcher(RuleTable.build(rules))
+        dispatcher = Dispatcher(RuleTable.build(rules), opt_outs=load_opt_out_keywords())
         outbox = Outbox(one.store, one.journal, DAYS, 3600)
         policy = ReplyPolicy(
             deadline, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
@@ -187,6 +188,24 @@ async def test_to_a_known_contact_it_takes_two_and_counts_once(
     assert (outcome, b"9 to 5" in document) == (Outcome.REPLY, True)
     assert len(fixture.commands) == 2
     assert (fixture.composer.confirmed, fixture.composer.recorded) == ([], [("9 to 5",)])
+
+
+async def test_an_opt_out_that_is_recorded_slowly_is_answered_meanwhile(
+    fixture: PipelineFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_record, record = asyncio.Event(), fixture.contacts.opt_out
+
+    async def record_slowly(*arguments: Any) -> None:
+        await may_record.wait()
+        await record(*arguments)
+
+    monkeypatch.setattr(fixture.contacts, "opt_out", record_slowly)
+    outcome, document = await fixture.receive("STOP")
+    assert (outcome, document != EMPTY) == (Outcome.REPLY, True)
+    assert (await fixture.contacts.get("12345", CONTACT)).opted_out is None
+    may_record.set()
+    await fixture.pipeline.aclose()
+    assert (await fixture.contacts.get("12345", CONTACT)).opted_out is not None
 
 
 async def test_a_keyword_that_opts_in_ends_an_opt_out_and_answers(fixture: PipelineFixture) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 
 from sms_router.routing.contacts.contacts import Contacts
@@ -19,6 +20,7 @@ from sms_router.routing.handler.conversation import EndedConversation
 from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import (
+    STORE_BUDGET,
     Claimed,
     ClaimResult,
     Continuation,
@@ -67,10 +69,12 @@ class Pipeline:
         self._policy = policy
         self._in_progress: dict[str, asyncio.Future[Answer | None] | None] = {}
         """The messages that this worker is answering; a future only where a duplicate request waits."""
+        self._consents: set[asyncio.Task[None]] = set()
         self._handlers: set[asyncio.Task[Reply | ReplyFailed]] = set()
 
     async def aclose(self) -> bool:
         """Wait for handlers after their deadline, then cancel them; False where one refuses to end."""
+        await asyncio.gather(*self._consents, return_exceptions=True)
         await self._late_replies.aclose()
         return all(handler.done() for handler in self._handlers)
 
@@ -211,14 +215,24 @@ class Pipeline:
             await self._inbox.wait_until_answered(first, min(claim.remaining + 0.01, MAX_WAIT, left))
 
     async def _handle_opt_out(self, context: MessageContext, resolution: Resolution) -> Answer:
-        """Record an opt-out keyword and answer it, also to a contact who has opted out; nothing else is."""
+        """Record an opt-out keyword and answer it, also to a contact who has opted out; nothing else is.
+
+        The record and the answer are on their way to Redis together. A slow Redis delays the answer by the
+        rest of the message's budget at most; the record goes on.
+        """
         (reference, contact), arrived = context.key, context.claim.arrived
+        ends = time.monotonic() + STORE_BUDGET - context.claim.spent
+        consent: asyncio.Task[None] | None = None
         match, opted_out = resolution.opt_out, context.facts.opted_out
         if match is not None and match.intent is Intent.STOP:
-            await self._contacts.opt_out(context.scope, contact, match.word.upper(), reference, arrived)
+            consent = await self._start_consent(
+                self._contacts.opt_out(context.scope, contact, match.word.upper(), reference, arrived)
+            )
             context = context._replace(conversation=EndedConversation(for_all=True))
         elif match is not None and match.intent is Intent.START and (match.unconditional or opted_out):
-            await self._contacts.opt_in(context.scope, contact, match.word.upper(), reference, arrived)
+            consent = await self._start_consent(
+                self._contacts.opt_in(context.scope, contact, match.word.upper(), reference, arrived)
+            )
         elif match is None and opted_out and resolution.opts_in:
             await self._contacts.opt_in(context.scope, contact, resolution.rule, reference)
             return await self._respond(
@@ -231,7 +245,18 @@ class Pipeline:
             return await self._respond(context, resolution)
         facts = replace(context.facts, opted_out=False)
         context = context._replace(facts=facts, is_guarded=False)
-        return await self._reply(context, resolution.rule, resolution.opt_out.reply)
+        answer = await self._reply(context, resolution.rule, resolution.opt_out.reply)
+        if consent is not None:
+            await asyncio.wait({consent}, timeout=max(0.0, ends - time.monotonic()))
+        return answer
+
+    async def _start_consent(self, change: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Send a STOP or START to Redis, before whatever follows."""
+        task = asyncio.create_task(change, name="consent")
+        self._consents.add(task)
+        task.add_done_callback(self._consents.discard)
+        await asyncio.sleep(0)
+        return task
 
     async def _respond(self, context: MessageContext, resolution: Resolution) -> Answer:
         """Answer with what the template, the handler or the other application returns."""
