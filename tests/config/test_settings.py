@@ -626,3 +626,29 @@ def test_the_limit_of_a_number_has_precedence_over_that_of_its_kind(load: Load) 
     ).limits
     assert limits == RateLimits({SenderKind.LONG_CODE: SenderLimit(1, 2000)}, {"12345": SenderLimit(100)})
     assert not load().limits
+
+
+SANDBOX = "AC" + "0" * 31 + "1"
+
+
+def test_services_of_the_sandbox_need_no_account(load: Load) -> None:
+    services = f'[[services]]\nsid = "{MG2}"\n[[services]]\nsid = "{MG}"\n'
+    settings = load(services)
+    assert settings.is_offline
+    assert [(service.sid, service.account) for service in settings.services] == [
+        (MG2, SANDBOX),
+        (MG, SANDBOX),
+    ]
+    used = load(
+        services,
+        TWILIO_ACCOUNT_SID=SANDBOX,
+        TWILIO_AUTH_TOKEN="t",
+        TWILIO_API_BASE_URL="http://127.0.0.1:8900",
+        TWILIO_MESSAGING_SERVICE_SID=f"{MG}, {MG2}",
+    )
+    assert [(service.sid, service.account) for service in used.services] == [(MG, SANDBOX), (MG2, SANDBOX)]
+
+
+def test_credentials_of_the_sandbox_are_not_sent_to_twilio(load: Load) -> None:
+    with pytest.raises(ConfigurationError, match="is the sandbox's account, which Twilio does not have"):
+        load(f'[[accounts]]\nsid = "{SANDBOX}"\nauth_token = "t"\n')

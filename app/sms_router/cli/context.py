@@ -64,8 +64,12 @@ def sandbox_world(settings: Settings) -> World:
         raise CommandError(f"{file}: services: is empty; the sandbox needs a Messaging Service")
     for account in settings.accounts[:1]:
         world = replace(world, account_sid=account.sid, auth_token=account.tokens[0])
-    for service in settings.services[:1]:
-        world = replace(world, services=(replace(world.services[0], sid=service.sid), *world.services[1:]))
+    for sid in (service.sid for service in settings.services):
+        described, configured = list(world.services), {service.sid for service in settings.services}
+        other = next((index for index, one in enumerate(described) if one.sid not in configured), None)
+        if other is not None and all(one.sid != sid for one in described):
+            described[other] = replace(described[other], sid=sid)
+            world = replace(world, services=tuple(described))
     return world
 
 
@@ -74,7 +78,9 @@ def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
     return {
         "TWILIO_ACCOUNT_SID": world.account_sid,
         "TWILIO_AUTH_TOKEN": world.auth_token,
-        "TWILIO_MESSAGING_SERVICE_SID": world.services[0].sid,
+        "TWILIO_MESSAGING_SERVICE_SID": ",".join(
+            [service.sid for service in settings.services] or [service.sid for service in world.services]
+        ),
         "TWILIO_API_BASE_URL": settings.twilio.api_base_url or f"http://127.0.0.1:{settings.sandbox.port}",
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sms_router.toml import RawTable, format_location
+from sms_router.toml import RawTable, format_location, read_toml
 from sms_router.toml_positions import Location, format_place
 
 VARIABLES = {
@@ -26,6 +26,9 @@ VARIABLES = {
 
 _SID, _TOKEN, _SECONDARY = "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "TWILIO_AUTH_TOKEN_SECONDARY"
 _SERVICE = "TWILIO_MESSAGING_SERVICE_SID"
+
+SANDBOX_ACCOUNT = "AC00000000000000000000000000000001"
+"""Of a ``sandbox.toml`` that names none, and of the one that is included."""
 
 
 @dataclass(slots=True)
@@ -100,15 +103,26 @@ class EnvironmentOverlay:
     def _apply_service(self, account_sid: str | None) -> None:
         """Add the table of the Service in the variable, unless the file has it."""
         services = self.tables.setdefault("services", [])
-        sid = self.environment.get(_SERVICE)
-        if not sid or not account_sid or not isinstance(services, list):
+        if not isinstance(services, list):
             return
-        if all(table.get("sid") != sid for _, table in _indexed(services)):
-            service = {"account": account_sid}
-            if account_sid == self.environment.get(_SID):  # its mistakes are reported there
-                self.reported.add(("services", len(services), "account"))
-            self._set(service, ("services", len(services), "sid"), sid, _SERVICE)
-            services.append(service)
+        if not _indexed(self.tables.get("accounts")):
+            account_sid = self.sandbox_account
+        for _, table in _indexed(services) if account_sid == self.sandbox_account else ():
+            table.setdefault("account", account_sid)
+        for sid in service_sids(self.environment) if account_sid else ():
+            if all(table.get("sid") != sid for _, table in _indexed(services)):
+                service = {"account": account_sid}
+                if account_sid == self.environment.get(_SID):  # its mistakes are reported there
+                    self.reported.add(("services", len(services), "account"))
+                self._set(service, ("services", len(services), "sid"), sid, _SERVICE)
+                services.append(service)
+
+    @property
+    def sandbox_account(self) -> str:
+        """The account of the sandbox, which is used where there is no other."""
+        table = read_toml(self.file.with_name("sandbox.toml")).get("account")
+        sid = table.get("sid") if isinstance(table, dict) else None
+        return sid if isinstance(sid, str) else SANDBOX_ACCOUNT
 
     def _set(self, table: Any, location: Location, value: str, variable: str) -> None:
         if isinstance(table, dict):  # other values are reported by the validation
@@ -117,11 +131,16 @@ class EnvironmentOverlay:
             self.reported.discard(location)
 
 
+def service_sids(environment: Mapping[str, str]) -> list[str]:
+    """Return the Services in the variable: one, or several with commas between them."""
+    return [sid.strip() for sid in environment.get(_SERVICE, "").split(",") if sid.strip()]
+
+
 def find_conflicts(overlay: EnvironmentOverlay) -> list[str]:
     """Return which tables contradict each other, whether or not they are valid by themselves."""
     accounts, services = (_indexed(overlay.tables.get(name)) for name in ("accounts", "services"))
     mistakes = [*_find_duplicates("accounts", accounts), *_find_duplicates("services", services)]
-    known = {str(account.get("sid")) for _, account in accounts}
+    known = {str(account.get("sid")) for _, account in accounts} or {overlay.sandbox_account}
     for index, service in services:
         account = str(service.get("account", ""))
         is_reported = ("services", index, "account") in overlay.reported

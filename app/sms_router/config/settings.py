@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from sms_router.config.environment import EnvironmentOverlay, find_conflicts
+from sms_router.config.environment import (
+    EnvironmentOverlay,
+    find_conflicts,
+    service_sids,
+)
 from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.schedule import TimeZones
@@ -147,7 +151,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     mistakes = [*overlay.mistakes, *mistakes, *find_conflicts(overlay)]
     if mistakes or tables is None:
         raise ConfigurationError(mistakes)
-    return Settings(
+    settings = Settings(
         folder=folder,
         router=tables.router,
         server=tables.server,
@@ -162,8 +166,16 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         accounts=_first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
         senders=tables.senders,
         failures=tables.failures,
-        services=_first(tables.services, variables.get("TWILIO_MESSAGING_SERVICE_SID")),
+        services=_first(tables.services, next(iter(service_sids(variables)), None)),
     )
+    sandbox = overlay.sandbox_account
+    if any(account.sid == sandbox for account in settings.accounts) and not settings.uses_sandbox:
+        sentence = (
+            "is the sandbox's account, which Twilio does not have; remove its table: without credentials the"
+            " sandbox is started, and [[services]] need no account"
+        )
+        raise ConfigurationError([f"{overlay.file}: accounts: {sandbox} {sentence}"])
+    return settings
 
 
 def _validate(overlay: EnvironmentOverlay) -> tuple[RouterConfig | None, list[str]]:

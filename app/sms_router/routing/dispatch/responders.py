@@ -16,11 +16,10 @@ from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import (
     Handler,
     HandlerContext,
-    HandlerInfo,
     Middleware,
     call_through,
 )
-from sms_router.routing.handler.inspection import HandlerError
+from sms_router.routing.handler.inspection import HandlerError, HandlerInfo
 from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
 from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError

@@ -16,13 +16,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, cast
+from typing import cast
 
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.inspection import (
     ARGUMENTS,
     HandlerError,
+    HandlerInfo,
     declared_arguments,
     is_async,
     name_and_source,
@@ -34,16 +35,6 @@ _log = logging.getLogger("handlers")
 
 CALL_NEXT = "call_next"
 """The argument that a middleware declares in addition: a function that returns the handler's `Reply`."""
-
-
-class HandlerInfo(NamedTuple):
-    """What a middleware stands around; handlers may declare it as ``handler``."""
-
-    name: str
-    """Of the function; empty for a template or another application."""
-    rule: str
-    step: str | None = None
-    """The step that takes the message."""
 
 
 class HandlerContext:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Container, Iterable
 from functools import partial
+from typing import NamedTuple
 
 ARGUMENTS = (
     "message",
@@ -35,6 +36,16 @@ _TYPES = {
     "conversation": "Conversation",
 }
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "set", "tuple"}
+
+
+class HandlerInfo(NamedTuple):
+    """What a middleware stands around; handlers may declare it as ``handler``."""
+
+    name: str
+    """Of the function; empty for a template or another application."""
+    rule: str
+    step: str | None = None
+    """The step that takes the message."""
 
 
 class HandlerError(Exception):
