@@ -33,7 +33,7 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
-from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
+from sms_router.routing.dispatch.dispatcher import ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import PublishedRulesFile
@@ -98,7 +98,6 @@ from sms_router.worker_lifespan import WorkerLifespan
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.asyncio import Redis as AsyncRedis
     from twilio.rest import Client
 
 log = logging.getLogger("sms_router")
@@ -115,243 +114,321 @@ def build(settings: Settings) -> Router:
         ValueError: when the Redis URL or the public URL is malformed.
 
     """
-    tokens = _signing_tokens(settings)
-    running_handlers = RunningHandlers(block_limit=settings.router.block_limit)
-    environment = HandlerEnvironment(
-        HandlerThreadPool(settings.router.handler_threads), running=running_handlers
-    )
-    handlers = HandlerRegistry.load(
-        settings.router.handlers,
-        environment,
-        settings.router.middleware_names,
-        ConversationPolicy(**settings.conversations.model_dump()),
-    )
-    tracing = Tracing() if settings.server.traces else None
-    observe = metrics.observe_stage if tracing is None else tracing.observing(metrics.observe_stage)
+    return Worker(settings).router()
 
-    store = Store(settings.redis.url, observe, _count_second_answer)
-    spool = Spool(settings.router.data_dir / "spool")
-    durable_writer = DurableWriter(store, spool, _count_second_answer)
-    clock = ServerClock(store)
-    redis = async_client(settings.redis.url, connect_within=2, retry=False)
-    inbox = Inbox(
-        store, durable_writer, settings.router.retention_days, clock=clock, running_handlers=running_handlers
-    )
 
-    pool_metrics = PoolMetrics()
-    pending = PendingNumbers(lambda: membership.pools, clock)
-    membership = Membership(
-        _sources(settings),
-        redis,
-        clock=clock,
-        report=pool_metrics.update,
-        extra_sync=OnboardingSync(redis, pending).sync,
-    )
-    rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
-    rate_sync = RateSync(redis, rate_limiter, lambda: membership.pools, time.monotonic)
-    availability = Availability(membership.cordons, rate_limiter, pending)
-    contacts = Contacts(
-        store,
-        durable_writer,
-        membership.pool_for,
-        ErrorTable({}),
-        clock,
-        settings.router.consent_retention_days,
-    )
-    opt_out_sync = OptOutSync(
-        store,
-        contacts.opted_out,
-        clock,
-        lambda: contacts.table.max_ttl_ms,
-        settings.router.consent_retention_days,
-    )
-    sticky_senders = StickySenders(durable_writer, lambda: contacts.table.max_ttl_ms, clock)
+class Worker(WorkerLifespan):
+    """The parts of one worker, built layer by layer: each layer uses those before it."""
 
-    forwarder = Forwarder(
-        tokens,
-        contacts,
-        CookieStore(store, clock),
-        settings.public_url,
-        settings.router.upstream_calls,
-        frozenset(settings.router.private_hosts),
-    )
-    number_forwards = _number_forwards(settings, membership)
-    forward_config = ForwardConfig(forwarder, number_forwards.forward_for, settings.public_url)
-    reader = RuleSetReader(
-        settings.folder, handlers, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
-    )
-    last_good = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
-    published_file = PublishedRulesFile(settings.router.data_dir)
-    services = frozenset(service.sid for service in settings.services)
-    reloader = Reloader(
-        reader,
-        contacts,
-        lambda result: metrics.RELOADS.labels(result.value).inc(),
-        last_good=last_good if settings.server.workers > 1 else None,
-        known_senders=lambda: KnownSenders(services, membership.pools),
-        published=published_file.read(),
-    )
-    published_rules = PublishedRulesSync(redis, reloader, published_file, _worker_name(settings), clock)
-    dispatcher = reloader.dispatcher
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.tokens = {account.sid: account.tokens[0] for account in settings.accounts}
+        """By account: the auth token of its REST calls and of requests that are forwarded."""
+        self._build_storage()
+        self._build_senders()
+        self._build_rules()
+        self._build_answering()
+        self._build_upkeep()
 
-    composer = Composer(
-        membership.pool_for,
-        settings.reply_from,
-        settings.public_url,
-        availability,
-        sticky_senders,
-        membership.own_numbers,
-        settings.groups.answer,
-    )
-    policy = _reply_policy(settings)
-    loop_guard = LoopGuard(
-        settings.loop_guard.replies, settings.loop_guard.seconds, workers=settings.server.workers
-    )
-    outbox = Outbox(store, durable_writer, settings.router.retention_days, settings.router.late_limit, clock)
-    twilio_sender = TwilioSender(
-        tokens,
-        settings.twilio.api_base_url,
-        settings.twilio.timeout,
-        observe,
-    )
-    outbox_worker = OutboxWorker(outbox, twilio_sender.send, metrics.count_outgoing, clock)
-    late_replies = LateReplies(
-        inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, outbox_worker.wake
-    )
-    receipt_analyzer = ReceiptAnalyzer(contacts, membership.pool_for)
-    outbox_handler = ReplyOutboxHandler(
-        contacts, receipt_analyzer, composer, late_replies, settings.router.reroute
-    )
-    committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
-    pipeline = Pipeline(inbox, contacts, dispatcher, composer, committer, late_replies, loop_guard, policy)
+    def _build_storage(self) -> None:
+        """Redis, the spool, and the messages in them."""
+        settings = self.settings
+        self.running_handlers = RunningHandlers(block_limit=settings.router.block_limit)
+        self.tracing = Tracing() if settings.server.traces else None
+        self.observe = (
+            metrics.observe_stage if self.tracing is None else self.tracing.observing(metrics.observe_stage)
+        )
 
-    failure_monitor = FailureMonitor(settings.failures.rule, time.monotonic)
-    rejections = RejectionLog(time.monotonic)
-    health = HealthMonitor(
-        store,
-        clock,
-        opt_out_sync,
-        spool,
-        membership,
-        pending,
-        failure_monitor,
-        forwarder,
-        reloader,
-        published_rules,
-        rejections,
-        StoreMonitor(settings.redis.url, settings.router.data_dir, lambda: store.error is not None),
-        pool_metrics,
-    )
-    lifespan = WorkerLifespan(
-        settings=settings,
-        store=store,
-        durable_writer=durable_writer,
-        inbox=inbox,
-        subscriber=Subscriber(redis, inbox, opt_out_sync),
-        membership=membership,
-        port_watch=PortWatch(
+        self.store = Store(settings.redis.url, self.observe, _count_second_answer)
+        self.spool = Spool(settings.router.data_dir / "spool")
+        self.durable_writer = DurableWriter(self.store, self.spool, _count_second_answer)
+        self.clock = ServerClock(self.store)
+        self.redis = async_client(settings.redis.url, connect_within=2, retry=False)
+        self.inbox = Inbox(
+            self.store,
+            self.durable_writer,
+            settings.router.retention_days,
+            clock=self.clock,
+            running_handlers=self.running_handlers,
+        )
+
+    def _build_senders(self) -> None:
+        """What is known of senders and contacts."""
+        settings, redis, clock = self.settings, self.redis, self.clock
+        self.pool_metrics = PoolMetrics()
+        self.pending = PendingNumbers(lambda: self.membership.pools, clock)
+        self.membership = Membership(
+            self._sources(),
             redis,
+            clock=clock,
+            report=self.pool_metrics.update,
+            extra_sync=OnboardingSync(redis, self.pending).sync,
+        )
+        self.rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
+        self.rate_sync = RateSync(redis, self.rate_limiter, lambda: self.membership.pools, time.monotonic)
+        self.availability = Availability(self.membership.cordons, self.rate_limiter, self.pending)
+        pool_for, days = self.membership.pool_for, settings.router.consent_retention_days
+        self.contacts = Contacts(self.store, self.durable_writer, pool_for, ErrorTable({}), clock, days)
+        opted_out, max_ttl_ms = self.contacts.opted_out, lambda: self.contacts.table.max_ttl_ms
+        self.opt_out_sync = OptOutSync(self.store, opted_out, clock, max_ttl_ms, days)
+        self.sticky_senders = StickySenders(self.durable_writer, max_ttl_ms, clock)
+
+    def _build_rules(self) -> None:
+        """The handlers and the rules, and where messages are forwarded to."""
+        settings, clock, contacts = self.settings, self.clock, self.contacts
+        self.handlers = HandlerEnvironment(
+            HandlerThreadPool(settings.router.handler_threads), running=self.running_handlers
+        )
+        registry = HandlerRegistry.load(
+            settings.router.handlers,
+            self.handlers,
+            settings.router.middleware_names,
+            ConversationPolicy(**settings.conversations.model_dump()),
+        )
+        self.forwarder = Forwarder(
+            self.tokens,
+            contacts,
+            CookieStore(self.store, clock),
+            settings.public_url,
+            settings.router.upstream_calls,
+            frozenset(settings.router.private_hosts),
+        )
+        number_forwards = self._number_forwards()
+        forward_config = ForwardConfig(self.forwarder, number_forwards.forward_for, settings.public_url)
+        reader = RuleSetReader(
+            settings.folder, registry, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
+        )
+        last_good = LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port)
+        published_file = PublishedRulesFile(settings.router.data_dir)
+        services = frozenset(service.sid for service in settings.services)
+        self.reloader = Reloader(
+            reader,
+            contacts,
+            lambda result: metrics.RELOADS.labels(result.value).inc(),
+            last_good=last_good if settings.server.workers > 1 else None,
+            known_senders=lambda: KnownSenders(services, self.membership.pools),
+            published=published_file.read(),
+        )
+        worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
+        self.published_rules = PublishedRulesSync(self.redis, self.reloader, published_file, worker, clock)
+        self.dispatcher = self.reloader.dispatcher
+
+    def _build_answering(self) -> None:
+        """What answers a message, and what sends by REST."""
+        settings, inbox, contacts, dispatcher = self.settings, self.inbox, self.contacts, self.dispatcher
+        self.composer = composer = Composer(
+            self.membership.pool_for,
+            settings.reply_from,
+            settings.public_url,
+            self.availability,
+            self.sticky_senders,
+            self.membership.own_numbers,
+            settings.groups.answer,
+        )
+        policy = _reply_policy(settings)
+        loop_guard = LoopGuard(
+            settings.loop_guard.replies, settings.loop_guard.seconds, workers=settings.server.workers
+        )
+        days, late_limit = settings.router.retention_days, settings.router.late_limit
+        outbox = Outbox(self.store, self.durable_writer, days, late_limit, self.clock)
+        self.twilio_sender = TwilioSender(
+            self.tokens, settings.twilio.api_base_url, settings.twilio.timeout, self.observe
+        )
+        self.outbox_worker = OutboxWorker(outbox, self.twilio_sender.send, metrics.count_outgoing, self.clock)
+        wake = self.outbox_worker.wake
+        late_replies = LateReplies(
+            inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, wake
+        )
+        self.receipt_analyzer = ReceiptAnalyzer(contacts, self.membership.pool_for)
+        self.outbox_handler = ReplyOutboxHandler(
+            contacts, self.receipt_analyzer, composer, late_replies, settings.router.reroute
+        )
+        committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
+        self.pipeline = Pipeline(
+            inbox, contacts, dispatcher, composer, committer, late_replies, loop_guard, policy
+        )
+
+    def _build_upkeep(self) -> None:
+        """What runs beside the messages."""
+        settings, store = self.settings, self.store
+        days, text_days = settings.router.retention_days, settings.router.body_retention_days
+
+        def is_away() -> bool:
+            return store.error is not None
+
+        self.failure_monitor = FailureMonitor(settings.failures.rule, time.monotonic)
+        self.rejections = RejectionLog(time.monotonic)
+        self.health = HealthMonitor(
+            store,
+            self.clock,
+            self.opt_out_sync,
+            self.spool,
+            self.membership,
+            self.pending,
+            self.failure_monitor,
+            self.forwarder,
+            self.reloader,
+            self.published_rules,
+            self.rejections,
+            StoreMonitor(settings.redis.url, settings.router.data_dir, is_away),
+            self.pool_metrics,
+        )
+        self.subscriber = Subscriber(self.redis, self.inbox, self.opt_out_sync)
+        self.port_watch = PortWatch(
+            self.redis,
             settings.redis.url,
-            pending,
-            lambda: membership.pools,
-            _client_for(settings),
+            self.pending,
+            lambda: self.membership.pools,
+            self._client_for,
             SANDBOX_WATCH_INTERVAL if settings.uses_sandbox else WATCH_INTERVAL,
-        ),
-        rate_sync=rate_sync,
-        failure_sync=FailureSync(redis, failure_monitor, clock),
-        sticky_senders=sticky_senders,
-        forwarder=forwarder,
-        pipeline=pipeline,
-        outbox_worker=outbox_worker,
-        outbox_handler=outbox_handler,
-        twilio_sender=twilio_sender,
-        opt_out_disk_cache=_opt_out_disk_cache(settings, contacts, store),
-        opt_out_sync=opt_out_sync,
-        abandoned_messages=AbandonedMessages(store, settings.router.retention_days),
-        body_retention=_body_retention(settings, store),
-        reconcile_task=_reconcile_task(settings, redis, membership, dispatcher, contacts, clock),
-        reloader=reloader,
-        published_rules=published_rules,
-        handlers=environment,
-        redis=redis,
-        health=health,
-        tracing=tracing,
-    )
-    receipts = ReceiptHandler(
-        durable_writer,
-        settings.router.retention_days,
-        receipt_analyzer,
-        outbox_worker.wake if settings.router.reroute else None,
-        failure_monitor.record,
-    )
-    console = ConsoleContext(
-        settings,
-        StoreExecutor(settings.redis.url),
-        SessionRegistry(store, durable_writer, clock),
-        membership,
-        dispatcher,
-        reloader.warnings,
-        published_rules.notices,
-        composer,
-        contacts,
-        availability,
-        rate_limiter,
-        failure_monitor,
-        health.degraded_reasons,
-        health.notices,
-        clock,
-    )
-    return _router(settings, lifespan, receipts, console, rejections)
+        )
+        self.failure_sync = FailureSync(self.redis, self.failure_monitor, self.clock)
+        self.opt_out_disk_cache = OptOutDiskCache(settings.router.data_dir, self.contacts.opted_out, is_away)
+        self.abandoned_messages = AbandonedMessages(store, days)
+        # Without a retention of their own, texts are kept as long as the records.
+        self.body_retention = BodyRetention(store, text_days, days) if text_days is not None else None
+        self.reconcile_task = self._reconcile_task()
 
+    def router(self) -> Router:
+        """Return the application that serves the webhooks, the probes and the console."""
+        settings = self.settings
+        receipts = ReceiptHandler(
+            self.durable_writer,
+            settings.router.retention_days,
+            self.receipt_analyzer,
+            self.outbox_worker.wake if settings.router.reroute else None,
+            self.failure_monitor.record,
+        )
+        console = ConsoleContext(
+            settings,
+            StoreExecutor(settings.redis.url),
+            SessionRegistry(self.store, self.durable_writer, self.clock),
+            self.membership,
+            self.dispatcher,
+            self.reloader.warnings,
+            self.published_rules.notices,
+            self.composer,
+            self.contacts,
+            self.availability,
+            self.rate_limiter,
+            self.failure_monitor,
+            self.health.degraded_reasons,
+            self.health.notices,
+            self.clock,
+        )
+        authenticator = WebhookAuthenticator(
+            SignatureVerifier(settings.public_url, _credentials(settings)),
+            settings.router.signature is SignatureMode.ENFORCE,
+            time.monotonic,
+            self.rejections,
+        )
+        probes = Probes(
+            self.health.degraded_reasons, self.health.notices, self.health.update_metrics, _registry()
+        )
+        pipeline = self.pipeline if self.tracing is None else self.tracing.wrap(self.pipeline)
+        webhooks: dict[str, ASGIApp] = {
+            "/sms": InboundEndpoint(authenticator, pipeline, fallback=False),
+            "/sms/status": StatusEndpoint(authenticator, receipts),
+            "/sms/fallback": InboundEndpoint(authenticator, pipeline, fallback=True),
+        }
+        others = [
+            Route("/healthz", probes.alive),
+            Route("/readyz", probes.ready),
+            Route("/metrics", probes.metrics),
+        ]
+        if password := settings.console.password.get_secret_value():
+            others += routes(console, password, time.monotonic)
+        unrouted = UnroutedWebhookLog(tuple(webhooks), self.rejections)
+        if prefix := PublicUrl.parse(settings.public_url).path:
+            webhooks |= with_prefix(prefix, webhooks)
+        lifespan = self._lifespan(console)
+        return WebhookRouter(webhooks, others, lifespan, unrouted, settings.server.private_port)
 
-def _router(
-    settings: Settings,
-    worker: WorkerLifespan,
-    receipts: ReceiptHandler,
-    console: ConsoleContext,
-    rejections: RejectionLog,
-) -> Router:
-    authenticator = WebhookAuthenticator(
-        SignatureVerifier(settings.public_url, _credentials(settings)),
-        settings.router.signature is SignatureMode.ENFORCE,
-        time.monotonic,
-        rejections,
-    )
-    health = worker.health
-    probes = Probes(health.degraded_reasons, health.notices, health.update_metrics, _registry())
-    pipeline = worker.pipeline if worker.tracing is None else worker.tracing.wrap(worker.pipeline)
-    webhooks: dict[str, ASGIApp] = {
-        "/sms": InboundEndpoint(authenticator, pipeline, fallback=False),
-        "/sms/status": StatusEndpoint(authenticator, receipts),
-        "/sms/fallback": InboundEndpoint(authenticator, pipeline, fallback=True),
-    }
-    others = [
-        Route("/healthz", probes.alive),
-        Route("/readyz", probes.ready),
-        Route("/metrics", probes.metrics),
-    ]
-    if password := settings.console.password.get_secret_value():
-        others += routes(console, password, time.monotonic)
-    unrouted = UnroutedWebhookLog(tuple(webhooks), rejections)
-    if prefix := PublicUrl.parse(settings.public_url).path:
-        webhooks |= with_prefix(prefix, webhooks)
-    lifespan = _lifespan(worker, console)
-    return WebhookRouter(webhooks, others, lifespan, unrouted, settings.server.private_port)
+    def _lifespan(self, console: ConsoleContext) -> Lifespan[Router]:
+        def mask(text: str) -> str:
+            pools = self.membership.pools
+            return mask_numbers(text, lambda number: find_pool(pools, None, number) is not None)
 
+        @contextlib.asynccontextmanager
+        async def lifespan(router: Router) -> AsyncIterator[None]:
+            MaskingFormatter.mask = staticmethod(str if console.is_open else mask)
+            with contextlib.closing(console.executor):
+                async with self.lifespan(router):
+                    yield
 
-def _lifespan(worker: WorkerLifespan, console: ConsoleContext) -> Lifespan[Router]:
-    def mask(text: str) -> str:
-        pools = worker.membership.pools
-        return mask_numbers(text, lambda number: find_pool(pools, None, number) is not None)
+        return lifespan
 
-    @contextlib.asynccontextmanager
-    async def lifespan(router: Router) -> AsyncIterator[None]:
-        MaskingFormatter.mask = staticmethod(str if console.is_open else mask)
-        with contextlib.closing(console.executor):
-            async with worker.lifespan(router):
-                yield
+    def _sources(self) -> list[ServiceSource]:
+        settings = self.settings
+        return [
+            twilio_source(
+                service.account,
+                self.tokens[service.account],
+                service.sid,
+                base_url=settings.twilio.api_base_url,
+                refresh_after=service.refresh_after,
+                timeout=settings.twilio.timeout,
+            )
+            for service in settings.services
+        ]
 
-    return lifespan
+    def _client_for(self, service_sid: str) -> Client | None:
+        service, twilio = self.settings.service(service_sid), self.settings.twilio
+        if service is None:
+            return None
+        token = self.tokens[service.account]
+        return build_client(service.account, token, twilio.api_base_url, twilio.timeout)
+
+    def _number_forwards(self) -> NumberForwards:
+        settings, membership = self.settings, self.membership
+
+        def urls_of(service_sid: str, sid: str) -> HasNumberUrls | None:
+            snapshot = membership.snapshot(service_sid)
+            return snapshot.number_urls.get(sid) if snapshot is not None else None
+
+        hosts = frozenset(settings.router.redirect_hosts)
+        return NumberForwards(
+            membership.pool_for,
+            urls_of,
+            settings.number_urls,
+            settings.public_url,
+            hosts,
+            public_only=not settings.uses_sandbox,
+        )
+
+    def _reconcile_task(self) -> ReconcileTask | None:
+        settings, dispatcher = self.settings, self.dispatcher
+        if settings.reconcile.on_start is ReconcileMode.OFF:
+            return None
+
+        def build(client: Redis, sleep: Callable[[float], None]) -> Reconciler:
+            @cache
+            def log_of(service_sid: str) -> MessageLog:
+                service, twilio = settings.service(service_sid), self._client_for(service_sid)
+                assert service is not None and twilio is not None, "the pools are those of the settings"
+                base_url = settings.twilio.api_base_url
+                return MessageLog(twilio, service.account, base_url, RECONCILE_PAUSE, sleep)
+
+            return Reconciler(
+                client,
+                log_of,
+                lambda message: dispatcher.resolve(message).opt_out,
+                self.contacts.table.max_ttl_ms,
+                settings.router.consent_retention_days,
+                settings.router.retention_days,
+                settings.router.late_limit,
+            )
+
+        return ReconcileTask(
+            self.redis,
+            settings.redis.url,
+            lambda: numbers_of(self.membership.pools),
+            build,
+            answer=settings.reconcile.on_start is ReconcileMode.ANSWER,
+            interval=settings.reconcile.interval,
+            clock=self.clock,
+            count=lambda result, number: metrics.MISSED.labels(result).inc(number),
+        )
 
 
 def _credentials(settings: Settings) -> dict[str, Credentials]:
@@ -365,116 +442,10 @@ def _credentials(settings: Settings) -> dict[str, Credentials]:
     }
 
 
-def _worker_name(settings: Settings) -> str:
-    return f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
-
-
-def _signing_tokens(settings: Settings) -> dict[str, str]:
-    """Return by account the auth token of its REST calls and of requests that are forwarded."""
-    return {account.sid: account.tokens[0] for account in settings.accounts}
-
-
-def _sources(settings: Settings) -> list[ServiceSource]:
-    tokens = _signing_tokens(settings)
-    return [
-        twilio_source(
-            service.account,
-            tokens[service.account],
-            service.sid,
-            base_url=settings.twilio.api_base_url,
-            refresh_after=service.refresh_after,
-            timeout=settings.twilio.timeout,
-        )
-        for service in settings.services
-    ]
-
-
-def _client_for(settings: Settings) -> Callable[[str], Client | None]:
-    tokens = _signing_tokens(settings)
-
-    def client_for(service_sid: str) -> Client | None:
-        service = settings.service(service_sid)
-        if service is None:
-            return None
-        return build_client(
-            service.account, tokens[service.account], settings.twilio.api_base_url, settings.twilio.timeout
-        )
-
-    return client_for
-
-
-def _number_forwards(settings: Settings, membership: Membership) -> NumberForwards:
-    def urls_of(service_sid: str, sid: str) -> HasNumberUrls | None:
-        snapshot = membership.snapshot(service_sid)
-        return snapshot.number_urls.get(sid) if snapshot is not None else None
-
-    hosts = frozenset(settings.router.redirect_hosts)
-    return NumberForwards(
-        membership.pool_for,
-        urls_of,
-        settings.number_urls,
-        settings.public_url,
-        hosts,
-        public_only=not settings.uses_sandbox,
-    )
-
-
-def _opt_out_disk_cache(settings: Settings, contacts: Contacts, store: Store) -> OptOutDiskCache:
-    return OptOutDiskCache(settings.router.data_dir, contacts.opted_out, lambda: store.error is not None)
-
-
 def _count_second_answer(script: str, result: RedisReply) -> None:
     if is_second_answer(script, result):
         metrics.SECOND_ANSWERS.inc()
         log.error("a message was answered twice while Redis was away: messages show has both answers")
-
-
-def _body_retention(settings: Settings, store: Store) -> BodyRetention | None:
-    """Return None when texts are kept as long as the records."""
-    days = settings.router.body_retention_days
-    return BodyRetention(store, days, settings.router.retention_days) if days is not None else None
-
-
-def _reconcile_task(
-    settings: Settings,
-    redis: AsyncRedis,
-    membership: Membership,
-    dispatcher: Dispatcher,
-    contacts: Contacts,
-    clock: ServerClock,
-) -> ReconcileTask | None:
-    if settings.reconcile.on_start is ReconcileMode.OFF:
-        return None
-    client_for = _client_for(settings)
-
-    def build(client: Redis, sleep: Callable[[float], None]) -> Reconciler:
-        @cache
-        def log_of(service_sid: str) -> MessageLog:
-            service, twilio = settings.service(service_sid), client_for(service_sid)
-            assert service is not None and twilio is not None, "the pools are those of the settings"
-            base_url = settings.twilio.api_base_url
-            return MessageLog(twilio, service.account, base_url, RECONCILE_PAUSE, sleep)
-
-        return Reconciler(
-            client,
-            log_of,
-            lambda message: dispatcher.resolve(message).opt_out,
-            contacts.table.max_ttl_ms,
-            settings.router.consent_retention_days,
-            settings.router.retention_days,
-            settings.router.late_limit,
-        )
-
-    return ReconcileTask(
-        redis,
-        settings.redis.url,
-        lambda: numbers_of(membership.pools),
-        build,
-        answer=settings.reconcile.on_start is ReconcileMode.ANSWER,
-        interval=settings.reconcile.interval,
-        clock=clock,
-        count=lambda result, number: metrics.MISSED.labels(result).inc(number),
-    )
 
 
 def _reply_policy(settings: Settings) -> ReplyPolicy:

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -61,9 +60,8 @@ FIRST_READ_TIMEOUT = 3.0
 """Seconds that the start waits for the Sender Pools and the opt-out list; it continues without them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLifespan:
-    """The parts of one worker that are started and stopped."""
+    """Starts and stops the parts of one worker, which a subclass builds."""
 
     settings: Settings
     store: Store
