@@ -29,7 +29,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_without_a_file_the_included_languages_are_used(tmp_path: Path) -> None:
-    assert load_opt_out_keywords(tmp_path).intent("CANCEL") is Intent.STOP
+    assert load_opt_out_keywords(tmp_path).find("CANCEL")[0] is Intent.STOP
 
 
 def test_a_language_replaces_the_included_one(tmp_path: Path) -> None:
@@ -37,19 +37,48 @@ def test_a_language_replaces_the_included_one(tmp_path: Path) -> None:
     match = words.match("enough", None, "12345", "US")
     assert match is not None
     assert match.reply.texts == ("Acme: bye.",)
-    assert words.intent("UNSUBSCRIBE") is None
-    assert words.intent("ARRET") is Intent.STOP
+    assert words.find("UNSUBSCRIBE")[0] is None
+    assert words.find("ARRET")[0] is Intent.STOP
 
 
 def test_words_may_be_left_to_keywords(tmp_path: Path) -> None:
     words = load_opt_out_keywords(write(tmp_path, 'left_to_keywords = ["Cancel"]'))
-    assert words.intent("CANCEL") is None
-    assert words.intent("END") is Intent.STOP
+    assert words.find("CANCEL")[0] is None
+    assert words.find("END")[0] is Intent.STOP
+
+
+@pytest.mark.parametrize(
+    ("added", "intent", "is_suspected"),
+    [
+        ("", Intent.STOP, False),
+        ("phrases = []", None, True),
+        ("phrases = []\nsuspected = []", None, False),
+        ('phrases = ["stop (texting|writing) me"]', Intent.STOP, False),
+    ],
+)
+def test_phrases_are_those_of_the_included_language_unless_a_table_has_its_own(
+    tmp_path: Path, added: str, intent: Intent | None, is_suspected: bool
+) -> None:
+    assert load_opt_out_keywords(write(tmp_path, ENGLISH + added)).find("Stop texting me!") == (
+        intent,
+        is_suspected,
+    )
+
+
+def test_phrases_may_be_left_to_keywords_and_languages_dropped(tmp_path: Path) -> None:
+    text = 'left_to_keywords = ["No more texts"]\nwithout_languages = ["fr"]'
+    words = load_opt_out_keywords(write(tmp_path, text))
+    assert words.find("no more texts please")[0] is None
+    assert words.find("ARRET") == (None, False)
+    assert words.find("ALTO")[0] is Intent.STOP
 
 
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
+        ('without_languages = ["de"]', "without_languages: 'de' is none of en, es, fr"),
+        (ENGLISH + 'phrases = ["stop (me"]', "language en: 'stop (me' has a parenthesis without its other"),
+        (ENGLISH + 'suspected = ["stop*"]', "language en: 'stop*' has no word without *"),
         ('left_to_keywords = ["stop"]', "left_to_keywords: carriers require 'stop' to be an opt-out word"),
         ('standalone_short_codes = ["+1415"]', "standalone_short_codes[1]: "),
         (ENGLISH + ENGLISH, 'language: two tables have code = "en"'),

@@ -169,12 +169,12 @@ class Dispatcher:
             f"{word!r} alone is an opt-out word ({intent}), so that {rule} does not get it; {_remedy(word)}"
             for rule in self.table.rules
             for word in rule.words
-            if (intent := self.opt_outs.intent(word)) not in (None, Intent.START)
+            if (intent := self.opt_outs.find(word)[0]) not in (None, Intent.START)
         ] + [
             f"{word!r} is an opt-out word ({intent}), so that it leaves no conversation; use another one in"
             " leave_words"
             for word in leave_words
-            if (intent := self.opt_outs.intent(word)) is not None
+            if (intent := self.opt_outs.find(word)[0]) is not None
         ]
 
     def _with_number_forward(self, resolution: Resolution, message: InboundMessage) -> Resolution:
@@ -245,7 +245,7 @@ class Dispatcher:
         """
         assert self._suggestions is not None
         similar = self._suggestions.similar(normalized)
-        if any(self.opt_outs.intent(key) is not None for key in similar):
+        if any(self.opt_outs.find(key)[0] is not None for key in similar):
             return None
         matches = [match for key in similar if isinstance(match := self.table.find(key, context), Match)]
         rules = {id(match.rule) for match in matches}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.keywords.normalize import fold_accents, normalize
+from sms_router.routing.opt_outs.recognizer import Recognizer, key_of
 from sms_router.senders.country import is_toll_free
 
 
@@ -28,6 +30,17 @@ class Language:
     replies: Mapping[Intent, str]
     countries: frozenset[str] = frozenset()
     """The contacts' countries for which it is chosen where languages share a keyword."""
+    phrases: tuple[str, ...] = ()
+    """What STOP is said with, as a whole sentence."""
+    polite: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    """Expressions of texts that may be meant as STOP (`Recognizer`)."""
+
+
+class _Meaning(NamedTuple):
+    intent: Intent
+    language: Language
+    word: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +78,6 @@ REQUIRED_WORDS = ("stop", "start", "help")
 _NETWORK_KEYWORDS = frozenset({"STOP", "START", "UNSTOP"})
 """What the network of toll-free numbers replies to (facts 8)."""
 
-_MAX_LENGTH = 80
-"""Characters of a text that may be a keyword."""
-
 
 class OptOutKeywords:
     """Recognises opt-out keywords.
@@ -88,35 +98,46 @@ class OptOutKeywords:
         standalone: frozenset[str] = frozenset(),
         by_twilio: frozenset[str] = frozenset(),
     ) -> None:
-        ignored = frozenset(map(plain_word, left_to_keywords))
+        ignored = frozenset(map(key_of, left_to_keywords))
         self.parts: Mapping[str, object] = {
             **{f"opt-out words ({language.code})": language for language in languages},
             "left_to_keywords": ignored,
             "standalone_short_codes": standalone,
         }
         """What it was built from, by name, to report what a reload has changed."""
-        self._words: dict[str, list[tuple[Intent, Language]]] = {}
-        self.left: dict[str, tuple[Intent, Language]] = {}
+        keywords = [
+            (word, _Meaning(intent, language, plain_word(word)))
+            for language in languages
+            for intent, words in language.words.items()
+            for word in words
+        ]
+        self._recognizer = Recognizer(
+            keywords,
+            ((text, _Meaning(Intent.STOP, one, text)) for one in languages for text in one.phrases),
+            {text for language in languages for text in language.polite},
+            {text for language in languages for text in language.suspected},
+            [word for word, meaning in keywords if meaning.intent is Intent.STOP],
+            ignored,
+        )
+        self.words: Iterable[str] = {
+            meaning.word for word, meaning in keywords if key_of(word) not in ignored
+        }
+        """Every keyword, normalized."""
+        self.left: dict[str, tuple[Intent, Language]] = {
+            meaning.word: (meaning.intent, meaning.language)
+            for word, meaning in reversed(keywords)
+            if key_of(word) in ignored
+            and meaning.word.upper() in _TWILIO_KEYWORDS
+            and meaning.intent is not Intent.HELP
+        }
         """The words that are left to keywords, with the meaning that they have for Twilio."""
-        for language in languages:
-            for intent, words in language.words.items():
-                for word in map(plain_word, words):
-                    if word not in ignored:
-                        self._words.setdefault(word, []).append((intent, language))
-                    elif word.upper() in _TWILIO_KEYWORDS and intent is not Intent.HELP:
-                        self.left.setdefault(word, (intent, language))
         self._standalone = standalone
         self._by_twilio = by_twilio
 
-    @property
-    def words(self) -> Iterable[str]:
-        """Every keyword, normalized."""
-        return self._words.keys()
-
-    def intent(self, word: str) -> Intent | None:
-        """Return the meaning of a text; None when it is no keyword."""
-        meanings = self._words.get(plain_word(word)) if len(word) <= _MAX_LENGTH else None
-        return meanings[0][0] if meanings else None
+    def find(self, text: str) -> tuple[Intent | None, bool]:
+        """Return the meaning of a text, and whether an ordinary text may be meant as STOP (is suspected)."""
+        meanings, is_suspected = self._recognizer.find(text)
+        return (meanings[0].intent if meanings else None), is_suspected
 
     def match(
         self, body: str, service_sid: str | None, number: str, country: str | None
@@ -130,16 +151,16 @@ class OptOutKeywords:
             country: the contact's, which decides between languages.
 
         """
-        if len(body) > _MAX_LENGTH:
-            return None
-        word = plain_word(body)
-        typed = body.strip().upper()
-        meanings = self._words.get(word)
-        if meanings is None:
-            if word in self.left and self.is_answered_by_twilio(typed, service_sid, number):
+        meanings, _ = self._recognizer.find(body)
+        if not meanings:
+            word = body.strip().lower() if self.left else ""
+            if word in self.left and self.is_answered_by_twilio(word.upper(), service_sid, number):
                 return OptOutMatch(self.left[word][0], word, SILENCE, self.left[word][0] is Intent.STOP)
             return None
-        intent, language = next((each for each in meanings if country in each[1].countries), meanings[0])
+        intent, language, word = next(
+            (meaning for meaning in meanings if country in meaning.language.countries), meanings[0]
+        )
+        typed = body.strip().upper()
         if is_toll_free(number) and intent is Intent.START and typed not in _NETWORK_KEYWORDS:
             return None  # only the network's own keywords end a block of the network
         is_answered = self.is_answered_by_twilio(typed, service_sid, number)

@@ -8,13 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sms_router.errors import ConfigurationError
-from sms_router.routing.opt_outs.keywords import (
-    REQUIRED_WORDS,
-    Intent,
-    Language,
-    OptOutKeywords,
-    plain_word,
-)
+from sms_router.routing.opt_outs.keywords import REQUIRED_WORDS, Intent, Language, OptOutKeywords
+from sms_router.routing.opt_outs.recognizer import InvalidPhraseError, expand, key_of
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.toml_positions import Location, format_place
 
@@ -28,8 +23,11 @@ _Mistake = tuple[Location, str]
 """Where a mistake is, and what."""
 
 
+Phrases = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=200)]
+
+
 class _LanguageTable(BaseModel):
-    """One ``[[language]]``."""
+    """One ``[[language]]``; phrases that are not given are those of the included language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +39,9 @@ class _LanguageTable(BaseModel):
     stop_reply: Text
     start_reply: Text
     help_reply: Text
+    phrases: Phrases | None = None
+    polite: Phrases | None = None
+    suspected: Phrases | None = None
 
 
 class _File(BaseModel):
@@ -49,6 +50,7 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     left_to_keywords: tuple[str, ...] = ()
+    without_languages: tuple[str, ...] = ()
     standalone_short_codes: tuple[Annotated[str, Field(pattern="^[0-9]{3,8}$")], ...] = ()
     language: tuple[_LanguageTable, ...] = ()
 
@@ -66,16 +68,28 @@ def load_opt_out_keywords(
         ConfigurationError: with every mistake found.
 
     """
-    languages = {each.code: each for each in _read(DEFAULTS).language}
+    included = {each.code: each for each in _read(DEFAULTS).language}
     path = folder / "opt-outs.toml" if folder is not None else DEFAULTS
     own = _read(path)
+    languages = {code: table for code, table in included.items() if code not in own.without_languages}
     languages |= {each.code: each for each in own.language}
     places = {table.code: index for index, table in enumerate(own.language)}
-    mistakes = [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages, places)]
+    unknown = [code for code in own.without_languages if code not in included]
+    mistakes: list[_Mistake] = [
+        (("without_languages",), f"without_languages: {code!r} is none of {', '.join(included)}")
+        for code in unknown
+    ]
+    mistakes += [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages, places)]
+    built = []
+    for code, table in languages.items():
+        try:
+            built.append(_language(table, included.get(code)))
+        except InvalidPhraseError as error:
+            mistakes.append((("language", places.get(code, 0)), f"language {code}: {error}"))
     if mistakes:
         raise ConfigurationError([f"{format_place(path, location)}: {text}" for location, text in mistakes])
     return OptOutKeywords(
-        [_language(each) for each in languages.values()],
+        built,
         left_to_keywords=frozenset(own.left_to_keywords),
         standalone=frozenset(own.standalone_short_codes),
         by_twilio=by_twilio,
@@ -89,12 +103,32 @@ def _read(path: Path) -> _File:
         raise ConfigurationError(format_validation_errors(error, _File, path)) from error
 
 
-def _language(table: _LanguageTable) -> Language:
+def _language(table: _LanguageTable, included: _LanguageTable | None) -> Language:
+    """Return a language with the variants of its phrases.
+
+    Raises:
+        InvalidPhraseError: when a phrase cannot be used.
+
+    """
+
+    def variants(name: str) -> tuple[str, ...]:
+        phrases = getattr(table, name)
+        if phrases is None and included is not None:
+            phrases = getattr(included, name)
+        return tuple(text for phrase in phrases or () for text in expand(phrase))
+
+    suspected = variants("suspected")
+    for expression in suspected:
+        if all(word.endswith("*") for word in expression.split()):
+            raise InvalidPhraseError(f"{expression!r} has no word without *, by which it is found")
     return Language(
         table.code,
         {Intent.STOP: table.stop, Intent.START: table.start, Intent.HELP: table.help},
         {Intent.STOP: table.stop_reply, Intent.START: table.start_reply, Intent.HELP: table.help_reply},
         frozenset(table.countries),
+        variants("phrases"),
+        variants("polite"),
+        suspected,
     )
 
 
@@ -115,7 +149,7 @@ def _find_ignored(file: _File) -> list[_Mistake]:
             f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here",
         )
         for index, word in enumerate(file.left_to_keywords)
-        if plain_word(word) in REQUIRED_WORDS
+        if key_of(word) in REQUIRED_WORDS
     ]
 
 
@@ -133,7 +167,7 @@ def _find_contradictions(languages: dict[str, _LanguageTable], places: dict[str,
         for table in languages.values()
         for name, words in (("stop", table.stop), ("start", table.start), ("help", table.help))
         for word in words
-        if (meaning := meanings.setdefault(plain_word(word), name)) != name
+        if (meaning := meanings.setdefault(key_of(word), name)) != name
     ]
     mistakes += [
         ((), f"{name.upper()} is missing in {name}; carriers require it")
