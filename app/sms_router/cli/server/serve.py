@@ -201,6 +201,7 @@ def _run(settings: Settings) -> None:
         proxy_headers=False,
         log_config=log_config(settings.server.logs),
         limit_concurrency=_max_concurrency(),
+        backlog=MAX_CONCURRENCY,
         timeout_keep_alive=settings.server.keep_alive,
         timeout_graceful_shutdown=SHUTDOWN_GRACE,
     )

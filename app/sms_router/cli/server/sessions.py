@@ -8,7 +8,7 @@ import typer
 
 from sms_router.cli.context import settings_for_command, store_client
 from sms_router.cli.output import CommandError, JsonOption, plural, print_json, print_line, print_table
-from sms_router.cli.times import iso
+from sms_router.routing.history.timeline import format_time
 from sms_router.store.server_clock import server_time
 from sms_router.web.console.sessions import end_session, stored_sessions
 
@@ -37,9 +37,15 @@ def list_sessions(as_json: JsonOption = False) -> None:
         print_line("Nobody is logged in.")
     else:
         rows = [
-            (each.name, iso(each.began), iso(each.expires), each.address, each.browser) for each in stored
+            (
+                each.name,
+                *map(format_time, (each.began * 1000, each.expires * 1000)),
+                each.address,
+                each.browser,
+            )
+            for each in stored
         ]
-        print_table(("id", "since", "until", "address", "browser"), rows)
+        print_table(("id", "since (UTC)", "until", "address", "browser"), rows)
 
 
 @sessions.command()
