@@ -18,7 +18,7 @@ from loadtests.bench.machine import this_machine
 from loadtests.bench.pinning import Cores
 from loadtests.bench.report import write_between_markers
 from loadtests.chaos.faults import FAULTS, Scenario, UnknownFaultError, select_scenarios
-from loadtests.chaos.report import BEGIN, END, ScenarioResult, markdown, terminal_table
+from loadtests.chaos.report import BEGIN, END, ScenarioResult, markdown, terminal_tables
 from loadtests.chaos.runner import Schedule, run_scenario
 
 SCHEDULE = Schedule()
@@ -30,7 +30,7 @@ command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @command.command()
 def chaos(
     *,
-    only: Annotated[str, typer.Option(help="Names, comma-separated; also: singles, pairs.")] = "",
+    only: Annotated[str, typer.Option(help="Names, comma-separated; also: singles, pairs, partitions.")] = "",
     rate: Annotated[float, typer.Option(min=1, max=500, help="Messages a second.")] = SCHEDULE.rate,
     seconds: Annotated[float, typer.Option(min=1, max=60, help="Duration of a fault.")] = SCHEDULE.during,
     names: Annotated[bool, typer.Option("--names", help="Only list the faults.")] = False,
@@ -53,7 +53,8 @@ def chaos(
         raise typer.BadParameter(str(error), param_hint="--only") from error
     schedule = replace(SCHEDULE, rate=rate, during=seconds)
     results = [_run(scenario, schedule, keep, console) for scenario in scenarios]
-    console.print(terminal_table(results))
+    for table in terminal_tables(results):
+        console.print(table)
     failed = [result for result in results if not result.audit.passed]
     if failed:
         console.print(f"{len(failed)} of {len(results)} scenarios failed", style="bold red")
@@ -77,7 +78,9 @@ def _run(scenario: Scenario, schedule: Schedule, keep: Path | None, console: Con
     audit = result.audit
     mark, style = ("✓", "green") if audit.passed else ("✗", "bold red")
     console.print(f"{mark} {scenario.name:<40} {audit.sent} messages", style=style)
-    for sentence in (*audit.deployment_errors, *audit.errors):
+    more = audit.partition.errors if audit.partition is not None else ()
+    late = [f"late replies: {audit.late}"] if audit.late.missing or audit.late.twice else []
+    for sentence in (*audit.deployment_errors, *audit.errors, *late, *more):
         console.print(f"  {sentence}", style="red", markup=False, soft_wrap=True)
     return result
 

@@ -13,6 +13,7 @@ from loadtests.workload.answer import InvalidAnswerError, find_fault, parse_answ
 from loadtests.workload.texts import FALLBACK_REPLY, NO_REPLY, ExpectedReply
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from tests.end_to_end.router_process import ACCOUNT
+from tests.store.private_valkey import client_of
 
 MAX_SHOWN = 5
 """Errors of each kind that are shown."""
@@ -25,6 +26,8 @@ class StoredMessage:
     answer: bytes | None
     entries: int
     """Its entries in the journal; one is right."""
+    second: bytes | None = None
+    """The second answer, given while replicas could not share theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,32 @@ class LateReplies:
     def missing(self) -> int:
         """Replies that no phone received, without an excuse."""
         return 0 if self.excused else self.expected - self.arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """More figures of a fault of the network; all but `recovery` and `second_answers` must be none."""
+
+    second_answers: int
+    """Messages with two different answers, of which the journal has both."""
+    run_again: tuple[str, ...]
+    """Messages that were delivered once, and whose handler ran twice without the fallback."""
+    stops: int
+    stops_lost: tuple[str, ...]
+    """STOPs after which a contact got a reply, once everything was repaired."""
+    recovery: float
+    """Seconds from the repair, or where none was needed from the fault, until no replica lacked Redis."""
+    false_log_lines: tuple[str, ...]
+    """Errors and tracebacks in the logs, without those of second answers."""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        kinds = (
+            ("ran again", self.run_again),
+            ("opt-out lost", self.stops_lost),
+            ("log", self.false_log_lines),
+        )
+        return tuple(f"{kind}: {error}" for kind, errors in kinds for error in errors[:MAX_SHOWN])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +100,7 @@ class Audit:
     late: LateReplies = LateReplies()
     deployment_errors: tuple[str, ...] = ()
     """Errors of the routers themselves."""
+    partition: Partition | None = None
 
     @property
     def unanswered(self) -> int:
@@ -83,7 +113,9 @@ class Audit:
         differs = self.differs and not (self.store_was_down and self.differs <= self.used_fallback)
         late = self.late.missing or self.late.twice
         counted = self.unanswered or self.wrong or self.twice or self.lost
-        return not (counted or differs or late or self.deployment_errors)
+        more = self.partition
+        false = more is not None and more.errors
+        return not (counted or differs or late or self.deployment_errors or false)
 
 
 def audit(
@@ -102,7 +134,7 @@ def read_stored_messages(
     deployment: Deployment, exchanges: Iterable[MessageExchange]
 ) -> Mapping[str, StoredMessage]:
     """Return what Redis has of each message, by its sid."""
-    with deployment.valkey.client() as client:
+    with client_of(deployment.store.url) as client:
         entries: Counter[str] = Counter()
         for bucket in ALL_BUCKETS:
             for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrange(bucket.journal)):
@@ -112,9 +144,12 @@ def read_stored_messages(
         for exchange in exchanges:
             sids.append(exchange.sid)
             key = bucket_of(exchange.contact.number).message(f"{ACCOUNT}/{exchange.sid}")
-            pipeline.hget(key, "answer")
-        answers = cast("list[bytes | None]", pipeline.execute())
-    return {sid: StoredMessage(answer, entries[sid]) for sid, answer in zip(sids, answers, strict=True)}
+            pipeline.hmget(key, "answer", "second")
+        records = cast("list[tuple[bytes | None, bytes | None]]", pipeline.execute())
+    return {
+        sid: StoredMessage(answer, entries[sid], second)
+        for sid, (answer, second) in zip(sids, records, strict=True)
+    }
 
 
 def compare(
@@ -147,7 +182,7 @@ def compare(
         answered=len(answered),
         used_fallback=sum(exchange.used_fallback for exchange in exchanges),
         wrong=count("wrong", (_find_wrong(exchange, opted_out) for exchange in answered)),
-        twice=count("twice", map(_find_twice, answered)),
+        twice=count("twice", (_find_twice(exchange, stored[exchange.sid]) for exchange in answered)),
         differs=count("differs", (_find_difference(exchange, stored[exchange.sid]) for exchange in answered)),
         lost=count("lost", (_find_loss(exchange, stored[exchange.sid]) for exchange in answered)),
         slowest=max((exchange.seconds for exchange in exchanges), default=0.0),
@@ -177,8 +212,8 @@ def _fault(answer: HttpAnswer, expected: ExpectedReply, sender: str) -> str | No
     return find_fault(messages, expected, sender)
 
 
-def _find_twice(exchange: MessageExchange) -> str | None:
-    if len(exchange.bodies) > 1:
+def _find_twice(exchange: MessageExchange, stored: StoredMessage) -> str | None:
+    if len(exchange.bodies - {stored.second}) > 1:
         return _describe(exchange, f"two answers: {sorted(exchange.bodies)}")
     return None
 

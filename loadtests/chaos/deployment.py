@@ -7,13 +7,15 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
 import aiohttp
 import psutil
 
+from loadtests.chaos.network import Network
 from loadtests.chaos.upstream import UpstreamApplication
 from loadtests.workload.configuration import REPOSITORY, write_configuration
 from loadtests.workload.webhook import Account
@@ -21,6 +23,8 @@ from sms_router.sandbox.hosting import free_port
 from tests.end_to_end import adjustable_clock
 from tests.end_to_end.adjustable_clock import AdjustableClock
 from tests.end_to_end.router_process import ACCOUNT, PUBLIC, SERVICE, TOKEN, RouterProcess
+from tests.store.private_cluster import PrivateCluster
+from tests.store.private_sentinels import PrivateSentinels
 from tests.store.private_valkey import PrivateValkey
 from tests.store.slow_proxy import SlowProxy
 from tests.store.valkey_clock import preload
@@ -42,6 +46,12 @@ refresh_after = 1
 TWILIO_ACCOUNT = Account(ACCOUNT, TOKEN, SERVICE, PUBLIC)
 
 
+class StoreKind(Enum):
+    VALKEY = "one Valkey"
+    SENTINEL = "a master and its replica, with three Sentinels"
+    CLUSTER = "three nodes with a replica each"
+
+
 @dataclass(frozen=True, slots=True)
 class Requirements:
     """What a scenario needs in addition."""
@@ -52,6 +62,10 @@ class Requirements:
     """A proxy before Valkey that can delay its answers."""
     has_adjustable_clocks: bool = False
     """Wall clocks of the replicas and of Valkey that can be set."""
+    store: StoreKind = StoreKind.VALKEY
+    """Others are behind a network that can be cut."""
+    min_replicas: int = 0
+    """Replicas without which a master refuses to write."""
 
 
 NO_REQUIREMENTS = Requirements()
@@ -69,7 +83,8 @@ class Clocks:
 class Deployment:
     """Everything that runs."""
 
-    valkey: PrivateValkey
+    store: PrivateValkey | PrivateSentinels | PrivateCluster
+    network: Network
     proxy: SlowProxy | None
     replicas: tuple[RouterProcess, RouterProcess]
     sandbox_url: str
@@ -78,6 +93,12 @@ class Deployment:
     """None if the clocks cannot be set."""
     errors: list[str] = field(default_factory=list)
     """Errors of the routers themselves."""
+
+    @property
+    def valkey(self) -> PrivateValkey:
+        """The store of scenarios with one server."""
+        assert isinstance(self.store, PrivateValkey)
+        return self.store
 
     def workers(self, replica: RouterProcess) -> list[psutil.Process]:
         """Return the running worker processes of a replica."""
@@ -102,13 +123,17 @@ async def running_deployment(folder: Path, requirements: Requirements) -> AsyncI
     async with contextlib.AsyncExitStack() as running:
         clocks = _clocks(folder) if requirements.has_adjustable_clocks else None
         environment = {**clocks.valkey.environment, **preload(folder)} if clocks is not None else {}
-        valkey = PrivateValkey(folder / "v", environment, appendfsync="everysec")
-        await _in_thread(valkey.start)
-        running.push_async_callback(_in_thread, valkey.kill)
+        store = _store(folder, environment, requirements)
+        replicas: tuple[RouterProcess, ...] = ()
+        network = Network(lambda: _parties(store, replicas))
+        if not isinstance(store, PrivateValkey):
+            await running.enter_async_context(network.running(store.ports))
+        running.push_async_callback(_in_thread, store.kill)
+        await _in_thread(store.start)
         proxy = None
-        redis_url = valkey.url
+        redis_url = store.url
         if requirements.has_slow_store:
-            proxy = SlowProxy(valkey.url.removeprefix("unix://"), folder / "slow", 0.0)
+            proxy = SlowProxy(store.url.removeprefix("unix://"), folder / "slow", 0.0)
             await running.enter_async_context(proxy.running())
             redis_url = f"unix://{folder / 'slow'}"
         sandbox_port = free_port()
@@ -129,7 +154,33 @@ async def running_deployment(folder: Path, requirements: Requirements) -> AsyncI
         for replica in replicas:
             running.push_async_callback(_in_thread, _kill(replica))
         await asyncio.gather(*(_in_thread(replica.start) for replica in replicas))
-        yield Deployment(valkey, proxy, replicas, sandbox_url, upstream, clocks)
+        yield Deployment(store, network, proxy, replicas, sandbox_url, upstream, clocks)
+
+
+def _store(
+    folder: Path, environment: dict[str, str], requirements: Requirements
+) -> PrivateValkey | PrivateSentinels | PrivateCluster:
+    match requirements.store:
+        case StoreKind.VALKEY:
+            return PrivateValkey(folder / "v", environment, appendfsync="everysec")
+        case StoreKind.SENTINEL:
+            more = "min-replicas-max-lag 2\n" if requirements.min_replicas else ""
+            more += f"min-replicas-to-write {requirements.min_replicas}\n"
+            return PrivateSentinels(folder / "v", 3, more=more, behind_proxy=True)
+        case StoreKind.CLUSTER:
+            return PrivateCluster(folder / "v", 3, 3, behind_proxy=True)
+
+
+def _parties(
+    store: PrivateValkey | PrivateSentinels | PrivateCluster, replicas: Sequence[RouterProcess]
+) -> dict[str, list[int]]:
+    """Return the processes that open connections to the servers."""
+    parties = {} if isinstance(store, PrivateValkey) else store.process_ids
+    for name, replica in zip("ab", replicas, strict=False):
+        if replica.process is not None and replica.process.poll() is None:
+            process = psutil.Process(replica.process.pid)
+            parties[name] = [process.pid, *(child.pid for child in process.children())]
+    return parties
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +200,11 @@ def _clocks(folder: Path) -> Clocks:
 def _replica(folder: Path, dependencies: _Dependencies, workers: int) -> RouterProcess:
     more = SERVICES.format(service=SERVICE, account=ACCOUNT)
     write_configuration(folder, folder / "data", DEADLINE, more, dependencies.keyword)
-    environment = {"TWILIO_API_BASE_URL": dependencies.sandbox_url, "WORKERS": str(workers)}
+    environment = {
+        "TWILIO_API_BASE_URL": dependencies.sandbox_url,
+        "WORKERS": str(workers),
+        "TICKET_RUNS": str(folder / "runs"),
+    }
     return RouterProcess(folder, dependencies.redis_url, environment)
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 import psutil
 
 from loadtests.chaos.deployment import NO_REQUIREMENTS, Deployment, Requirements
+from loadtests.chaos.partitions import PARTITIONS, repair
 from loadtests.chaos.upstream import UpstreamState
 from loadtests.workload.texts import BLOCKING, BROKEN, FORWARDED, HANGING, Text
 from tests.store.valkey_clock import HAS_COMPILER
@@ -197,7 +198,7 @@ _VALKEY_CLOCK = (
 )  # fmt: skip
 """These need a C compiler."""
 
-FAULTS = (
+SINGLE_SERVER_FAULTS = (
     Fault("valkey-killed", _STORE, "Valkey is killed, and started again with its data",
           _kill_valkey, _start_valkey, in_pairs=True, isolates_replicas=True),
     Fault("valkey-restarted", _STORE, "Valkey is killed and started again at once",
@@ -255,6 +256,13 @@ FAULTS = (
 )  # fmt: skip
 
 
+NETWORK_FAULTS = tuple(
+    Fault(name, _STORE, description, begin, repair, isolates_replicas=True, requirements=requirements)
+    for name, requirements, description, begin in PARTITIONS
+)
+FAULTS = (*SINGLE_SERVER_FAULTS, *NETWORK_FAULTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One fault, or two at once."""
@@ -274,7 +282,14 @@ class Scenario:
             max(requirements.workers for requirements in every),
             any(requirements.has_slow_store for requirements in every),
             any(requirements.has_adjustable_clocks for requirements in every),
+            every[0].store,
+            every[0].min_replicas,
         )
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether it is one of `NETWORK_FAULTS`."""
+        return self.faults[0] in NETWORK_FAULTS
 
     @property
     def isolates_replicas(self) -> bool:
@@ -307,6 +322,7 @@ def select_scenarios(only: str = "") -> tuple[Scenario, ...]:
         return tuple(by_name.values())
     groups = {
         "singles": [scenario for scenario in by_name.values() if len(scenario.faults) == 1],
+        "partitions": [scenario for scenario in by_name.values() if scenario.is_partition],
         "pairs": [scenario for scenario in by_name.values() if len(scenario.faults) > 1],
     }
     selected: list[Scenario] = []
@@ -319,7 +335,7 @@ def select_scenarios(only: str = "") -> tuple[Scenario, ...]:
             known = ", ".join(fault.name for fault in FAULTS)
             raise UnknownFaultError(
                 f"unknown scenario {name!r}; there are {known}, pairs of them as one+other in this order, "
-                "singles and pairs"
+                "singles, pairs and partitions"
             )
     return tuple(dict.fromkeys(selected))
 

@@ -15,6 +15,40 @@ FIRST_CONTACT = 1_000_000
 GROUP_SIZE = 6
 
 
+STOP_INTERVAL = 0.25
+"""Seconds between two contacts of `StopTraffic`."""
+
+
+class StopTraffic:
+    """Contacts who opt out at any time, by either replica; when all is repaired they must get no reply."""
+
+    def __init__(self, twilio: TwilioClient) -> None:
+        self._twilio = twilio
+        self._stops: list[asyncio.Task[MessageExchange]] = []
+        self.exchanges: list[MessageExchange] = []
+        """The STOPs."""
+
+    async def run(self) -> None:
+        """Send STOPs until it is cancelled."""
+        while True:
+            contact = make_contact(2 * FIRST_CONTACT + len(self._stops))
+            self._stops.append(asyncio.create_task(self._twilio.deliver(contact, STOP)))
+            await asyncio.sleep(STOP_INTERVAL)
+
+    async def finish(self) -> None:
+        """Wait for the answers."""
+        self.exchanges = list(await asyncio.gather(*self._stops))
+
+    async def find_lost(self) -> list[str]:
+        """Text again, to both replicas, and return who got a reply."""
+        lost = []
+        for stop in self.exchanges:  # one by one, because the proxies have to keep up
+            text = await self._twilio.deliver(stop.contact, HOURS, twice=True)
+            if any(b"<Message" in body for body in text.bodies):
+                lost.append(f"{stop.contact.number} was texted {text.sid} after the STOP {stop.sid}")
+        return lost
+
+
 class OptOutTraffic:
     """Two groups of contacts that are never on the opt-out list at the same time.
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loadtests.chaos.audit import Audit, audit
+import aiohttp
+
+from loadtests.chaos.audit import Audit, Partition, audit, read_stored_messages
 from loadtests.chaos.deployment import TWILIO_ACCOUNT, Deployment, running_deployment
 from loadtests.chaos.faults import Scenario
 from loadtests.chaos.late_replies import count_late_replies
-from loadtests.chaos.opt_outs import OptOutTraffic
+from loadtests.chaos.opt_outs import OptOutTraffic, StopTraffic
 from loadtests.chaos.twilio_client import MessageExchange, TwilioClient
 from loadtests.workload.contacts import make_contact
 from loadtests.workload.texts import EVERYDAY_TEXTS, HOURS, LATE, SLOW_TICKET, STOP, Text
+from sms_router.tasks import cancel_and_wait
 
 OPTED_OUT_CONTACTS = 10
 """Contacts who opt out before the fault."""
 
 DUPLICATE_SHARE = 0.1
+PARTITION_DUPLICATE_SHARE = 0.2
 """Share of the messages that are delivered twice at once."""
 
 FAULTY_HANDLER_SHARE = 0.15
@@ -85,8 +90,9 @@ class Traffic:
         if number % 20 == 0:
             return await self._twilio.deliver(make_contact(number // 20 % OPTED_OUT_CONTACTS), HOURS)
         text = self._choose_text()
-        twice = self._rng.random() < DUPLICATE_SHARE
-        if text.is_unique and self._scenario.isolates_replicas:
+        is_partition = self._scenario.is_partition
+        twice = self._rng.random() < (PARTITION_DUPLICATE_SHARE if is_partition else DUPLICATE_SHARE)
+        if text is LATE if is_partition else text.is_unique and self._scenario.isolates_replicas:
             twice = False
         return await self._twilio.deliver(make_contact(OPTED_OUT_CONTACTS + number), text, twice=twice)
 
@@ -103,8 +109,11 @@ async def run_scenario(scenario: Scenario, schedule: Schedule, folder: Path) -> 
         async with TwilioClient(TWILIO_ACCOUNT, urls) as twilio:
             traffic = Traffic(twilio, scenario, schedule.rate)
             opt_outs = OptOutTraffic(twilio) if not scenario.isolates_replicas else None
+            stops = StopTraffic(twilio)
             try:
                 await traffic.opt_out()
+                if scenario.is_partition:
+                    return await _run_partition(deployment, scenario, traffic, schedule, stops)
                 await _inject_and_repair(deployment, scenario, traffic, schedule, opt_outs)
                 await traffic.finish()
             finally:
@@ -114,6 +123,68 @@ async def run_scenario(scenario: Scenario, schedule: Schedule, folder: Path) -> 
             traffic.opted_out += opt_outs.opted_out
         settled = await _audit_when_settled(deployment, traffic, scenario)
         return replace(settled, deployment_errors=tuple(deployment.errors))
+
+
+async def _run_partition(
+    deployment: Deployment, scenario: Scenario, traffic: Traffic, schedule: Schedule, stops: StopTraffic
+) -> Audit:
+    """Run a scenario whose fault is in the network, and return its audit with the figures of `Partition`."""
+    watch = _ReadinessWatch(deployment)
+    running = [asyncio.create_task(stops.run()), asyncio.create_task(watch.run())]
+    try:
+        began = time.monotonic() + schedule.before
+        await _inject_and_repair(deployment, scenario, traffic, schedule, None)
+        running[0].cancel()
+        await traffic.finish()
+        await stops.finish()
+        traffic.exchanges += stops.exchanges
+        settled = await _audit_when_settled(deployment, traffic, scenario)
+    finally:
+        await cancel_and_wait(*running)
+    every = (*traffic.exchanges, *traffic.opted_out)
+    stored = await asyncio.to_thread(read_stored_messages, deployment, every)
+    once = {exchange.sid for exchange in every if len(exchange.answers) == 1 and not exchange.failures}
+    runs = Counter(_read_runs(deployment))
+    repaired = began + schedule.during
+    partition = Partition(
+        second_answers=sum(message.second is not None for message in stored.values()),
+        run_again=tuple(sid for sid, count in runs.items() if count > 1 and sid in once),
+        stops=len(stops.exchanges),
+        stops_lost=tuple(await stops.find_lost()),
+        recovery=max(0.0, watch.last_unready - (repaired if watch.last_unready > repaired else began)),
+        false_log_lines=tuple(line for replica in deployment.replicas for line in _false_lines(replica.log)),
+    )
+    return replace(settled, partition=partition, deployment_errors=tuple(deployment.errors))
+
+
+class _ReadinessWatch:
+    """Watches when a replica lacks Redis, by its probe."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._urls = [f"{replica.url}/readyz" for replica in deployment.replicas]
+        self.last_unready = 0.0
+        """By the monotonic clock."""
+
+    async def run(self) -> None:
+        """Watch until it is cancelled."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                for url in self._urls:
+                    async with session.get(url) as answer:
+                        reasons = str((await answer.json())["reasons"])
+                    if "Redis" in reasons or "spool" in reasons:
+                        self.last_unready = time.monotonic()
+                await asyncio.sleep(0.1)
+
+
+def _read_runs(deployment: Deployment) -> list[str]:
+    files = [Path(replica.environment["TICKET_RUNS"]) for replica in deployment.replicas]
+    return [sid for file in files if file.exists() for sid in file.read_text().split()]
+
+
+def _false_lines(log: str) -> list[str]:
+    lines = [line for line in log.splitlines() if " ERROR " in line or "Traceback" in line]
+    return [line for line in lines if "answered twice" not in line]
 
 
 async def _inject_and_repair(
@@ -154,4 +225,4 @@ async def _audit_when_settled(deployment: Deployment, traffic: Traffic, scenario
         late = await count_late_replies(deployment, traffic.exchanges, excused=excused)
         if not (result.lost or late.missing) or time.monotonic() > give_up:
             return replace(result, late=late)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(1.0 if scenario.is_partition else 0.25)

@@ -17,17 +17,31 @@ SLOTS = 16384
 class PrivateCluster:
     """Some masters with equal parts of the slots, and replicas of the first ones."""
 
-    def __init__(self, folder: Path, masters: int = 3, replicas: int = 0, *, lasting: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        masters: int = 3,
+        replicas: int = 0,
+        *,
+        lasting: bool = False,
+        behind_proxy: bool = False,
+    ) -> None:
         """``lasting`` nodes have their data again after a kill."""
+        count = masters + replicas
+        self.buses = [(lasting_port(), lasting_port()) for _ in range(count if behind_proxy else 0)]
+        """For each node behind a proxy the port of that, and its own one, of the bus."""
         self.nodes = [
             ServerProcess(
                 folder / str(number),
-                f"cluster-enabled yes\ncluster-port {lasting_port()}\ncluster-node-timeout 1000\n"
+                f"cluster-enabled yes\n{self._bus(number)}cluster-node-timeout 1000\n"
                 "cluster-require-full-coverage no\ncluster-replica-validity-factor 0\n"
                 f"repl-diskless-sync-delay 0\nsave ''\nappendonly {'yes' if lasting else 'no'}\n",
+                behind_proxy=behind_proxy,
             )
-            for number in range(masters + replicas)
+            for number in range(count)
         ]
+        for node in self.nodes if behind_proxy else ():
+            node.append_line(f"cluster-announce-port {node.port}")
         self.masters = self.nodes[:masters]
         self.replicas = self.nodes[masters:]
 
@@ -38,7 +52,7 @@ class PrivateCluster:
 
     def __enter__(self) -> PrivateCluster:
         try:
-            self._start()
+            self.start()
         except BaseException:
             self.kill()
             raise
@@ -104,7 +118,23 @@ class PrivateCluster:
         for node in self.nodes:
             wait_until(partial(_says, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
 
-    def _start(self) -> None:
+    @property
+    def ports(self) -> dict[tuple[str, int], int]:
+        """For the name and the proxy's port of each node behind one: its own port; that of the bus too."""
+        ports = {(f"server{number}", node.port): node.own_port for number, node in enumerate(self.nodes)}
+        return ports | {(f"server{number}", bus): own for number, (bus, own) in enumerate(self.buses)}
+
+    @property
+    def process_ids(self) -> dict[str, list[int]]:
+        return {f"server{number}": node.process_ids for number, node in enumerate(self.nodes)}
+
+    def _bus(self, number: int) -> str:
+        if not self.buses:
+            return f"cluster-port {lasting_port()}\n"
+        bus, own = self.buses[number]
+        return f"cluster-port {own}\ncluster-announce-bus-port {bus}\n"
+
+    def start(self) -> None:
         for node in self.nodes:
             node.start()
         count = len(self.masters)
@@ -128,7 +158,8 @@ def _says(node: ServerProcess, what: bytes, *command: str) -> bool:
 
 def _bus_port(node: ServerProcess) -> int:
     with node.client() as client:
-        return int(client.config_get("cluster-port")["cluster-port"])
+        ports = client.config_get("cluster-port", "cluster-announce-bus-port")
+        return int(ports["cluster-announce-bus-port"]) or int(ports["cluster-port"])
 
 
 def _ask(node: ServerProcess, *command: Any) -> Any:

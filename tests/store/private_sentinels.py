@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,14 @@ MASTER = "pools"
 class PrivateSentinels:
     """Two servers, one of them the other's replica, and some Sentinels."""
 
-    def __init__(self, folder: Path, sentinels: int = 1) -> None:
-        lines = "save ''\nrepl-diskless-sync-delay 0\n"
-        first = ServerProcess(folder / "first", lines)
-        second = ServerProcess(folder / "second", f"{lines}replicaof 127.0.0.1 {first.port}\n")
+    def __init__(
+        self, folder: Path, sentinels: int = 1, *, more: str = "", behind_proxy: bool = False
+    ) -> None:
+        """``more`` are lines for both servers."""
+        lines = f"save ''\nrepl-diskless-sync-delay 0\n{more}"
+        first = ServerProcess(folder / "first", lines, behind_proxy=behind_proxy)
+        replica_of = f"replicaof 127.0.0.1 {first.port}\n"
+        second = ServerProcess(folder / "second", lines + replica_of, behind_proxy=behind_proxy)
         self.servers = [first, second]
         watched = (
             f"sentinel monitor {MASTER} 127.0.0.1 {first.port} {sentinels // 2 + 1}\n"
@@ -29,7 +34,8 @@ class PrivateSentinels:
             f"sentinel failover-timeout {MASTER} 3000\n"
         )
         self.sentinels = [
-            ServerProcess(folder / f"sentinel{number}", watched, sentinel=True) for number in range(sentinels)
+            ServerProcess(folder / f"sentinel{number}", watched, sentinel=True, behind_proxy=behind_proxy)
+            for number in range(sentinels)
         ]
 
     @property
@@ -39,7 +45,7 @@ class PrivateSentinels:
 
     def __enter__(self) -> PrivateSentinels:
         try:
-            self._start()
+            self.start()
         except BaseException:
             self.kill()
             raise
@@ -67,12 +73,27 @@ class PrivateSentinels:
         with self.sentinels[0].client() as client:
             client.execute_command("SENTINEL FAILOVER", MASTER)
 
-    def _start(self) -> None:
+    @property
+    def ports(self) -> dict[tuple[str, int], int]:
+        """For the name and the proxy's port of each server behind one: its own port."""
+        named = {**_named("server", self.servers), **_named("sentinel", self.sentinels)}
+        return {(name, server.port): server.own_port for name, server in named.items()}
+
+    @property
+    def process_ids(self) -> dict[str, list[int]]:
+        named = {**_named("server", self.servers), **_named("sentinel", self.sentinels)}
+        return {name: server.process_ids for name, server in named.items()}
+
+    def start(self) -> None:
         for each in (*self.servers, *self.sentinels):
             each.start()
         for each in self.sentinels:
             with each.client() as client:
                 wait_until(partial(_knows_all, client, len(self.sentinels) - 1), "Sentinels that know all")
+
+
+def _named(kind: str, servers: Sequence[ServerProcess]) -> dict[str, ServerProcess]:
+    return {f"{kind}{number}": server for number, server in enumerate(servers)}
 
 
 def _knows_all(client: redis.Redis, others: int) -> bool:

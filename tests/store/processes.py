@@ -38,26 +38,47 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
     raise AssertionError(f"never came about: {what}")
 
 
+_used_ports: set[int] = set()
+
+
 def lasting_port() -> int:
     """Return a free port that no outgoing connection will take: it is kept while its server is away."""
     while True:
         port = random.randrange(10_000, 30_000)
+        if port in _used_ports:
+            continue
+        _used_ports.add(port)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
 
 
 class ServerProcess:
-    """One server on a TCP port, configured by lines of its configuration file."""
+    """One server on a TCP port, configured by lines of its configuration file.
 
-    def __init__(self, folder: Path, lines: str = "", *, sentinel: bool = False) -> None:
+    ``behind_proxy`` it listens on `own_port`, and is known to the other servers by `port`, where the caller's
+    proxy listens.
+    """
+
+    def __init__(
+        self, folder: Path, lines: str = "", *, sentinel: bool = False, behind_proxy: bool = False
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._mode = ["--sentinel"] if sentinel else []
-        self.port = lasting_port()
+        self.port = self.own_port = lasting_port()
+        if behind_proxy:
+            self.own_port = lasting_port()
+            kind = "sentinel announce" if sentinel else "replica-announce"
+            lines += f"{kind}-ip 127.0.0.1\n{kind}-port {self.port}\n"
         self._process: subprocess.Popen[bytes] | None = None
-        common = f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder / 'log'}\n"
+        common = f"port {self.own_port}\nbind 127.0.0.1\ndir {folder}\nlogfile {folder / 'log'}\n"
         (folder / "conf").write_text(common + lines)
+
+    def append_line(self, line: str) -> None:
+        """Append to the configuration of a server that has not started."""
+        with (self._folder / "conf").open("a") as conf:
+            conf.write(f"{line}\n")
 
     @property
     def address(self) -> str:
@@ -72,7 +93,7 @@ class ServerProcess:
 
     def start_unseen(self) -> None:
         """Start it where nobody can look without a login."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             return
         command = [PROGRAM, str(self._folder / "conf"), *self._mode]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -81,6 +102,14 @@ class ServerProcess:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder / "log").read_text()
         return client.ping()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def process_ids(self) -> list[int]:
+        return [self._process.pid] if self._process is not None else []
 
     def kill(self) -> None:
         """End the process at once, frozen or not."""

@@ -23,8 +23,8 @@ log = logging.getLogger("sms_router.store")
 MAX_AGE = 30.0
 """Seconds before the last run; while Redis is away nothing becomes too old."""
 
-MAX_RUNS = 20_000
-MAX_BYTES = 16 * 1024 * 1024
+MAX_RUNS = 10_000
+MAX_BYTES = 8 * 1024 * 1024
 """Of keys and arguments; with what Python needs for them it is about three times as much."""
 
 BATCH_SIZE = 500
