@@ -92,6 +92,8 @@ TEXTED = f"{_PREFIX}:{{onboarding}}:texted".encode()
 class Bucket:
     """The keys that the contacts of one bucket share."""
 
+    number: int
+    """Its place in `ALL_BUCKETS`."""
     tag: str
     journal: bytes
     """The stream of messages."""
@@ -155,7 +157,7 @@ def _bucket(number: int) -> Bucket:
         "abandoned-cursor",
         "consent-epoch",
     )
-    return Bucket(tag, *(f"{tag}:{name}".encode() for name in names))
+    return Bucket(number, tag, *(f"{tag}:{name}".encode() for name in names))
 
 
 ALL_BUCKETS = tuple(_bucket(number) for number in range(BUCKETS))

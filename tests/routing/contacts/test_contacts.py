@@ -22,7 +22,7 @@ from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Send
 from sms_router.senders.pool import Pool
 from sms_router.senders.reachability import FailedDelivery
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.store.keys import BUCKETS, CONSENTS_CHANNEL, bucket_of
+from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.redis_py import async_client, subscribed
 from tests.routing.workers import Worker, worker
 from tests.store.private_valkey import PrivateValkey
@@ -166,35 +166,33 @@ async def test_opt_outs_and_opt_ins_are_published_to_other_workers(
             assert ((MG, CONTACT) in cache) is opted_out
 
 
-async def test_a_starting_worker_reads_the_newest_opt_outs(
-    one: Worker, contacts: Contacts, clock: Clock
+async def test_a_starting_worker_reads_all_opt_outs_page_by_page(
+    one: Worker, contacts: Contacts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sms_router.routing.opt_outs.sync.PAGE_SIZE", 3)
+    monkeypatch.setattr("sms_router.routing.opt_outs.sync.PAGE_OVERLAP", 1)
     everybody = [f"+1415555{number:04}" for number in range(300)]
     for contact in everybody:
         clock.seconds += 1
         await contacts.opt_out(MG, contact, "STOP")
     await contacts.opt_in(MG, everybody[0], "START")
-    complete, small = OptOutCache(), OptOutCache(max_size=BUCKETS)
-    for cache in (complete, small):
-        sync = OptOutSync(one.store, cache, clock, lambda: TABLE.max_ttl_ms, 1461)
-        sync.start()
-        sync.request()
-        await sync.wait_until_merged(5)
-        await sync.aclose()
-        assert cache.is_complete
-    assert [(MG, contact) in complete for contact in everybody] == [False] + [True] * 299
-    cached = [contact for contact in everybody if (MG, contact) in small]
-    assert 0 < len(cached) <= BUCKETS
+    cache = OptOutCache()
+    sync = OptOutSync(one.store, cache, clock, lambda: TABLE.max_ttl_ms, 1461)
+    sync.start()
+    sync.request()
+    await sync.wait_until_merged(5)
+    await sync.aclose()
+    assert cache.is_complete
+    assert [(MG, contact) in cache for contact in everybody] == [False] + [True] * 299
 
 
-def test_a_full_cache_keeps_the_newest_opt_outs() -> None:
-    cache = OptOutCache(max_size=2)
+def test_the_newest_starts_stay_in_memory_and_all_opt_outs() -> None:
+    cache = OptOutCache(max_starts=2)
     for at, contact in enumerate(("+1", "+2", "+3", "+2"), start=1):
-        cache.apply((MG, contact), ConsentChange(is_opted_out=True, at=at))
-    assert [(MG, contact) in cache for contact in ("+1", "+2", "+3")] == [False, True, True]
-    for at, contact, is_left in ((9, "+2", True), (9, "+9", True), (2, "+3", True), (9, "+3", False)):
         cache.apply((MG, contact), ConsentChange(is_opted_out=False, at=at))
-        assert bool(cache) is is_left
+        cache.apply(("12345", contact), ConsentChange(is_opted_out=True, at=at))
+    assert set(cache.starts) == {(MG, "+3"), (MG, "+2")}
+    assert all(("12345", contact) in cache for contact in ("+1", "+2", "+3"))
 
 
 def test_the_newest_change_counts_in_every_order_and_of_two_at_once_the_start() -> None:

@@ -10,17 +10,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
-from collections.abc import ItemsView
 from typing import NamedTuple
 
-MAX_SIZE = 50_000
-"""Entries in memory, the newest ones; about 15 MB."""
+from sms_router.routing.opt_outs.compact import OptOutKey, OptOutTimes
+
+MAX_STARTS = 50_000
+"""STARTs in memory, the newest ones; about 15 MB. The data directory has all."""
 
 MAX_UNSAVED = 50_000
 """Changes that wait for the disk; the oldest ones are dropped."""
-
-OptOutKey = tuple[str, str]
-"""The scope (a Service's sid, or one of our numbers outside Services) and the contact."""
 
 
 class ConsentChange(NamedTuple):
@@ -40,10 +38,10 @@ FORGOTTEN = ConsentChange(is_opted_out=False, at=-1)
 class OptOutCache:
     """The opt-outs that a worker knows."""
 
-    def __init__(self, max_size: int = MAX_SIZE) -> None:
-        """``max_size`` is how many entries are kept, the newest ones."""
-        self.max_size = max_size
-        self._entries: OrderedDict[OptOutKey, int] = OrderedDict()
+    def __init__(self, max_starts: int = MAX_STARTS) -> None:
+        self._max_starts = max_starts
+        self.stops = OptOutTimes()
+        """When those who are on the list have opted out: the whole list, whatever its length."""
         self.starts: OrderedDict[OptOutKey, int] = OrderedDict()
         """When contacts who are not on the list have texted START, in milliseconds; the newest ones."""
         self.is_complete = False
@@ -57,25 +55,22 @@ class OptOutCache:
         self.differs_from_redis = asyncio.Event()
         """Set when Redis does not have an opt-out that is here, or asks for what is here."""
 
-    def items(self) -> ItemsView[OptOutKey, int]:
-        """Return the entries with the time of each STOP in milliseconds, the newest entries last."""
-        return self._entries.items()
-
     def __bool__(self) -> bool:
         """Return whether there is any entry."""
-        return bool(self._entries)
+        return len(self.stops) > 0
 
     def __contains__(self, key: OptOutKey) -> bool:
         """Return whether this contact is known to have opted out of this scope."""
-        return key in self._entries
+        return key in self.stops
 
     def time_of(self, key: OptOutKey) -> int | None:
         """Return when a contact opted out, in milliseconds; None where they are not known to have."""
-        return self._entries.get(key)
+        return self.stops.get(key)
 
     def apply(self, key: OptOutKey, change: ConsentChange, *, is_stored: bool = False) -> None:
         """Apply a change, unless a newer one is known; ``is_stored``: it comes from the disk."""
-        stopped_at = self._entries.get(key, -1)
+        stopped_at = self.stops.get(key)
+        stopped_at = -1 if stopped_at is None else stopped_at
         ends_opt_out = stopped_at == change.at and not change.is_opted_out
         if change.at > max(stopped_at, self.starts.get(key, -1)) or ends_opt_out:
             self.correct(key, change, is_stored=is_stored)
@@ -87,7 +82,7 @@ class OptOutCache:
             return
         request, at, scope, contact = text.split(" ", 3)
         if request == "forget":
-            self._entries.pop((scope, contact), None)
+            self.stops.discard((scope, contact))
             self.starts.pop((scope, contact), None)
             self.unsaved[scope, contact] = FORGOTTEN
         else:
@@ -101,12 +96,14 @@ class OptOutCache:
             if len(self.unsaved) > MAX_UNSAVED:
                 del self.unsaved[next(iter(self.unsaved))]
                 self.has_lost_changes = True
-        key = (sys.intern(key[0]), key[1])
-        new, old = (self._entries, self.starts) if change.is_opted_out else (self.starts, self._entries)
-        old.pop(key, None)
-        new[key] = change.at
-        new.move_to_end(key)
-        if len(new) > self.max_size:
-            new.popitem(last=False)
+        if change.is_opted_out:
+            self.starts.pop(key, None)
+            self.stops[key] = change.at
+        else:
+            self.stops.discard(key)
+            self.starts[sys.intern(key[0]), key[1]] = change.at
+            self.starts.move_to_end(key)
+            if len(self.starts) > self._max_starts:
+                self.starts.popitem(last=False)
         if change.is_local:
             self.has_local_change.set()

@@ -8,9 +8,12 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache, OptOutKey
+from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.compact import OptOutKey
+from sms_router.store.keys import BUCKETS
 from sms_router.store.local_database import (
     DISK_ERRORS,
     DiskThread,
@@ -30,8 +33,11 @@ SYNC_INTERVAL = 2.0
 LOCK_TIMEOUT = 5.0
 """Seconds that a worker waits for another one's transaction."""
 
-READ_SIZE = 500
+READ_SIZE = 2_000
 """Rows that are read, and applied, in one turn of the event loop."""
+
+WRITE_SIZE = 10_000
+"""Rows of the whole list that one transaction stores."""
 
 _OPEN = """
     PRAGMA synchronous = EXTRA;
@@ -78,9 +84,13 @@ class OptOutDatabase:
         return str(self._current() or self._data_dir)
 
     def store(
-        self, changes: Mapping[OptOutKey, ConsentChange], entries: Sequence[tuple[OptOutKey, int]] | None
+        self,
+        changes: Mapping[OptOutKey, ConsentChange],
+        entries: Sequence[tuple[OptOutKey, int]] = (),
+        *,
+        is_whole: bool = False,
     ) -> None:
-        """Store changes that are newer than the stored ones, and with ``entries`` the whole list."""
+        """Store changes that are newer than the stored ones, and entries; ``is_whole``: all of them now."""
         path = self._current()
         if path is None:
             # Its name is new: a process that still uses a damaged one has its journal under the old name.
@@ -89,14 +99,14 @@ class OptOutDatabase:
             with contextlib.suppress(FileExistsError):  # another worker was faster
                 create_private_file(path)
         with self._open(path) as connection, transaction(connection):
-            connection.executemany(_STORE, ((*key, True, at) for key, at in entries or ()))
+            connection.executemany(_STORE, ((*key, True, at) for key, at in entries))
             connection.executemany(
                 _STORE, ((*key, change.is_opted_out, change.at) for key, change in changes.items())
             )
             connection.executemany(_REMOVE, (key for key, one in changes.items() if one is FORGOTTEN))
-            if entries is not None:
+            if is_whole:
                 connection.execute("INSERT OR IGNORE INTO lists VALUES ('opt-outs')")
-        self.has_whole_list = self.has_whole_list or entries is not None
+        self.has_whole_list = self.has_whole_list or is_whole
 
     def read_new(self) -> tuple[list[tuple[OptOutKey, ConsentChange]], bool]:
         """Return the next rows that this worker has not read, and whether the whole list was stored."""
@@ -215,13 +225,19 @@ class OptOutDiskCache:
         """Store the whole list once it is complete, and then its changes."""
         cache = self._cache
         is_whole = self._database.has_whole_list and not cache.has_lost_changes
-        entries = tuple(cache.items()) if cache.is_complete and not is_whole else None
-        if entries is None and not cache.unsaved:
+        stores_all = cache.is_complete and not is_whole
+        if not stores_all and not cache.unsaved:
             return
         changes, cache.unsaved = cache.unsaved, {}
         had_lost_changes, cache.has_lost_changes = cache.has_lost_changes, False
         try:
-            await self._disk.run(self._database.store, changes, entries)
+            rows: list[tuple[OptOutKey, int]] = []
+            for bucket in range(BUCKETS if stores_all else 0):
+                rows += cache.stops.items_of(bucket)
+                if len(rows) >= WRITE_SIZE:
+                    await self._disk.run(self._database.store, {}, rows)
+                    rows = []
+            await self._disk.run(partial(self._database.store, changes, rows, is_whole=stores_all))
         except BaseException:
             cache.unsaved = {**changes, **cache.unsaved}
             cache.has_lost_changes = had_lost_changes or cache.has_lost_changes

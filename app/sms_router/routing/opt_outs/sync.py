@@ -16,7 +16,8 @@ from collections.abc import Callable, ItemsView
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, OptOutKey
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.compact import OptOutKey
 from sms_router.store import scripts
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENT_LOSS, CONSENTS_CHANNEL, bucket_of
@@ -31,6 +32,12 @@ CHECK_INTERVAL = 1.0
 
 COPY_TIMEOUT = 1.0
 """Seconds that a worker without a whole copy waits for the others to write back theirs."""
+
+PAGE_SIZE = 1_000
+"""Entries of the list that are read at once."""
+
+PAGE_OVERLAP = 20
+"""Entries that are read twice, because others may leave the list between two pages."""
 
 BATCH_SIZE = 200
 """Opt-outs that are written back at once."""
@@ -65,10 +72,9 @@ def restore_call(request: str, key: OptOutKey, at: int, ttl_ms: int, consent_ttl
 
 async def _by_bucket(entries: ItemsView[OptOutKey, int]) -> list[list[tuple[OptOutKey, int]]]:
     """Return entries by the bucket of the contact."""
-    number_of = {bucket.tag: number for number, bucket in enumerate(ALL_BUCKETS)}
     buckets: list[list[tuple[OptOutKey, int]]] = [[] for _ in ALL_BUCKETS]
     for count, entry in enumerate(tuple(entries)):
-        buckets[number_of[bucket_of(entry[0][1]).tag]].append(entry)
+        buckets[bucket_of(entry[0][1]).number].append(entry)
         if count % 1000 == 999:
             await asyncio.sleep(0)  # messages go first
     return buckets
@@ -152,7 +158,7 @@ class OptOutSync:
         try:
             if not requested.is_set() and self._merged.is_set():
                 number = self._next_check = (self._next_check + 1) % BUCKETS
-                epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[number], count=0))
+                epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[number], first=0, count=0))
                 if not epoch:
                     self._store.reset("it has lost its data")  # reconnects, and calls `merge`
                 if epoch.decode() in ("", self._epochs.get(number)):
@@ -175,11 +181,13 @@ class OptOutSync:
         """
         async with self._lock:
             knew_list = bool(self.cache) or bool(self._epochs)
-            copies, starts = await _by_bucket(self.cache.items()), await _by_bucket(self.cache.starts.items())
+            starts = await _by_bucket(self.cache.starts.items())
             numbers, lost, restored = [*range(BUCKETS)], list[int](), 0
             for number in (*numbers,):
                 try:
-                    epoch, count = await self._merge_bucket(run, number, copies[number], starts[number])
+                    epoch, count = await self._merge_bucket(
+                        run, number, list(self.cache.stops.items_of(number)), starts[number]
+                    )
                 except RedirectedError:
                     numbers.remove(number)
                     continue
@@ -207,18 +215,20 @@ class OptOutSync:
         starts: list[tuple[OptOutKey, int]],
     ) -> tuple[str, int]:
         """Merge the opt-outs of a bucket; return its epoch, and how many opt-outs Redis did not have."""
-        limit = self.cache.max_size // BUCKETS + 1
-        stored_epoch, entries = await run(scripts.read_opt_outs(ALL_BUCKETS[number], count=limit))
-        epoch = stored_epoch.decode()
-        in_redis: dict[OptOutKey, int] = {}
-        for member, since in zip(reversed(entries[::2]), reversed(entries[1::2]), strict=True):
-            scope, _, contact = member.decode().partition(" ")
-            in_redis[scope, contact] = int(since)
-            self.cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
-        oldest = min(in_redis.values(), default=0) if len(in_redis) == limit else 0
+        in_redis: set[OptOutKey] = set()
+        first, entries = 0, [b""] * 2 * PAGE_SIZE
+        while len(entries) == 2 * PAGE_SIZE:
+            call = scripts.read_opt_outs(ALL_BUCKETS[number], first=first, count=PAGE_SIZE)
+            stored_epoch, entries = await run(call)
+            epoch = stored_epoch.decode()
+            for member, since in zip(entries[::2], entries[1::2], strict=True):
+                scope, _, contact = member.decode().partition(" ")
+                in_redis.add((scope, contact))
+                self.cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
+            first += PAGE_SIZE - PAGE_OVERLAP
         has_lost = not epoch or epoch != self._epochs.get(number, epoch)
         await self._restore(run, "start", [one for one in starts if has_lost or one[0] in in_redis])
-        missing = [(key, at) for key, at in copies if key not in in_redis and at >= oldest]
+        missing = [(key, at) for key, at in copies if key not in in_redis]
         count = await self._restore(run, "stop", missing)
         if epoch:
             self._epochs[number] = epoch

@@ -264,9 +264,9 @@ def change_consent(
     return SCRIPTS["change_consent"], keys, arguments
 
 
-def read_opt_outs(bucket: Bucket, *, count: int) -> Call:
-    """Get the epoch of a bucket's opt-outs, and the newest ones."""
-    return SCRIPTS["read_opt_outs"], (bucket.opt_outs, bucket.consent_epoch), (count,)
+def read_opt_outs(bucket: Bucket, *, first: int, count: int) -> Call:
+    """Get the epoch of a bucket's opt-outs, and some of them, the newest first."""
+    return SCRIPTS["read_opt_outs"], (bucket.opt_outs, bucket.consent_epoch), (first, count)
 
 
 def mark_opt_outs(*, mark_key: bytes, mark: str, ttl_ms: int | str) -> Call:

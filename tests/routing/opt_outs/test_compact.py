@@ -1,0 +1,44 @@
+"""The compact list behaves like a dictionary, for numbers and for everything else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sms_router.routing.opt_outs.compact import OptOutTimes
+from sms_router.store.keys import ALL_BUCKETS, bucket_of
+
+SCOPES = ["MG" + "1" * 32, "MG" + "2" * 32, "12345", ""]
+CONTACTS = [
+    "+14155550123", "+14155550124", "+999999999999999", "+9999999999999999", "+1", "+", "+0123", "+٣", "",
+    "whatsapp:+14155550123", "12345", "ACME", "+1415555012x", "+-1", "\udcff",
+]  # fmt: skip
+KEYS = st.tuples(st.sampled_from(SCOPES), st.sampled_from(CONTACTS) | st.from_regex(r"\+[1-9]\d{6,14}"))
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(0, 2**45) | st.none()), max_size=60), st.lists(KEYS, max_size=10))
+def test_it_is_a_dictionary(
+    steps: list[tuple[tuple[str, str], int | None]], others: list[tuple[str, str]]
+) -> None:
+    times, expected = OptOutTimes(), dict[tuple[str, str], int]()
+    for key, at in steps:
+        if at is None:
+            times.discard(key)
+            expected.pop(key, None)
+        else:
+            times[key] = expected[key] = at
+    assert len(times) == len(expected)
+    for key in [*others, *(key for key, _ in steps)]:
+        assert times.get(key) == expected.get(key)
+        assert (key in times) is (key in expected)
+    found = [(number, entry) for number in range(64) for entry in times.items_of(number)]
+    assert dict(entry for _, entry in found) == expected
+    assert all(bucket_of(contact) is ALL_BUCKETS[number] for number, ((_, contact), _) in found)
+
+
+def test_an_entry_takes_sixteen_bytes() -> None:
+    times = OptOutTimes()
+    for number in range(20_000):
+        times["MG" + "1" * 32, f"+1415{number:07}"] = number
+    arrays = [array for part in times._parts if part for array in part]
+    assert sum(len(array) * array.itemsize for array in arrays) == 16 * 20_000
