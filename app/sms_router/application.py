@@ -157,18 +157,24 @@ class Worker(WorkerLifespan):
         settings, redis, clock = self.settings, self.redis, self.clock
         self.pool_metrics = PoolMetrics()
         self.pending = PendingNumbers(lambda: self.membership.pools, clock)
+        self.own_numbers: dict[str, str] = {}
+        self.tenancy = settings.tenancy(self.own_numbers)
         self.membership = Membership(
             self._sources(),
             redis,
             clock=clock,
             report=self.pool_metrics.update,
             extra_sync=OnboardingSync(redis, self.pending).sync,
+            tenancy=self.tenancy,
+            own_numbers=self.own_numbers,
         )
         self.rate_limiter = RateLimiter(settings.limits, time.monotonic, calendar=clock)
         self.rate_sync = RateSync(redis, self.rate_limiter, lambda: self.membership.pools, time.monotonic)
         self.availability = Availability(self.membership.cordons, self.rate_limiter, self.pending)
         pool_for, days = self.membership.pool_for, settings.router.consent_retention_days
-        self.contacts = Contacts(self.store, self.durable_writer, pool_for, ErrorTable({}), clock, days)
+        self.contacts = Contacts(
+            self.store, self.durable_writer, pool_for, ErrorTable({}), clock, days, self.tenancy
+        )
         opted_out, max_ttl_ms = self.contacts.opted_out, lambda: self.contacts.table.max_ttl_ms
         self.opt_out_sync = OptOutSync(self.store, opted_out, clock, max_ttl_ms, days)
         self.sticky_senders = StickySenders(self.durable_writer, max_ttl_ms, clock)
@@ -194,7 +200,9 @@ class Worker(WorkerLifespan):
             frozenset(settings.router.private_hosts),
         )
         number_forwards = self._number_forwards()
-        forward_config = ForwardConfig(self.forwarder, number_forwards.forward_for, settings.public_url)
+        forward_config = ForwardConfig(
+            self.forwarder, number_forwards.forward_for, settings.public_url, self.tenancy
+        )
         reader = RuleSetReader(
             settings.folder, registry, settings.twilio_opt_outs, forward_config, settings.time_zones, clock
         )
@@ -222,7 +230,7 @@ class Worker(WorkerLifespan):
             settings.public_url,
             self.availability,
             self.sticky_senders,
-            self.membership.own_numbers,
+            self.own_numbers,
             settings.groups.answer,
         )
         policy = _reply_policy(settings)

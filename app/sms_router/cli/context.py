@@ -229,7 +229,7 @@ def rules_and_pools(
     by_sid = {snapshot.service_sid: snapshot for snapshot in snapshots}
     pools = {service_sid: snapshot.pool() for service_sid, snapshot in by_sid.items()}
     numbers = NumberForwards(
-        lambda service, texted: find_pool(pools, service, texted),
+        lambda service, texted, _: find_pool(pools, service, texted),
         lambda service_sid, sid: by_sid[service_sid].number_urls.get(sid),
         settings.number_urls,
         settings.public_url,

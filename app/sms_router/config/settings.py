@@ -23,6 +23,7 @@ from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfi
 from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.senders.models import ReplyFrom
+from sms_router.senders.pool import Tenancy
 from sms_router.senders.rate_limits import RateLimits
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.sids import PLACEHOLDER
@@ -106,6 +107,12 @@ class Settings(RouterConfig):
             service.sid: service.time_zone for service in self.services if service.time_zone is not None
         }
         return TimeZones(self.router.time_zone, by_service)
+
+    def tenancy(self, numbers: Mapping[str, str]) -> Tenancy | None:
+        """Return which account owns what, given that of each number; None where there is one account."""
+        if len(self.accounts) < 2:
+            return None
+        return Tenancy({service.sid: service.account for service in self.services}, numbers)
 
     def account(self, sid: str) -> AccountSettings:
         """Return a configured account."""

@@ -29,7 +29,7 @@ from sms_router.membership.snapshot_store import (
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.membership.sync.cordon_sync import CordonSync
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.pool import Pool, find_pool
+from sms_router.senders.pool import Pool, Tenancy, find_pool
 
 READ_TIMEOUT = 60.0
 """Seconds for one reading of a Service from Twilio, all pages together."""
@@ -53,6 +53,8 @@ class Membership:
         report: called with all statuses about once a second.
         extra_sync: reads other state of the senders from Redis; it raises `SharedStateError` when Redis
             is unavailable.
+        tenancy: which account owns what; None where there is one account.
+        own_numbers: filled with the account of each number.
 
     """
 
@@ -67,14 +69,17 @@ class Membership:
         stale_after: float = STALE_AFTER,
         report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None,
         extra_sync: Callable[[], Awaitable[None]] | None = None,
+        tenancy: Tenancy | None = None,
+        own_numbers: dict[str, str] | None = None,
     ) -> None:
         self.cordons = Cordons(clock)
         self.redis_error: str | None = None
         """Why Redis is unavailable; None while it is available."""
         self._services = {source.service_sid: ServiceState(source) for source in sources}
         self._pools: Mapping[str, Pool] = MappingProxyType({})
-        self.own_numbers: set[str] = set()
-        """The numbers of the pools and of their accounts; the set stays the same object."""
+        self._tenancy = tenancy
+        self.own_numbers = own_numbers if own_numbers is not None else {}
+        """The account of each number of the pools and their accounts; the mapping stays the same object."""
         self._stale: frozenset[str] = frozenset()
         self._store = SnapshotStore(redis)
         self._cordon_sync = CordonSync(redis, self.cordons)
@@ -98,11 +103,15 @@ class Membership:
         """The pools by Service, in a mapping that is replaced as a whole."""
         return self._pools
 
-    def pool_for(self, service_sid: str | None, texted: str) -> Pool | None:
+    def pool_for(self, service_sid: str | None, texted: str, account_sid: str = "") -> Pool | None:
         """Return the pool of the message's Service, else of the Service that holds the texted number.
 
-        None means that the pool is unknown, and that a reply leaves from the texted number.
+        None means that the pool is unknown, or of another account than the message's; then a reply leaves
+        from the texted number. Without an account every pool counts.
         """
+        tenancy = self._tenancy
+        if tenancy is not None and account_sid and tenancy.is_foreign(account_sid, service_sid, texted):
+            return None
         pool = find_pool(self._pools, service_sid, texted)
         if self._stale and pool is not None and pool.service_sid in self._stale:
             self._services[pool.service_sid].stale_uses += 1
@@ -266,8 +275,9 @@ class Membership:
             self.own_numbers.clear()
             for each in self._services.values():
                 if each.snapshot is not None:
-                    self.own_numbers.update(sender.address for sender in each.snapshot.senders)
-                    self.own_numbers.update(each.snapshot.account_numbers)
+                    members = (sender.address for sender in each.snapshot.senders)
+                    numbers = (*members, *each.snapshot.account_numbers)
+                    self.own_numbers.update(dict.fromkeys(numbers, each.snapshot.account_sid))
         self._find_stale()
 
     def _find_stale(self) -> None:

@@ -19,7 +19,7 @@ from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, Tenancy
 from sms_router.senders.reachability import FailedDelivery
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
@@ -50,7 +50,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def pool_for(service: str | None, number: str) -> Pool | None:
+def pool_for(service: str | None, number: str, _account: str) -> Pool | None:
     return POOL if service == MG or number == "12345" else None
 
 
@@ -73,9 +73,28 @@ async def claim(one: Worker, number: int = 1) -> ContactFields:
 def test_the_scope_is_the_service_else_that_of_the_pool_else_the_number(
     contacts: Contacts,
 ) -> None:
-    assert contacts.scope_of("MG9", "12345") == "MG9"
-    assert contacts.scope_of(None, "12345") == MG
-    assert contacts.scope_of(None, "54321") == "54321"
+    assert contacts.scope_of("MG9", "12345", "AC1") == "MG9"
+    assert contacts.scope_of(None, "12345", "AC1") == MG
+    assert contacts.scope_of(None, "54321", "AC1") == "54321"
+
+
+def test_the_scope_of_what_belongs_to_another_account_is_one_of_the_message_alone(
+    one: Worker, clock: Clock
+) -> None:
+    tenancy = Tenancy({MG: "AC1", "MG2": "AC2"}, {"12345": "AC1", "+14155550199": "AC1", "67890": "AC2"})
+    contacts = Contacts(one.store, one.journal, pool_for, TABLE, clock, tenancy=tenancy)
+    for service, number, account, scope in (
+        (MG, "12345", "AC1", MG),
+        (None, "12345", "AC1", MG),
+        (MG, "12345", "AC2", "AC2/12345"),
+        (None, "12345", "AC2", "AC2/12345"),
+        (None, "+14155550199", "AC1", "+14155550199"),
+        (None, "+14155550199", "AC2", "AC2/+14155550199"),
+        ("MG2", "12345", "AC2", "AC2/12345"),
+        (MG, "67890", "AC1", "AC1/67890"),
+        ("MG9", "55555", "AC2", "MG9"),
+    ):
+        assert contacts.scope_of(service, number, account) == scope, (service, number, account)
 
 
 async def test_a_claim_returns_no_fields_of_an_unknown_contact(one: Worker, contacts: Contacts) -> None:

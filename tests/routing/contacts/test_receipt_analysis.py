@@ -90,7 +90,7 @@ class ReceiptFixture:
 
 
 def fixture_of(one: Worker, valkey: redis.Redis, pool: Pool | None = POOL) -> ReceiptFixture:
-    def pool_for(service: str | None, number: str) -> Pool | None:
+    def pool_for(service: str | None, number: str, _account: str) -> Pool | None:
         return pool if pool is not None and (service == MG or pool.holds(number)) else None
 
     contacts = Contacts(one.store, one.journal, pool_for, TABLE, lambda: NOW)

@@ -37,7 +37,7 @@ RECEIPT = Receipt(
 
 
 def handler_of(one: Worker) -> ReceiptHandler:
-    def pool_for(_service: str | None, _number: str) -> Pool | None:
+    def pool_for(_service: str | None, _number: str, _account: str) -> Pool | None:
         return None
 
     contacts = Contacts(one.store, one.journal, pool_for, load_error_table())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def composer(
     senders: tuple[Sender, ...] | None = BOTH, policy: ReplyFrom = ReplyFrom.SHORT_CODE_FIRST
 ) -> Composer:
     pool = None if senders is None else Pool(MG, 1, senders)
-    return Composer(lambda service, texted: pool, {None: policy}, "https://sms.example.com")
+    return Composer(lambda service, texted, _: pool, {None: policy}, "https://sms.example.com")
 
 
 def messages(document: bytes) -> list[dict[str, Any]]:
@@ -67,7 +66,9 @@ def test_the_policy_is_that_of_the_pools_service() -> None:
     for service, number in ((MG, "+14155550100"), ("MG" + "0b" * 16, "12345")):
         pool = Pool(service, 1, BOTH)
         asked = message(recipient="+14155550100")
-        composed = Composer(partial(find_pool, {service: pool}), policies, "").compose(asked, Reply("a"), "A")
+        composed = Composer(
+            lambda *of, pool=pool: find_pool({pool.service_sid: pool}, *of[:2]), policies, ""
+        ).compose(asked, Reply("a"), "A")
         assert [sent["from"] for sent in messages(composed.document)] == [number]
 
 

@@ -87,7 +87,7 @@ def explained(
     recipient: str = "12345",
 ) -> Explanation:
     known = ContactSummary(contact, ErrorTable({}), NOW)
-    composer = Composer(lambda service, texted: POOL, {None: ReplyFrom.SHORT_CODE_FIRST}, "")
+    composer = Composer(lambda service, texted, _: POOL, {None: ReplyFrom.SHORT_CODE_FIRST}, "")
     text_message = message(text, sender=sender, recipient=recipient, FromCountry="")
     return explain(text_message, known, dispatcher(folder), composer, NO_CONDITIONS, conversation)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,10 @@ LATE = MessagePart(ReplyKind.LATE, 0)
 
 @pytest.fixture
 async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutboxHandler]:
-    pool_for = partial(find_pool, {MG: POOL})
+
+    def pool_for(service: str | None, texted: str, _account: str) -> Pool | None:
+        return find_pool({MG: POOL}, service, texted)
+
     async with worker(valkey_url, tmp_path) as one:
         people = Contacts(one.store, one.journal, pool_for, load_error_table())
         composer = Composer(pool_for, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,12 @@ async def forwarding(valkey_url: str, tmp_path: Path) -> AsyncIterator[Forwarder
     async with worker(valkey_url, tmp_path / "spool") as one:
         sender = Sender("PN1", "+12125550100", SenderKind.LONG_CODE, "US", Capability.SMS)
         pools = {"MG1": Pool("MG1", 1, (sender,))}
-        contacts = Contacts(one.store, one.journal, partial(find_pool, pools), load_error_table(tmp_path))
+        contacts = Contacts(
+            one.store,
+            one.journal,
+            lambda service, texted, _: find_pool(pools, service, texted),
+            load_error_table(tmp_path),
+        )
         forwarder = Forwarder({ACCOUNT: TOKEN}, contacts, CookieStore(one.store), PUBLIC_URL, 4)
         yield ForwarderFixture(forwarder, contacts)
         await forwarder.aclose()

@@ -27,7 +27,7 @@ URL = "https://old.example.com/sms"
 
 def numbers(urls: NumberUrls | None, *, enabled: bool = True) -> NumberForwards:
     return NumberForwards(
-        lambda service, texted: POOL if texted == LONG_CODE else None,
+        lambda service, texted, _: POOL if texted == LONG_CODE else None,
         lambda service, sid: urls if (service, sid) == (MG, "PN1") else None,
         lambda service: enabled,
         OWN,

@@ -85,7 +85,7 @@ def explain(
         message = replace(message, service_sid=pool.service_sid)
     contact = load_contact(settings, message.service_sid or recipient, message.contact, parse_time(as_of))
     composer = Composer(
-        lambda service, texted: find_pool(pools, service, texted),
+        lambda service, texted, _: find_pool(pools, service, texted),
         settings.reply_from,
         "",
         own_numbers=own_numbers(pools),

@@ -88,7 +88,7 @@ class ReplayPlanner:
         scope, now = self._scope_of(message), int(time.time() * 1000)
         facts = load_contact(self.settings, scope, message.contact, now).facts
         composer = Composer(
-            lambda service, texted: find_pool(self.pools, service, texted),
+            lambda service, texted, _: find_pool(self.pools, service, texted),
             self.settings.reply_from,
             "",
             own_numbers=own_numbers(self.pools),
@@ -104,6 +104,12 @@ class ReplayPlanner:
 
     def _scope_of(self, message: InboundMessage) -> str:
         """Return the Service, or the texted number, in which the contact's opt-outs are stored."""
+        settings, pools = self.settings, self.pools.values()
+        owners = {each.address: settings.service(pool.service_sid) for pool in pools for each in pool.senders}
+        tenancy = settings.tenancy({number: owner.account for number, owner in owners.items() if owner})
+        account_sid = message.account_sid
+        if tenancy is not None and tenancy.is_foreign(account_sid, message.service_sid, message.recipient):
+            return f"{account_sid}/{message.recipient}"
         if message.service_sid is not None:
             return message.service_sid
         pool = find_pool(self.pools, None, message.recipient)

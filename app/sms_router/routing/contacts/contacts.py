@@ -11,7 +11,7 @@ from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
 from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
-from sms_router.senders.pool import PoolFinder
+from sms_router.senders.pool import PoolFinder, Tenancy
 from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
@@ -35,6 +35,7 @@ class Contacts:
         table: the error table, which decides for how long a sender is unreachable.
         clock: returns the time in seconds since the epoch.
         consent_retention_days: how long a START is kept, as the proof that ends older copies of a STOP.
+        tenancy: which account owns what; None where there is one account.
 
     """
 
@@ -46,25 +47,38 @@ class Contacts:
         table: ErrorTable,
         clock: Callable[[], float] = time.time,
         consent_retention_days: float = 1461,
+        tenancy: Tenancy | None = None,
     ) -> None:
         self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
         self._store = store
         self._writer = writer
         self._pool_for = pool_for
+        self.tenancy = tenancy
         self._clock = clock
         self.opted_out = OptOutCache()
         self.table = table
 
-    def scope_of(self, service_sid: str | None, number: str) -> str:
+    def scope_of(self, service_sid: str | None, number: str, account_sid: str) -> str:
         """Return the scope to which opt-outs and unreachable senders belong (facts 8).
 
         It is the Service, else the number alone. Where Twilio names no Service, it is the one whose pool
-        contains the number, which is one of ours.
+        contains the number, which is one of ours. Where the Service or the number belongs to another account
+        than the message, the scope is one of the message's account alone.
         """
+        if self.tenancy is not None and self.tenancy.is_foreign(account_sid, service_sid, number):
+            return f"{account_sid}/{number}"
         if service_sid is not None:
             return service_sid
-        pool = self._pool_for(None, number)
+        pool = self._pool_for(None, number, account_sid)
         return pool.service_sid if pool is not None else number
+
+    def owner_of(self, number: str) -> str | None:
+        """Return the account of a number, where there are several."""
+        return self.tenancy.numbers.get(number) if self.tenancy is not None else None
+
+    def is_own_number(self, number: str, account_sid: str) -> bool:
+        """Tell whether a number is a sender of any of our accounts."""
+        return self.scope_of(None, number, account_sid) != number
 
     def facts(self, scope: str, contact: str, fields: ContactFields, stored: bool) -> RecipientFacts:
         """Return the facts about a contact from the stored fields that a claim has returned.

@@ -64,7 +64,7 @@ class ReceiptAnalyzer:
     def analyze(self, receipt: Receipt) -> ReceiptAnalysis:
         """Return what a receipt proves; only failures of short codes are evidence against a sender."""
         address = receipt.sender or ""
-        pool = self._pool_for(receipt.service_sid, address)
+        pool = self._pool_for(receipt.service_sid, address, receipt.account_sid)
         sender = pool.find(address, country_of(receipt.contact, None)) if pool is not None else None
         error = self.contacts.table.find(receipt.error_code)
         is_short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
@@ -83,7 +83,7 @@ class ReceiptAnalyzer:
             elif blames_short_code:
                 evidence = Evidence.FAILED
         return ReceiptAnalysis(
-            scope=self.contacts.scope_of(receipt.service_sid, address),
+            scope=self.contacts.scope_of(receipt.service_sid, address, receipt.account_sid),
             evidence=evidence,
             error_class=_error_class(receipt, error),
             opted_out=is_failed and error is not None and error.error_class is ErrorClass.OPT_OUT,
@@ -92,9 +92,11 @@ class ReceiptAnalyzer:
             sender_error=error if blames_short_code and address else None,
         )
 
-    def blames_sender(self, error: ErrorEntry, address: str, service_sid: str | None, contact: str) -> bool:
+    def blames_sender(
+        self, error: ErrorEntry, address: str, service_sid: str | None, contact: str, account_sid: str
+    ) -> bool:
         """Return whether an error is due to the sender, so that another one may reach the contact."""
-        pool = self._pool_for(service_sid, address)
+        pool = self._pool_for(service_sid, address, account_sid)
         sender = pool.find(address, country_of(contact, None)) if pool is not None else None
         return _blames_sender(error, sender, contact)
 

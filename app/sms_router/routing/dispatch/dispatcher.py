@@ -33,17 +33,21 @@ from sms_router.routing.opt_outs.keywords import (
 )
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
+from sms_router.senders.pool import Tenancy
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.reactions import Reaction, parse_reaction
 
 MAX_CACHED_RESOLUTIONS = 4096
+_FOREIGN = "another account's "
+"""Before a number in the place of one that rules may name."""
+
 MAX_CACHED_LENGTH = 160
 """Characters; contacts text the same short words again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardConfig:
-    """How messages are forwarded to other applications."""
+    """How messages are forwarded to other applications, and whose they are."""
 
     upstreams: MessageForwarder | None = None
     """None where nothing is forwarded."""
@@ -51,6 +55,8 @@ class ForwardConfig:
     """Returns the application that the texted number itself names."""
     public_url: str = ""
     """The router's own, to which nothing may be forwarded; empty where that is not checked."""
+    tenancy: Tenancy | None = None
+    """Which account owns what; None where there is one account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +129,13 @@ class Dispatcher:
             match = match_from_twilio(message.opt_out_type)  # Advanced Opt-Out has replied already (facts 8)
             return Resolution(match.rule if match else "opt-out word, answered by Twilio", SILENT, match)
         country = country_of(message.contact, message.from_country)
-        minute = self._minute(message.service_sid, moment) if self._has_schedules else None
+        service_sid, number = message.service_sid, message.recipient
+        tenancy = self._forwards.tenancy
+        if tenancy is not None and tenancy.is_foreign(message.account_sid, service_sid, number):
+            service_sid, number = None, f"{_FOREIGN}{number}"
+        minute = self._minute(service_sid, moment) if self._has_schedules else None
         resolve = self._resolve_cached if len(message.body) <= MAX_CACHED_LENGTH else self._resolve_text
-        resolution = resolve(message.body, message.service_sid, message.recipient, country, minute)
+        resolution = resolve(message.body, service_sid, number, country, minute)
         alternative = resolution.unless_opted_out
         if resolution.is_default or (alternative is not None and alternative.is_default):
             return self._with_number_forward(resolution, message)
@@ -191,7 +201,7 @@ class Dispatcher:
     ) -> Resolution:
         if (reaction := parse_reaction(body)) is not None:
             return self._resolve_reaction(reaction)
-        opt_out = self.opt_outs.match(body, service_sid, number, country)
+        opt_out = self.opt_outs.match(body, service_sid, number.removeprefix(_FOREIGN), country)
         context = MatchContext(service_sid, number, country, minute)
         ordinary = self._resolve_ordinary(body, context)
         if opt_out is None:

@@ -135,12 +135,12 @@ class Composer:
 
     def service_of(self, message: InboundMessage, sender: str) -> str | None:
         """Return the Service that a reply from this number belongs to; None outside of any."""
-        pool = self._pool_for(message.service_sid, message.recipient)
+        pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         return pool.service_sid if pool is not None and pool.holds(sender) else message.service_sid
 
     def request(self, message: InboundMessage, reply: Reply) -> tuple[Pool | None, SelectionRequest]:
         """Return the arguments of the sender selection for a reply."""
-        pool = self._pool_for(message.service_sid, message.recipient)
+        pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         country, area_code = country_of(message.contact, message.from_country), area_code_of(message.contact)
         needs = Capability.MMS if reply.media_urls else Capability.SMS
         return pool, self._request(pool, message, reply, country, area_code, needs)
@@ -224,7 +224,7 @@ class Composer:
             refusal = self.refusal(message, is_opt_out=is_opt_out)
             if refusal is not None:
                 return RenderedReply(EMPTY, f"{rule}\n{refusal}")
-        pool = self._pool_for(message.service_sid, message.recipient)
+        pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         if self._sticky_senders is not None and self._sticky_senders.recent:
             facts = self._with_sticky_sender(message, pool, facts)
         conditions = self._availability.conditions(message.recipient)
@@ -383,7 +383,7 @@ class Composer:
         if self._sticky_senders is None or not decision.per_recipient or address is None:
             return
         if address != facts.last_sender:
-            pool = self._pool_for(message.service_sid, message.recipient)
+            pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
             self._sticky_senders.remember(_scope_of(message, pool), message.contact, address)
 
 
@@ -409,4 +409,4 @@ def _group_of(part: Part) -> tuple[str | None, str]:
 
 def _scope_of(message: InboundMessage, pool: Pool | None) -> str:
     """Return where the contact's facts belong: as `Contacts.scope_of`, with the pool at hand."""
-    return message.service_sid or (pool.service_sid if pool is not None else message.recipient)
+    return "" if pool is None else message.service_sid or pool.service_sid

@@ -82,7 +82,7 @@ class ReplyOutboxHandler:
         The lease brings the facts of the entry's contact. A part may have another recipient, and not every
         receipt names the Service.
         """
-        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         if (scope, recipient) == (entry.scope, entry.contact):
             facts = self._contacts.facts(scope, recipient, lease.contact_fields, stored=True)
             return await self._contacts.prove(facts, scope, recipient)
@@ -132,5 +132,7 @@ class ReplyOutboxHandler:
             contact = contact_of(sms.recipient)
             reference = entry.reference if contact == entry.contact else None
             await self._contacts.opt_out(entry.scope, contact, str(code), reference)
-        blames_sender = self._analyzer.blames_sender(error, sms.sender, sms.service_sid, sms.recipient)
+        blames_sender = self._analyzer.blames_sender(
+            error, sms.sender, sms.service_sid, sms.recipient, sms.account_sid
+        )
         return self._reroute and not part.resend and blames_sender

@@ -106,7 +106,7 @@ class Pipeline:
 
     def _plain_error(self, message: InboundMessage) -> bytes:
         """Render the error reply from this worker's memory alone."""
-        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         if self._contacts.is_opted_out_cached(scope, message.contact) or self._composer.refusal(message):
             return EMPTY
         return self._composer.render_plain(self._policy.error_reply)
@@ -124,7 +124,7 @@ class Pipeline:
 
     async def _process(self, key: MessageKey, request: InboundRequest) -> Answer:
         message = request.message
-        scope = self._contacts.scope_of(message.service_sid, message.recipient)
+        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         resolution = self._dispatcher.resolve(message)
         prepared = self._prepare(key, request, scope, resolution)
         claim = await self._claim(key, request, scope, resolution, prepared)

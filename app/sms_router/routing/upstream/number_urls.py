@@ -66,7 +66,7 @@ class NumberForwards:
 
     def forward_for(self, message: InboundMessage) -> Forward | None:
         """Return the forward of the texted number; None if it has none."""
-        pool = self._pool_for(message.service_sid, message.recipient)
+        pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         if pool is None or not self._is_enabled(pool.service_sid):
             return None
         country = country_of(message.contact, message.from_country)

@@ -83,9 +83,9 @@ async def _redirect(
     """Return the part addressed to another recipient, or why it must not be sent."""
     if not is_e164(recipient):
         return "not a phone number like +14155550123"
-    if contacts.scope_of(None, recipient) != recipient:
+    if contacts.is_own_number(recipient, inbound.account_sid):
         return "the number is one of our senders, which would answer itself"
-    scope = contacts.scope_of(inbound.service_sid, inbound.recipient)
+    scope = contacts.scope_of(inbound.service_sid, inbound.recipient, inbound.account_sid)
     if contacts.is_opted_out_cached(scope, recipient):
         return "the recipient has opted out"
     try:

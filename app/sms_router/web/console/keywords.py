@@ -60,9 +60,9 @@ class KeywordPages:
         if not recipient:
             raise PageError(400, "No sender is known yet that could be texted: enter a number.")
         recipient = parse_address(recipient)
-        scope = context.contacts.scope_of(None, recipient)
+        account_sid = context.contacts.owner_of(recipient) or next(iter(context.account_sids), "")
+        scope = context.contacts.scope_of(None, recipient, account_sid)
         service = scope if scope.startswith("MG") else None
-        account_sid = context.account_sids[0] if context.account_sids else ""
         message = sample_message(account_sid, service, sender, recipient, text, country or None)
         contact = await context.summarize_contact(scope, message.contact)
         conditions = context.availability.conditions()

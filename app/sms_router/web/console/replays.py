@@ -120,7 +120,7 @@ class ReplayPages:
 
     async def _preview(self, message: InboundMessage, failed: str | None) -> ReplayPreview:
         context, now = self.context, self.context.now
-        scope = context.contacts.scope_of(message.service_sid, message.recipient)
+        scope = context.contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
 
         def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
