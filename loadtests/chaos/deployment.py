@@ -232,6 +232,7 @@ def _sandbox(folder: Path, port: int, router_url: str) -> Iterator[None]:
         "TWILIO_ACCOUNT_SID": ACCOUNT,
         "TWILIO_AUTH_TOKEN": TOKEN,
         "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
+        "TWILIO_API_BASE_URL": f"http://127.0.0.1:{port}",
         "PUBLIC_URL": PUBLIC,
         "SMS_ROUTER_CONFIG": str(folder / "twilio"),
     }

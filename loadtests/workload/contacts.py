@@ -34,8 +34,9 @@ LOCALITIES = (
     Locality("416", "TORONTO", "ON", "M5H", "CA"),
 )
 
-FICTIONAL_CONTACTS = 100 * len(LOCALITIES)
-"""So many contacts have a number that is assigned to nobody (555-0100 to 555-0199)."""
+FICTIONAL_CONTACTS = 99 * len(LOCALITIES)
+"""So many contacts have a number that is assigned to nobody (555-0101 to 555-0199); the sandbox's senders
+have 555-0100, and a router sends nothing to its own numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,5 @@ def make_contact(index: int) -> Contact:
     """Return the contact of this index; the first `FICTIONAL_CONTACTS` have numbers of nobody."""
     locality = LOCALITIES[index % len(LOCALITIES)]
     line = index // len(LOCALITIES)
-    local = 5_550_100 + line if line < 100 else 2_000_000 + line
+    local = 5_550_101 + line if line < 99 else 2_000_000 + line
     return Contact(f"+1{locality.area_code}{local}", locality)
