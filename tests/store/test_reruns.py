@@ -15,13 +15,22 @@ from sms_router.store import scripts
 from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import run_script
 from sms_router.store.scripts import outbox
-from sms_router.store.scripts.loader import Call
-from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
+from sms_router.store.scripts.loader import SCRIPTS, Call
+from sms_router.store.scripts.reruns import REPEATABLE, ScriptRun, plan_reruns
 
 CONTACT, SCOPE, RETENTION = "+14155550100", "MG1", 600_000
 BUCKET = bucket_of(CONTACT)
 NOW = 1_000.0
 SENT = json.dumps({"state": "sent", "sid": "SMx"})
+
+
+NOT_REPEATED = {
+    "check_schema", "count_reply", "get_contact", "get_time", "load_cookies", "mark_opt_outs", "mark_texted",
+    "outbox_lease_due", "outbox_release", "outbox_restore", "publish", "publish_rules", "read_opt_outs",
+    "read_session", "record_abandoned", "remove_bodies", "renew_lease", "replace_checklist", "request_replay",
+    "restore_hash", "save_cookies", "store_snapshot", "sync_rates",
+}  # fmt: skip
+"""They write nothing, are repeated by themselves, run by redis-py, or would count twice."""
 
 
 def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, Call]]:
@@ -100,6 +109,21 @@ def state_of(valkey: Any) -> dict[str, Any]:
         "opt-outs": {key: valkey.hget(key, ":opt-out") for key in valkey.scan_iter("*:contact:*")},
         "outbox": sorted(valkey.zrange(BUCKET.outbox, 0, -1)),
     }
+
+
+def test_of_each_script_it_is_decided_whether_it_runs_again() -> None:
+    assert SCRIPTS.keys() == REPEATABLE | NOT_REPEATED
+    assert not REPEATABLE & NOT_REPEATED
+
+
+@pytest.mark.parametrize(
+    ("description", "is_repeated"), [(b"1796000000", True), ("1796000000 1 ::1 x", False)]
+)
+def test_only_the_end_of_a_session_is_repeated(description: str | bytes, is_repeated: bool) -> None:
+    call = scripts.write_session(digest="d", description=str(description), now=1, ttl_ms=RETENTION)
+    script, keys, (digest, _, *rest) = call
+    run = ScriptRun(NOW, (script, keys, (digest, description, *rest)), 1)
+    assert bool(plan_reruns([run], lambda _: 1)) is is_repeated
 
 
 @pytest.mark.parametrize("seed", range(25))

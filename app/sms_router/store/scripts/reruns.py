@@ -20,11 +20,11 @@ RESEND_DELAY_MS = 15_000
 """Until a reply is sent of which this worker does not know whether another one has sent it."""
 
 _BUCKET_OF_JOURNAL = {bucket.journal: bucket for bucket in ALL_BUCKETS}
-_AS_IT_WAS = frozenset({"release", "annotate", "change_consent", "set_sticky_sender", "revoke_session"})
+_AS_IT_WAS = frozenset({"release", "annotate", "change_consent", "set_sticky_sender"})
 _REPLY = frozenset(
     {"outbox_enqueue", "outbox_mark_sending", "outbox_postpone", "outbox_record_result", "record_receipt"}
 )
-_MESSAGE = frozenset({"claim", "claim_prepared", "commit", "outbox_claim", "journal_missed"})
+_MESSAGE = frozenset({"claim", "claim_prepared", "commit", "outbox_claim", "journal_missed", "write_session"})
 
 REPEATABLE = frozenset(
     name for name in SCRIPTS if name.removesuffix("_in_conversation") in _AS_IT_WAS | _REPLY | _MESSAGE
@@ -113,9 +113,12 @@ def _rerun(run: _Named, given: int, history: _History) -> Call | None:
             return _changed(run, work=b"") if is_enqueued or not arguments["work"] else None
         case "record_receipt", _ if response != 0:
             return _changed(run, resend_part=b"")
-    is_running = run.name == "outbox_claim" and run.status == b"claimed"
-    is_running = is_running and (run.key, run.text("kind")) not in history.enqueued
-    return call if is_running or run.name in _AS_IT_WAS else None
+    runs_again = run.name in _AS_IT_WAS
+    if run.name == "write_session":  # its end alone: another worker may have ended one that this one began
+        runs_again = run.text("description").isdigit()
+    elif run.name == "outbox_claim" and run.status == b"claimed":
+        runs_again = (run.key, run.text("kind")) not in history.enqueued
+    return call if runs_again else None
 
 
 def _note_sends(sends: dict[tuple[bytes, str], Call], run: _Named, given: int) -> None:
