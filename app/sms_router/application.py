@@ -291,7 +291,9 @@ class Worker(WorkerLifespan):
             SANDBOX_WATCH_INTERVAL if settings.uses_sandbox else WATCH_INTERVAL,
         )
         self.failure_sync = FailureSync(self.redis, self.failure_monitor, self.clock)
-        self.opt_out_disk_cache = OptOutDiskCache(settings.router.data_dir, self.contacts.opted_out, is_away)
+        self.opt_out_disk_cache = OptOutDiskCache(
+            settings.router.data_dir, self.contacts.opted_out, is_away, redis_sync=self.opt_out_sync
+        )
         self.abandoned_messages = AbandonedMessages(store, days)
         # Without a retention of their own, texts are kept as long as the records.
         self.body_retention = BodyRetention(store, text_days, days) if text_days is not None else None

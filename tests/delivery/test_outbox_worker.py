@@ -38,6 +38,7 @@ class RecordingHandler:
 
     resumed: list[OutboxEntry] = field(default_factory=list)
     results: list[SendResult] = field(default_factory=list)
+    refused: list[OutboxEntry] = field(default_factory=list)
     on_resume: Callable[[OutboxEntry], Awaitable[None]] = _do_nothing
     failing: tuple[str, ...] = ()
     resends: bool = False
@@ -53,6 +54,10 @@ class RecordingHandler:
         if "build_message" in self.failing:
             raise ValueError("build_message fails")
         return sms_of(entry, part)
+
+    async def on_refused(self, entry: OutboxEntry, part: MessagePart) -> None:
+        assert entry.part == part
+        self.refused.append(entry)
 
     async def on_result(
         self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: SendResult

@@ -79,6 +79,7 @@ CALLS: dict[str, Call] = {
     "journal_missed": named(scripts.journal_missed),
     "get_contact": named(scripts.get_contact),
     "change_consent": named(scripts.change_consent),
+    "record_evidence": named(scripts.record_evidence),
     "read_opt_outs": named(scripts.read_opt_outs),
     "mark_opt_outs": named(scripts.mark_opt_outs),
     "record_receipt": named(scripts.record_receipt),

@@ -70,6 +70,10 @@ class NotProcessed:
 SendResult = Sent | Rejected | Unknown | NotProcessed
 
 
+OPTED_OUT = "the contact has opted out"
+"""The reason of what is not sent because of that; the script that marks messages has the same sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """The message is not sent, with the reason."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
+    OPTED_OUT,
     Cancelled,
     NotProcessed,
     OutboundSms,
@@ -71,6 +72,9 @@ class OutboxHandler(Protocol):
             StoreUnavailableError: when Redis is needed for that; it is called again later.
 
         """
+
+    async def on_refused(self, entry: OutboxEntry, part: MessagePart) -> None:
+        """Record that a message is not sent, because the contact has opted out."""
 
     async def on_result(
         self, entry: OutboxEntry, part: MessagePart, message: OutboundSms, result: SendResult
@@ -246,6 +250,8 @@ class OutboxWorker:
         if isinstance(lease, Cancelled):
             log.warning("%s of %s is not sent: %s", part.name, entry.message_sid, lease.reason)
             self._report(part.kind, "withdrawn")
+            if lease.reason == OPTED_OUT:
+                await self._handler.on_refused(entry, part)
             return None
         try:
             message = await self._build_message(entry, part, lease)

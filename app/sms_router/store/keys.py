@@ -20,7 +20,8 @@ ANSWERED_CHANNEL = f"{_PREFIX}:answered"
 """The reference of each message whose answer is committed while another request waits for it."""
 
 CONSENTS_CHANNEL = f"{_PREFIX}:consents"
-"""Changes of the opt-out list: ``stop``, ``start`` or ``forget``, the time in milliseconds, scope, contact.
+"""Changes of the opt-out list and of its evidence: ``stop``, ``start``, ``note`` or ``forget``, the time in
+milliseconds, scope, contact; where there is one, the id of an entry of the ledger, and the entry as JSON.
 Or the word ``restore``: Redis has lost opt-outs, and every worker writes back those that it knows."""
 
 POOLS_CHANNEL = f"{_PREFIX}:pools"
@@ -109,6 +110,8 @@ class Bucket:
     """The last entry of the journal whose text was removed."""
     abandoned_cursor: bytes
     """The last entry of the journal that is answered, or a dead letter."""
+    consents: bytes
+    """Contacts that have a ledger of their consent, by the time of its latest entry: ``scope contact``."""
     consent_epoch: bytes
     """Exists while the opt-outs are whole. Where Redis loses its data, this mark is lost with them."""
 
@@ -125,7 +128,7 @@ class Bucket:
         return f"{self.tag}:contact:{scope}:{contact}".encode()
 
     def consent(self, scope: str, contact: str) -> bytes:
-        """Key of when a contact last opted in."""
+        """Key of the ledger of a contact's consent: when they last opted in, and each entry by its id."""
         return f"{self.tag}:consent:{scope}:{contact}".encode()
 
     def last_delivery(self, scope: str, contact: str) -> bytes:
@@ -155,6 +158,7 @@ def _bucket(number: int) -> Bucket:
         "probe",
         "body-retention-cursor",
         "abandoned-cursor",
+        "consents",
         "consent-epoch",
     )
     return Bucket(number, tag, *(f"{tag}:{name}".encode() for name in names))

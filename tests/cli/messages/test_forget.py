@@ -40,11 +40,13 @@ def test_an_opt_out_stays_without_the_option(live: Cli) -> None:
     texts(live, "STOP")
     result = live("messages", "forget", SOMEBODY, "--yes")
     assert "deleted: 1 message\n" in result.out
-    assert "kept:    1 entry of the opt-out list (--opt-out-too deletes it)" in result.out
+    kept = "kept:    1 entry of the opt-out list, 1 ledger of consent (--opt-out-too deletes it)"
+    assert kept in result.out
     assert SOMEBODY in live("opt-outs", "list", "--reveal").out
     assert live("messages", "forget", SOMEBODY, "--yes").code == 1
     result = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
-    assert result.out == "deleted: 1 entry of the opt-out list\n"
+    assert result.out == "deleted: 1 entry of the opt-out list\ndeleted: 1 ledger of consent\n"
+    assert live("opt-outs", "show", SOMEBODY).code == 1
     assert SOMEBODY not in live("opt-outs", "list", "--reveal").out
 
 

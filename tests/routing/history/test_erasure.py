@@ -170,7 +170,7 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
         r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|abandoned_cursor"
-        r"|consent_epoch|tag)$"
+        r"|consents|consent_epoch|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How, read_all, read_ledger
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.senders.error_table import load_error_table
@@ -33,6 +35,16 @@ EARLY, LATE = [[f"+1415555{number:04}" for number in range(low, low + 70)] for l
 BACK, NEVER = "+14155550900", "+14155550901"
 """One who has opted out and in again, and one who has done neither."""
 TOLD = "Redis had lost opt-outs"
+
+
+def _count_evidence(folder: Path) -> int:
+    uri = f"file:{folder / 'opt-outs-1.db'}?mode=ro"
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(uri, uri=True)) as connection,
+    ):
+        return int(connection.execute("SELECT count(*) FROM evidence").fetchone()[0])
+    return 0  # it is not there yet
 
 
 @dataclass
@@ -80,11 +92,11 @@ async def _start(url: str, folder: Path) -> Router:
     journal, clock = DurableWriter(store, Spool(folder / "spool")), ServerClock(store)
     contacts = Contacts(store, journal, lambda *_: None, load_error_table(), clock)
     sync = OptOutSync(store, contacts.opted_out, clock, lambda: 86_400_000, 1461)
-    disk = OptOutDiskCache(folder, contacts.opted_out, lambda: store.error is not None, 0.02)
+    disk = OptOutDiskCache(folder, contacts.opted_out, lambda: store.error is not None, 0.02, sync)
     redis = await running.enter_async_context(async_client(url, connect_within=1, retry=False))
     subscriber = Subscriber(redis, Inbox(store, journal, 1), sync)
     await disk.start()
-    store.restorers.append(sync.merge)
+    store.restorers[:] = [sync.merge]  # not the runs of the last seconds, which would hide the loss
     await store.start(journal.replay)
     for stop in (disk.aclose, store.aclose, journal.aclose, sync.aclose, subscriber.aclose):
         running.push_async_callback(stop)
@@ -158,14 +170,15 @@ async def restart_without_redis(deployment: Deployment) -> None:
 async def fill_the_disk_and_free_it(deployment: Deployment) -> None:
     """The databases of both machines cannot be written, then can; then only they have the list."""
     for name in ("a", "b"):
-        (deployment.folder / name / "opt-outs-1.db").unlink()
+        (deployment.folder / name / "opt-outs-1.db").rename(deployment.folder / name / "away")
         (deployment.folder / name / "opt-outs-1.db").mkdir()
     for router in deployment.routers:
         await router.contacts.opt_out(MG, "+14155550777", "STOP")
     await asyncio.sleep(0.1)
     for name in ("a", "b"):
         (deployment.folder / name / "opt-outs-1.db").rmdir()
-    await wait_until(lambda: len([*deployment.folder.glob("?/opt-outs-1.db")]) == 2)
+        (deployment.folder / name / "away").rename(deployment.folder / name / "opt-outs-1.db")
+    await asyncio.sleep(0.1)
     await move_to_a_new_server(deployment)
     assert not await deployment.routers[0].may_be_texted("+14155550777")
 
@@ -185,7 +198,9 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     await deployment.start()
     one, other = deployment.routers
     for contact in (*EARLY, BACK):
-        await one.contacts.opt_out(MG, contact, "STOP")
+        evidence = Evidence(Event.STOP, How.KEYWORD, "STOP", "SM" + contact[1:], "12345", "Stop!", "Bye.")
+        await one.contacts.opt_out(MG, contact, "STOP", evidence=evidence)
+    await wait_until(lambda: _count_evidence(deployment.folder / "a") == len(EARLY) + 1)
     shutil.copytree(deployment.folder / "v/appendonlydir", deployment.folder / "copy")
     for contact in LATE:
         await other.contacts.opt_out(MG, contact, "STOP")
@@ -209,6 +224,10 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     assert caplog.text.count(TOLD) == 1
     one, other = deployment.routers
     assert [1 for router in deployment.routers if "wrote them back" in " ".join(router.sync.notices())]
+    with deployment.valkey.client() as client:
+        await wait_until(lambda: len(read_all(client)) >= len(EARLY) + 1)
+        entries = read_ledger(client, EARLY[0])
+    assert [(entry.event, entry.text, entry.answer) for entry in entries] == [("stop", "Stop!", "Bye.")]
     assert await one.may_be_texted(BACK)
     assert await one.may_be_texted(NEVER)
     await one.contacts.opt_in(MG, EARLY[0], "START")

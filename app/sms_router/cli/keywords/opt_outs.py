@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +30,8 @@ from sms_router.cli.times import iso
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number
+from sms_router.routing.opt_outs.evidence import How, LedgerEntry, read_all, read_ledger, to_csv, to_json
+from sms_router.routing.opt_outs.evidence import verify as verify_export
 from sms_router.routing.opt_outs.opt_out_list import (
     BATCH_SIZE,
     InvalidLine,
@@ -144,9 +148,44 @@ def import_(
         opt_out_list = _list(client, settings)
         bar = progress.add_task("Importing", total=len(entries))
         for start in range(0, len(entries), BATCH_SIZE):
-            added += opt_out_list.add(entries[start : start + BATCH_SIZE])
+            added += opt_out_list.add(entries[start : start + BATCH_SIZE], How.IMPORT)
             progress.update(bar, completed=start + BATCH_SIZE)
     stdout.print(f"{plural(len(entries), 'line')} read, {added} added to the list.")
+
+
+@opt_outs.command("show")
+def show(
+    number: NumberArgument,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show texts and numbers in full.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the evidence of a contact's consent, in every Service, the oldest entries first.
+
+    When and how they opted out or in, what they were answered, and the messages that were not sent because of
+    it. Exits with 1 when nothing is known.
+    """
+    settings = settings_for_command()
+    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    entries: list[LedgerEntry] = []
+    if has_store(settings):
+        with store_client(settings) as client:
+            entries = read_ledger(client, number)
+    if not entries:
+        raise CommandError(f"No opt-out or opt-in of {mask_number(number)} is known.")
+    if not reveal:
+        hidden = [replace(entry, text="•" if entry.text else "") for entry in entries]
+        entries = [replace(entry, number=mask_number(number)) for entry in hidden]
+    if as_json:
+        print_json([asdict(entry) for entry in entries])
+        return
+    for entry in entries:
+        what = " ".join(part for part in (entry.how, entry.source) if part)
+        lines = [f"{entry.at}  {entry.event}: {what}, in {entry.service}"]
+        if entry.message or entry.text:
+            lines.append(f"    {entry.message} {entry.sender} {entry.text}".rstrip())
+        if entry.answer:
+            lines.append(f"    answered: {entry.answer}")
+        stdout.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 @opt_outs.command("export")
@@ -155,24 +194,54 @@ def export(
         Path | None,
         typer.Argument(metavar="FILE", dir_okay=False, help="The file to write; default: standard output."),
     ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence", help="Write every entry of the evidence, with a digest, and not the list."
+        ),
+    ] = False,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Write nothing; check that an export of the evidence was not changed.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write the whole list as CSV, with full numbers."""
-    settings = settings_for_command()
-    if not has_store(settings):
-        write_csv(sys.stdout, ())
+    """Write the whole list as CSV, with full numbers; with --evidence, the evidence as CSV or JSON.
+
+    An export of the evidence ends with a SHA-256 digest of its entries, which is printed too: keep it apart.
+    --verify prints the digest of a file that was not changed, and exits with 1 for one that was.
+    """
+    if verify is not None:
+        digest = verify_export(verify.read_text("utf-8", errors="replace"))
+        if digest is None:
+            raise CommandError(f"{verify}: was changed, or is no export of the evidence.")
+        stdout.print(f"{verify}: unchanged, SHA-256 {digest}", markup=False, soft_wrap=True)
         return
-    with store_client(settings) as client:
-        entries = _list(client, settings).entries()
-        if file is None:
-            write_csv(sys.stdout, entries)
-            return
-        try:
-            with file.open("w", encoding="utf-8", newline="") as lines:
-                count = write_csv(lines, entries)
-        except OSError as error:
-            raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
+    settings = settings_for_command()
+    text = io.StringIO(newline="")
+    with store_client(settings) if has_store(settings) else contextlib.nullcontext() as client:
+        if evidence:
+            entries = read_all(client) if client is not None else []
+            text.write(to_json(entries) if as_json or (file and file.suffix == ".json") else to_csv(entries))
+            count = len(entries)
+        else:
+            count = write_csv(text, _list(client, settings).entries() if client is not None else ())
+    if file is None:
+        sys.stdout.write(text.getvalue())
+        return
+    try:
+        file.write_text(text.getvalue(), encoding="utf-8", newline="")
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
+    digest = f", SHA-256 {verify_export(text.getvalue())}" if evidence else ""
     entry = "entry" if count == 1 else "entries"
-    stdout.print(f"{count} {entry} written to {file}.", markup=False)
+    stdout.print(f"{count} {entry} written to {file}{digest}.", markup=False, soft_wrap=True)
 
 
 def _list(client: Redis, settings: Settings) -> OptOutList:

@@ -38,6 +38,7 @@ _KIND_NAMES = {
     "conversation": "conversation",
     "cookies": "cookie jar of an application",
     "opt_outs": "entry of the opt-out list",
+    "evidence": "ledger of consent",
 }
 
 
@@ -50,7 +51,7 @@ def forget(
     ],
     opt_out_too: Annotated[
         bool,
-        typer.Option("--opt-out-too", help="Delete the entries of the opt-out list too: their STOP is lost."),
+        typer.Option("--opt-out-too", help="Delete the opt-outs and their evidence too: their STOP is lost."),
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -58,7 +59,7 @@ def forget(
     """Delete everything that is stored about a contact, in every Service.
 
     Their texts and the replies, delivery receipts, dead letters, messages in the outbox, conversations, and
-    unreachable senders. Entries of the opt-out list stay unless --opt-out-too is given. Exits with 1 when
+    unreachable senders. Opt-outs and their evidence stay unless --opt-out-too is given. Exits with 1 when
     nothing is stored, or a text of theirs is being answered.
     """
     settings = settings_for_command()
@@ -67,10 +68,10 @@ def forget(
     with store_client(settings) as client:
         eraser, stored = _find(client, contact_of(number))
         removed = dict(stored.counts)
-        if stored.opt_outs and opt_out_too:
-            removed["opt_outs"] = len(stored.opt_outs)
+        if opt_out_too:
+            removed |= _consent_counts(stored)
         if not removed and not stored.in_progress:
-            raise _nothing_stored(number, has_opt_outs=bool(stored.opt_outs))
+            raise _nothing_stored(number, has_opt_outs=bool(_consent_counts(stored)))
         confirm(f"Delete {_format_counts(removed)} of {mask_number(number)}?", yes=yes)
         eraser.remove(stored, opt_out_too=opt_out_too)
     spool_files = _count_spool_files(settings)
@@ -90,8 +91,13 @@ def _find(client: redis.Redis, number: str) -> tuple[ContactEraser, StoredData]:
         return eraser, eraser.find()
 
 
+def _consent_counts(stored: StoredData) -> dict[str, int]:
+    counts = {"opt_outs": len(stored.opt_outs), "evidence": len(stored.evidence)}
+    return {kind: count for kind, count in counts.items() if count}
+
+
 def _nothing_stored(number: str, *, has_opt_outs: bool = False) -> CommandError:
-    exception = " except entries of the opt-out list (--opt-out-too)" if has_opt_outs else ""
+    exception = " except their opt-outs and the evidence (--opt-out-too)" if has_opt_outs else ""
     return CommandError(f"Nothing is stored about {mask_number(number)}{exception}.")
 
 
@@ -119,9 +125,8 @@ def _print_result(
 ) -> None:
     for kind, count in removed.items():
         stdout.print(plain(f"deleted: {_format_counts({kind: count})}"), soft_wrap=True)
-    if stored.opt_outs and not opt_out_too:
-        kept = _format_counts({"opt_outs": len(stored.opt_outs)})
-        stdout.print(f"kept:    {kept} (--opt-out-too deletes it)")
+    if (consents := _consent_counts(stored)) and not opt_out_too:
+        stdout.print(f"kept:    {_format_counts(consents)} (--opt-out-too deletes it)", soft_wrap=True)
     if stored.in_progress:
         texts = plural(len(stored.in_progress), "text")
         stdout.print(f"{texts} of theirs is being answered now; then run this again.")
@@ -139,7 +144,7 @@ def _as_json(
     return {
         "number": mask_number(number),
         "removed": removed,
-        "kept": {"opt_outs": 0 if opt_out_too else len(stored.opt_outs)},
+        "kept": {"opt_outs": 0, "evidence": 0} | ({} if opt_out_too else _consent_counts(stored)),
         "in_work": len(stored.in_progress),
         "spool_files": spool_files,
     }

@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.pool import PoolFinder, Tenancy
 from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -146,7 +148,13 @@ class Contacts:
         return (scope, contact) in self.opted_out
 
     async def opt_out(
-        self, scope: str, contact: str, source: str, reference: str | None = None, at: int | None = None
+        self,
+        scope: str,
+        contact: str,
+        source: str,
+        reference: str | None = None,
+        at: int | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         """Put a contact on the opt-out list.
 
@@ -156,21 +164,49 @@ class Contacts:
             source: the keyword, an error code of Twilio's, or what an operator wrote.
             reference: the message with the keyword, whose time of arrival counts; None for now.
             at: that time in milliseconds since the epoch, for the case that Redis has lost the message.
+            evidence: what is kept in the contact's ledger.
 
         """
-        await self._write_consent("stop", scope, contact, source, reference, at)
+        await self._write_consent(Event.STOP, scope, contact, source, reference, at, evidence)
 
     async def opt_in(
-        self, scope: str, contact: str, source: str, reference: str | None = None, at: int | None = None
+        self,
+        scope: str,
+        contact: str,
+        source: str,
+        reference: str | None = None,
+        at: int | None = None,
+        evidence: Evidence | None = None,
     ) -> None:
         """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
-        await self._write_consent("start", scope, contact, source, reference, at)
+        await self._write_consent(Event.START, scope, contact, source, reference, at, evidence)
+
+    async def record_refusal(self, scope: str, contact: str, evidence: Evidence) -> None:
+        """Keep in a contact's ledger that a message was not sent, because they have opted out."""
+        at = self.now()
+        call = scripts.record_evidence(
+            scope=scope,
+            contact=contact,
+            at=at,
+            consent_ttl_ms=self._consent_ttl_ms,
+            entry_id=evidence.id_at(at),
+            entry=encode(evidence.to_json()),
+        )
+        await self._writer.write(call)
 
     async def _write_consent(
-        self, change: str, scope: str, contact: str, source: str, reference: str | None, at: int | None
+        self,
+        change: Event,
+        scope: str,
+        contact: str,
+        source: str,
+        reference: str | None,
+        at: int | None,
+        evidence: Evidence | None,
     ) -> None:
         key, at = (scope, contact), at or self.now()
-        self.opted_out.apply(key, ConsentChange(change == "stop", at, is_local=True))
+        self.opted_out.apply(key, ConsentChange(change is Event.STOP, at, is_local=True))
+        entry_id, entry = (evidence.id_at(at), evidence.to_json()) if evidence is not None else ("", "")
         call = scripts.change_consent(
             scope=scope,
             contact=contact,
@@ -180,6 +216,8 @@ class Contacts:
             requested_at=at,
             ttl_ms=self.table.max_ttl_ms,
             consent_ttl_ms=self._consent_ttl_ms,
+            entry_id=entry_id,
+            entry=encode(entry),
         )
         result = await self._writer.write(call)
         if result is not None:
@@ -187,7 +225,7 @@ class Contacts:
             self.opted_out.correct(key, ConsentChange(bool(is_opted_out), holds_since))
             return
         # Redis may be too full to store the change and still publish it; if it is down, it does neither.
-        payload = f"{change} {at} {scope} {contact}"
+        payload = f"{change} {at} {scope} {contact} {entry_id} {entry}"
         call = scripts.publish(
             key=bucket_of(contact).contact(scope, contact), channel=CONSENTS_CHANNEL, payload=payload
         )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalysis, ReceiptAnalyzer
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.senders.error_table import MAX_THRESHOLD
 from sms_router.senders.reachability import infer_unreachable, read_failures
 from sms_router.store import scripts
@@ -94,7 +95,10 @@ class ReceiptHandler:
         reference = f"{receipt.account_sid}/{match[1]}" if match and part else None
         if analysis.opted_out:
             source = str(receipt.error_code)
-            await self._contacts.opt_out(analysis.scope, receipt.contact, source, reference)
+            evidence = Evidence(Event.STOP, How.STATUS, source, receipt.message_sid, receipt.sender or "")
+            await self._contacts.opt_out(
+                analysis.scope, receipt.contact, source, reference, evidence=evidence
+            )
         resend = self._resend(receipt, reference, part, analysis)
         result = await self._store(receipt, reference, analysis, resend)
         if result == 0:

@@ -50,7 +50,9 @@ class StoredData:
     opt_outs: list[bytes] = field(default_factory=list)
     """Entries on the opt-out list."""
     opt_out_keys: list[bytes] = field(default_factory=list)
-    """Keys that contain only an opt-out."""
+    """Keys that contain only an opt-out, or its evidence."""
+    evidence: list[bytes] = field(default_factory=list)
+    """Ledgers of consent: ``scope contact``."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -93,12 +95,16 @@ class ContactEraser:
             self._progress(1)
             if _contact_of(line) == self._contact:
                 data.outbox.append(line)
-        for member, _ in self._client.zscan_iter(self._bucket.opt_outs, count=BATCH):
-            self._progress(1)
-            if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
-                data.opt_outs.append(member)
+        for list_key, members in (
+            (self._bucket.opt_outs, data.opt_outs),
+            (self._bucket.consents, data.evidence),
+        ):
+            for member, _ in self._client.zscan_iter(list_key, count=BATCH):
+                self._progress(1)
+                if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
+                    members.append(member)
         for key, kind in self._own_keys():
-            if kind == "contact" and self._client.hkeys(key) == [b":opt-out"]:
+            if kind == "consent" or (kind == "contact" and self._client.hkeys(key) == [b":opt-out"]):
                 data.opt_out_keys.append(key)
             else:
                 data.keys[key] = kind
@@ -107,8 +113,8 @@ class ContactEraser:
     def remove(self, data: StoredData, *, opt_out_too: bool) -> None:
         """Remove what `find` has found. After an interruption, another run removes the rest.
 
-        The contact stays on the opt-out list unless ``opt_out_too`` is set: otherwise nothing would keep
-        the router from sending to them again.
+        The contact stays on the opt-out list, with the evidence, unless ``opt_out_too`` is set: otherwise
+        nothing would keep the router from sending to them again, or prove why it does not.
         """
         self._in_batches(data.receipts, lambda pipeline, key: pipeline.unlink(key))
         bucket = data.bucket
@@ -119,7 +125,11 @@ class ContactEraser:
         if opt_out_too:
             self._in_batches(data.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
             self._in_batches(data.opt_outs, lambda pipeline, one: pipeline.zrem(bucket.opt_outs, one))
-            for opt_out in data.opt_outs:  # removes it from the routers' caches, those on disk included
+            self._in_batches(data.evidence, lambda pipeline, one: pipeline.zrem(bucket.consents, one))
+            for opt_out in {
+                *data.opt_outs,
+                *data.evidence,
+            }:  # removes it from the routers' caches, those on disk included
                 self._client.publish(CONSENTS_CHANNEL, b"forget 0 " + opt_out)
         self._in_batches(list(data.messages), lambda pipeline, one: pipeline.unlink(bucket.message(one)))
         entries = [entry for entries in data.messages.values() for entry in entries]

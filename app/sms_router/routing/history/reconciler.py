@@ -17,10 +17,12 @@ import redis
 from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.routing.history.replay import RECONCILED, format_duration
 from sms_router.routing.inbox.answer import Outcome
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
@@ -232,6 +234,14 @@ class Reconciler:
         )
         if match.intent is not Intent.STOP and not is_start:
             return
+        evidence = Evidence(
+            Event.START if is_start else Event.STOP,
+            How.KEYWORD,
+            match.word.upper(),
+            message=logged.sid,
+            sender=logged.recipient,
+            text=logged.body,
+        )
         call = scripts.change_consent(
             scope=scope,
             contact=logged.contact,
@@ -241,6 +251,8 @@ class Reconciler:
             requested_at=logged.received,
             ttl_ms=self._contact_ttl_ms,
             consent_ttl_ms=self._consent_ttl_ms,
+            entry_id=evidence.id_at(logged.received),
+            entry=encode(evidence.to_json()),
         )
         run_script(self._client, call)
 

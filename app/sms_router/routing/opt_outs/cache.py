@@ -31,6 +31,16 @@ class ConsentChange(NamedTuple):
     """Whether this worker has received it from the contact; otherwise Redis or another worker has it."""
 
 
+class StoredEvidence(NamedTuple):
+    """An entry of a contact's ledger, for the copy on disk."""
+
+    scope: str
+    contact: str
+    entry_id: str
+    at: int
+    entry: str
+
+
 FORGOTTEN = ConsentChange(is_opted_out=False, at=-1)
 """The contact was erased: nothing of them stays, on disk neither."""
 
@@ -48,10 +58,14 @@ class OptOutCache:
         """True once the whole list was read: from then on, a contact that is not here has not opted out."""
         self.unsaved: dict[OptOutKey, ConsentChange] = {}
         """Changes that are not on disk yet, in their order; the disk cache takes them from here."""
+        self.unsaved_evidence: list[StoredEvidence] = []
+        """Entries of ledgers that are not on disk yet; beyond `MAX_UNSAVED` they are not copied."""
         self.has_lost_changes = False
         """Whether changes were dropped that were not on disk: the whole list is to be stored again."""
         self.has_local_change = asyncio.Event()
         """Set with each local change."""
+        self.is_evidence_lost = False
+        """Whether the ledgers in Redis are to be completed from the disk."""
         self.differs_from_redis = asyncio.Event()
         """Set when Redis does not have an opt-out that is here, or asks for what is here."""
 
@@ -80,7 +94,11 @@ class OptOutCache:
         if text == "restore":
             self.differs_from_redis.set()
             return
-        request, at, scope, contact = text.split(" ", 3)
+        request, at, scope, contact, *entry = text.split(" ", 5)
+        if len(entry) == 2 and entry[0] and len(self.unsaved_evidence) < MAX_UNSAVED:
+            self.unsaved_evidence.append(StoredEvidence(scope, contact, entry[0], int(at), entry[1]))
+        if request == "note":
+            return
         if request == "forget":
             self.stops.discard((scope, contact))
             self.starts.pop((scope, contact), None)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache, StoredEvidence
 from sms_router.routing.opt_outs.compact import OptOutKey
+from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.store.keys import BUCKETS
 from sms_router.store.local_database import (
     DISK_ERRORS,
@@ -33,6 +35,9 @@ SYNC_INTERVAL = 2.0
 LOCK_TIMEOUT = 5.0
 """Seconds that a worker waits for another one's transaction."""
 
+SWEEP_INTERVAL = 86_400.0
+"""Seconds between two removals of what is older than the retention."""
+
 READ_SIZE = 2_000
 """Rows that are read, and applied, in one turn of the event loop."""
 
@@ -46,6 +51,10 @@ _OPEN = """
         id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, contact TEXT NOT NULL,
         is_opted_out INTEGER NOT NULL, at INTEGER NOT NULL, UNIQUE (scope, contact)
     );
+    CREATE TABLE IF NOT EXISTS evidence (
+        scope TEXT NOT NULL, contact TEXT NOT NULL, entry_id TEXT NOT NULL, at INTEGER NOT NULL,
+        entry TEXT NOT NULL, PRIMARY KEY (scope, contact, entry_id)
+    );
     CREATE TABLE IF NOT EXISTS lists (name TEXT PRIMARY KEY);
 """
 """A commit survives a power failure, and deleted numbers are overwritten.
@@ -54,7 +63,10 @@ Each contact has one row, their latest change, with a new id each time: a START 
 older copies of their STOP. ``lists`` has a row once the whole list was stored.
 """
 
-_REMOVE = "DELETE FROM changes WHERE scope = ? AND contact = ?"
+_REMOVE = (
+    "DELETE FROM changes WHERE scope = ? AND contact = ?",
+    "DELETE FROM evidence WHERE scope = ? AND contact = ?",
+)
 _STORE = """
     INSERT OR REPLACE INTO changes (scope, contact, is_opted_out, at) SELECT ?1, ?2, ?3, ?4
     WHERE NOT EXISTS (
@@ -87,10 +99,11 @@ class OptOutDatabase:
         self,
         changes: Mapping[OptOutKey, ConsentChange],
         entries: Sequence[tuple[OptOutKey, int]] = (),
+        evidence: Sequence[StoredEvidence] = (),
         *,
         is_whole: bool = False,
     ) -> None:
-        """Store changes that are newer than the stored ones, and entries; ``is_whole``: all of them now."""
+        """Store changes newer than the stored ones, entries and evidence; ``is_whole``: all entries now."""
         path = self._current()
         if path is None:
             # Its name is new: a process that still uses a damaged one has its journal under the old name.
@@ -103,7 +116,9 @@ class OptOutDatabase:
             connection.executemany(
                 _STORE, ((*key, change.is_opted_out, change.at) for key, change in changes.items())
             )
-            connection.executemany(_REMOVE, (key for key, one in changes.items() if one is FORGOTTEN))
+            connection.executemany("INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)", evidence)
+            for remove in _REMOVE:
+                connection.executemany(remove, (key for key, one in changes.items() if one is FORGOTTEN))
             if is_whole:
                 connection.execute("INSERT OR IGNORE INTO lists VALUES ('opt-outs')")
         self.has_whole_list = self.has_whole_list or is_whole
@@ -120,6 +135,27 @@ class OptOutDatabase:
         return [
             ((scope, contact), ConsentChange(bool(out), at)) for _, scope, contact, out, at in rows
         ], is_whole
+
+    def read_evidence(self, after: int) -> list[tuple[int, StoredEvidence]]:
+        """Return the next entries of ledgers behind a row, each with the number of its row."""
+        if (path := self._current()) is None:
+            return []
+        query = "SELECT rowid, * FROM evidence WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        with self._open(path) as connection:
+            rows = connection.execute(query, (after, READ_SIZE)).fetchall()
+        return [(number, StoredEvidence(*row)) for number, *row in rows]
+
+    def remove_old(self, before: int) -> None:
+        """Remove what is older than a time in milliseconds, except of contacts who have opted out."""
+        if (path := self._current()) is None:
+            return
+        with self._open(path) as connection, transaction(connection):
+            connection.execute("DELETE FROM changes WHERE at < ? AND NOT is_opted_out", (before,))
+            connection.execute(
+                "DELETE FROM evidence WHERE at < ? AND (scope, contact) NOT IN "
+                "(SELECT scope, contact FROM changes WHERE is_opted_out)",
+                (before,),
+            )
 
     @contextlib.contextmanager
     def _open(self, path: Path) -> Iterator[sqlite3.Connection]:
@@ -157,7 +193,10 @@ class OptOutDiskCache:
         cache: OptOutCache,
         is_redis_away: Callable[[], bool],
         interval: float = SYNC_INTERVAL,
+        redis_sync: OptOutSync | None = None,
     ) -> None:
+        self._redis_sync = redis_sync
+        self._swept_at = -math.inf
         self._database = OptOutDatabase(data_dir)
         self._cache = cache
         self._is_redis_away = is_redis_away
@@ -201,6 +240,8 @@ class OptOutDiskCache:
             if is_redis_away or self._was_away:
                 await self._load()
             await self._store()
+            if self._redis_sync is not None and not is_redis_away:
+                await self._keep_evidence(self._redis_sync)
         except DISK_ERRORS as error:
             if not self._is_failing:
                 log.warning("the opt-out list cannot be stored in %s: %s", self._database, error)
@@ -210,6 +251,22 @@ class OptOutDiskCache:
                 log.info("the opt-out list is stored in %s again", self._database)
             self._is_failing = False
             self._was_away = is_redis_away
+
+    async def _keep_evidence(self, redis_sync: OptOutSync) -> None:
+        """Write evidence back that Redis has lost, and once a day remove what is older than the retention."""
+        if self._cache.is_evidence_lost:
+            self._cache.is_evidence_lost = False
+            rows, after = await self._disk.run(self._database.read_evidence, 0), 0
+            while rows:
+                after = rows[-1][0]
+                if not await redis_sync.restore_evidence([entry for _, entry in rows]):
+                    self._cache.is_evidence_lost = True
+                    return
+                rows = await self._disk.run(self._database.read_evidence, after)
+        now = asyncio.get_running_loop().time()
+        if now - self._swept_at > SWEEP_INTERVAL:
+            self._swept_at = now
+            await self._disk.run(self._database.remove_old, redis_sync.retention_start)
 
     async def _load(self) -> None:
         """Apply what other workers have stored."""
@@ -226,9 +283,10 @@ class OptOutDiskCache:
         cache = self._cache
         is_whole = self._database.has_whole_list and not cache.has_lost_changes
         stores_all = cache.is_complete and not is_whole
-        if not stores_all and not cache.unsaved:
+        if not stores_all and not cache.unsaved and not cache.unsaved_evidence:
             return
         changes, cache.unsaved = cache.unsaved, {}
+        evidence, cache.unsaved_evidence = cache.unsaved_evidence, []
         had_lost_changes, cache.has_lost_changes = cache.has_lost_changes, False
         try:
             rows: list[tuple[OptOutKey, int]] = []
@@ -237,9 +295,11 @@ class OptOutDiskCache:
                 if len(rows) >= WRITE_SIZE:
                     await self._disk.run(self._database.store, {}, rows)
                     rows = []
-            await self._disk.run(partial(self._database.store, changes, rows, is_whole=stores_all))
+            store = partial(self._database.store, changes, rows, evidence, is_whole=stores_all)
+            await self._disk.run(store)
         except BaseException:
             cache.unsaved = {**changes, **cache.unsaved}
+            cache.unsaved_evidence = evidence + cache.unsaved_evidence
             cache.has_lost_changes = had_lost_changes or cache.has_lost_changes
             raise
         if cache.is_complete and not self._database.has_whole_list:

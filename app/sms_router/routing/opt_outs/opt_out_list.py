@@ -11,7 +11,9 @@ from typing import TextIO, cast
 
 import redis
 
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
@@ -79,17 +81,18 @@ class OptOutList:
         for since, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
             yield from self._read_entries(bucket, [(member, since)])
 
-    def add(self, entries: Sequence[OptOut]) -> int:
+    def add(self, entries: Sequence[OptOut], how: How = How.OPERATOR) -> int:
         """Add contacts; return how many were not on the list. A contact's later START stays valid."""
-        return self._run("stop", entries)
+        return self._run(Event.STOP, entries, how)
 
     def remove(self, entry: OptOut) -> bool:
         """Remove a contact; return whether they were on the list."""
-        return bool(self._run("start", [entry]))
+        return bool(self._run(Event.START, [entry], How.OPERATOR))
 
-    def _run(self, request: str, entries: Sequence[OptOut]) -> int:
+    def _run(self, request: Event, entries: Sequence[OptOut], how: How) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
+            evidence = Evidence(request, how, entry.source)
             call = scripts.change_consent(
                 scope=entry.service,
                 contact=entry.number,
@@ -99,6 +102,8 @@ class OptOutList:
                 requested_at=entry.since,
                 ttl_ms=self._contact_ttl_ms,
                 consent_ttl_ms=self._consent_ttl_ms,
+                entry_id=evidence.id_at(entry.since),
+                entry=encode(evidence.to_json()),
             )
             run_script(pipeline, call)
         return sum(changed for changed, *_ in pipeline.execute())

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, StoredEvidence
 from sms_router.routing.opt_outs.compact import OptOutKey
 from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENT_LOSS, CONSENTS_CHANNEL, bucket_of
 from sms_router.store.resilient_connection import Run
@@ -138,6 +139,27 @@ class OptOutSync:
         """Compare the whole copy with Redis soon."""
         self.cache.differs_from_redis.set()
 
+    @property
+    def retention_start(self) -> int:
+        """The time before which nothing is kept of contacts who have not opted out, in milliseconds."""
+        return int(self._clock() * 1000) - self._consent_ttl_ms
+
+    async def restore_evidence(self, entries: Sequence[StoredEvidence]) -> bool:
+        """Write entries of ledgers back that Redis does not have; False where it does not serve."""
+        calls = (
+            scripts.record_evidence(
+                scope=one.scope,
+                contact=one.contact,
+                at=one.at,
+                consent_ttl_ms=self._consent_ttl_ms,
+                entry_id=one.entry_id,
+                entry=encode(one.entry),
+            )
+            for one in entries
+        )
+        results = await asyncio.gather(*map(self._store.run, calls), return_exceptions=True)
+        return not any(isinstance(result, BaseException) for result in results)
+
     def notices(self) -> list[str]:
         """Return what operators should know of opt-outs that Redis had lost lately."""
         begun = [int(mark.split()[0]) / 1000 for mark in self._epochs.values() if mark.endswith(_LOST)]
@@ -227,6 +249,7 @@ class OptOutSync:
                 self.cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
             first += PAGE_SIZE - PAGE_OVERLAP
         has_lost = not epoch or epoch != self._epochs.get(number, epoch)
+        self.cache.is_evidence_lost = self.cache.is_evidence_lost or has_lost
         await self._restore(run, "start", [one for one in starts if has_lost or one[0] in in_redis])
         missing = [(key, at) for key, at in copies if key not in in_redis]
         count = await self._restore(run, "stop", missing)

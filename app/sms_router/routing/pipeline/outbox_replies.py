@@ -6,11 +6,21 @@ import logging
 from dataclasses import replace
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
-from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendResult, Sent, Unknown
+from sms_router.delivery.message import (
+    OPTED_OUT,
+    Cancelled,
+    OutboundSms,
+    Rejected,
+    SendLease,
+    SendResult,
+    Sent,
+    Unknown,
+)
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.senders.error_table import ErrorClass
@@ -64,7 +74,8 @@ class ReplyOutboxHandler:
         outbound = messages[part.number]
         facts = await self._facts(entry, lease, message, contact_of(outbound.recipient or message.sender))
         if facts.opted_out:
-            return Cancelled("the contact has opted out", dead_letter=False)
+            await self.on_refused(entry, part, contact_of(outbound.recipient or message.sender), outbound)
+            return Cancelled(OPTED_OUT, dead_letter=False)
         if not part.resend:
             return self._sms(part, message, outbound, outbound.sender or message.recipient)
         facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed_sender") or "")})
@@ -73,6 +84,25 @@ class ReplyOutboxHandler:
             return Cancelled("no other sender can carry it", dead_letter=True)
         self._composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
         return self._sms(part, message, outbound, decision.address, decision.trail_text)
+
+    async def on_refused(
+        self,
+        entry: OutboxEntry,
+        part: MessagePart,
+        contact: str | None = None,
+        message: OutboundMessage | None = None,
+    ) -> None:
+        """Keep as evidence that a message was not sent, because the contact has opted out."""
+        text, sender = (message.body, message.sender or "") if message is not None else ("", "")
+        evidence = Evidence(
+            Event.REFUSED,
+            "reply by REST",
+            OPTED_OUT,
+            message=f"{entry.message_sid}.{part.name}",
+            sender=sender,
+            text=text,
+        )
+        await self._contacts.record_refusal(entry.scope, contact or entry.contact, evidence)
 
     async def _facts(
         self, entry: OutboxEntry, lease: SendLease, message: InboundMessage, recipient: str
@@ -131,7 +161,8 @@ class ReplyOutboxHandler:
         if error.error_class is ErrorClass.OPT_OUT:
             contact = contact_of(sms.recipient)
             reference = entry.reference if contact == entry.contact else None
-            await self._contacts.opt_out(entry.scope, contact, str(code), reference)
+            evidence = Evidence(Event.STOP, How.STATUS, str(code), sender=sms.sender, text=sms.text)
+            await self._contacts.opt_out(entry.scope, contact, str(code), reference, evidence=evidence)
         blames_sender = self._analyzer.blames_sender(
             error, sms.sender, sms.service_sid, sms.recipient, sms.account_sid
         )

@@ -30,6 +30,7 @@ from sms_router.routing.inbox.inbox import (
 )
 from sms_router.routing.inbox.loop_guard import REPEAT_WEIGHT, LoopGuard
 from sms_router.routing.keywords.templates import TemplateError
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
@@ -222,36 +223,43 @@ class Pipeline:
         """
         (reference, contact), arrived = context.key, context.claim.arrived
         ends = time.monotonic() + STORE_BUDGET - context.claim.spent
-        consent: asyncio.Task[None] | None = None
-        match, opted_out = resolution.opt_out, context.facts.opted_out
-        if match is not None and match.intent is Intent.STOP:
-            consent = await self._start_consent(
-                self._contacts.opt_out(context.scope, contact, match.word.upper(), reference, arrived)
-            )
-            context = context._replace(conversation=EndedConversation(for_all=True))
-        elif match is not None and match.intent is Intent.START and (match.unconditional or opted_out):
-            consent = await self._start_consent(
-                self._contacts.opt_in(context.scope, contact, match.word.upper(), reference, arrived)
-            )
-        elif match is None and opted_out and resolution.opts_in:
-            await self._contacts.opt_in(context.scope, contact, resolution.rule, reference)
-            return await self._respond(
-                context._replace(facts=replace(context.facts, opted_out=False)), resolution
-            )
-        resolution = resolution.for_contact(opted_out)
-        if match is None:
-            return await self._reply(context, resolution.rule, SILENCE)
-        if resolution.opt_out is None:
+        match, opted_out, contacts = resolution.opt_out, context.facts.opted_out, self._contacts
+        message, resolved = context.request.message, resolution.for_contact(opted_out)
+        texted = message.sid, message.recipient, message.body
+        if match is None and resolution.opts_in:
+            evidence = Evidence(Event.START, How.KEYWORD, resolution.rule, *texted)
+            await contacts.opt_in(context.scope, contact, resolution.rule, reference, arrived, evidence)
+            context = context._replace(facts=replace(context.facts, opted_out=False))
             return await self._respond(context, resolution)
-        facts = replace(context.facts, opted_out=False)
-        context = context._replace(facts=facts, is_guarded=False)
-        answer = await self._reply(context, resolution.rule, resolution.opt_out.reply)
-        if consent is not None:
-            await asyncio.wait({consent}, timeout=max(0.0, ends - time.monotonic()))
+        record: asyncio.Task[None] | None = None
+        is_stop = match is not None and match.intent is Intent.STOP
+        if match is None:
+            evidence = Evidence(Event.REFUSED, resolved.rule, "", *texted)
+            record = await self._start_record(contacts.record_refusal(context.scope, contact, evidence))
+        elif is_stop or (match.intent is Intent.START and (match.unconditional or opted_out)):
+            event, write = (Event.STOP, contacts.opt_out) if is_stop else (Event.START, contacts.opt_in)
+            how = How.TWILIO if message.opt_out_type is not None else How.KEYWORD
+            answer_text = "\n".join(resolved.opt_out.reply.texts) if resolved.opt_out is not None else ""
+            evidence = Evidence(event, how, match.word.upper(), *texted, answer_text)
+            record = await self._start_record(
+                write(context.scope, contact, match.word.upper(), reference, arrived, evidence)
+            )
+        if match is not None and resolved.opt_out is None:
+            return await self._respond(context, resolved)
+        reply = SILENCE
+        if resolved.opt_out is not None:
+            facts = replace(context.facts, opted_out=False)
+            context = context._replace(facts=facts, is_guarded=False)
+            reply = resolved.opt_out.reply
+        if is_stop:
+            context = context._replace(conversation=EndedConversation(for_all=True))
+        answer = await self._reply(context, resolved.rule, reply)
+        if record is not None:
+            await asyncio.wait({record}, timeout=max(0.0, ends - time.monotonic()))
         return answer
 
-    async def _start_consent(self, change: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Send a STOP or START to Redis, before whatever follows."""
+    async def _start_record(self, change: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Send a STOP or START, or evidence, to Redis, before whatever follows."""
         task = asyncio.create_task(change, name="consent")
         self._consents.add(task)
         task.add_done_callback(self._consents.discard)

@@ -246,6 +246,8 @@ def change_consent(
     requested_at: int,
     ttl_ms: int,
     consent_ttl_ms: int,
+    entry_id: str = "",
+    entry: bytes = b"",
 ) -> Call:
     """Put a contact on the opt-out list, or take them off it.
 
@@ -258,10 +260,23 @@ def change_consent(
         bucket.consent(scope, contact),
         bucket.opt_outs,
         bucket.message(message) if message is not None else key,
+        bucket.consents,
     )
-    member = f"{scope} {contact}"
-    arguments = (request, source, requested_at, ttl_ms, consent_ttl_ms, member, CONSENTS_CHANNEL)
+    arguments = (
+        request, source, requested_at, ttl_ms, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL,
+        entry_id, entry,
+    )  # fmt: skip
     return SCRIPTS["change_consent"], keys, arguments
+
+
+def record_evidence(
+    *, scope: str, contact: str, at: int, consent_ttl_ms: int, entry_id: str, entry: bytes
+) -> Call:
+    """Append an entry to the ledger of a contact's consent."""
+    bucket = bucket_of(contact)
+    keys = (bucket.contact(scope, contact), bucket.consent(scope, contact), bucket.consents)
+    arguments = (at, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL, entry_id, entry)
+    return SCRIPTS["record_evidence"], keys, arguments
 
 
 def read_opt_outs(bucket: Bucket, *, first: int, count: int) -> Call:

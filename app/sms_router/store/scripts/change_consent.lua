@@ -2,13 +2,15 @@
 -- arrive; the list shows the first of several opt-outs. An opt-out does not expire; the contact's other fields do.
 -- A START is recorded in `consent` also where no opt-out is known: it is the only proof that a copy of an older
 -- STOP, which is written back after Redis has lost its data, no longer holds.
+-- The entry is kept in the contact's ledger, whatever comes of the request; with entry_id "" there is none.
 -- A time in the future comes from a clock that was wrong: it is no reason against an opt-out, and an opt-in
 -- counts where it is newer than a minute.
 -- Returns {1 when the contact came onto the list or left it, 1 when they are on it, the time of the request that
 -- holds}; a change is published with that time.
-local contact, consent, opt_outs, message = unpack(KEYS)
-local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel = unpack(ARGV)
+local contact, consent, opt_outs, message, consents = unpack(KEYS)
+local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel, entry_id, entry = unpack(ARGV)
 --- @include "now"
+--- @include "ledger"
 local MINUTE = 60000
 local at = math.min(tonumber(redis.call('HGET', message, 'received') or requested_at), now)
 local latest, since, first_source = string.match(redis.call('HGET', contact, ':opt-out') or '', '^(%d+) (%d+) (.*)$')
@@ -23,6 +25,7 @@ end
 
 if request == 'stop' then
   if at <= opted_in then
+    record(consent, consents, member, channel, 'note', at, entry_id, entry)
     return {0, latest > 0 and 1 or 0, math.max(latest, opted_in)}
   end
   if latest == 0 or at < since or (at == since and source > first_source) then
@@ -31,19 +34,18 @@ if request == 'stop' then
   local newest = math.max(latest, at)
   redis.call('HSET', contact, ':opt-out', string.format('%.0f %.0f ', newest, since) .. first_source)
   redis.call('PERSIST', contact)
-  redis.call('PERSIST', consent)
   redis.call('ZADD', opt_outs, string.format('%.0f', since), member)
-  if latest ~= 0 then
-    return {0, 1, newest}
-  end
-  redis.pcall('PUBLISH', channel, string.format('stop %.0f ', newest) .. member)
-  return {1, 1, newest}
+  redis.call('PERSIST', consent)
+  record(consent, consents, member, channel, latest == 0 and 'stop' or 'note', at, entry_id, entry)
+  return {latest == 0 and 1 or 0, 1, newest}
 end
 
 if at > opted_in then
   redis.call('HSET', consent, 'opt-in', string.format('%.0f', at))
 end
-if latest ~= 0 and at < latest then
+local ends_opt_out = latest ~= 0 and at >= latest
+record(consent, consents, member, channel, ends_opt_out and 'start' or 'note', at, entry_id, entry)
+if latest ~= 0 and not ends_opt_out then
   return {0, 1, latest}
 end
 redis.call('PEXPIRE', consent, consent_ttl_ms)
@@ -53,5 +55,4 @@ end
 redis.call('HDEL', contact, ':opt-out')
 redis.call('PEXPIRE', contact, ttl_ms)
 redis.call('ZREM', opt_outs, member)
-redis.pcall('PUBLISH', channel, string.format('start %.0f ', at) .. member)
 return {1, 0, at}

@@ -20,7 +20,7 @@ RESEND_DELAY_MS = 15_000
 """Until a reply is sent of which this worker does not know whether another one has sent it."""
 
 _BUCKET_OF_JOURNAL = {bucket.journal: bucket for bucket in ALL_BUCKETS}
-_AS_IT_WAS = frozenset({"release", "annotate", "change_consent", "set_sticky_sender"})
+_AS_IT_WAS = frozenset({"release", "annotate", "change_consent", "record_evidence", "set_sticky_sender"})
 _REPLY = frozenset(
     {"outbox_enqueue", "outbox_mark_sending", "outbox_postpone", "outbox_record_result", "record_receipt"}
 )
