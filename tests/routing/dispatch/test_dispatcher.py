@@ -72,6 +72,11 @@ def test_what_twilio_has_answered_is_not_answered_again(kind: str) -> None:
     assert found.responder.reply(message()) == SILENCE
 
 
+@pytest.mark.parametrize(("body", "rule_name"), [("HOURS", "HOURS"), ("hello", "default")])
+def test_an_unknown_opt_out_type_is_ignored(body: str, rule_name: str) -> None:
+    assert dispatcher(rule("HOURS", HOURS)).resolve(message(body, OptOutType="BLOCK")).rule == rule_name
+
+
 def test_scopes_are_asked() -> None:
     table = dispatcher(
         rule("HOURS", StaticReply(Reply("here")), Scope(numbers=frozenset({"54321"}))),

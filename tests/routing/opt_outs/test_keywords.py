@@ -33,8 +33,15 @@ WORDS = load_opt_out_keywords(by_twilio=frozenset({OTHER}))
         (LONG, MG, "stop texting me", True),
         (FREE, MG, "STOP", False),
         (FREE, MG, "unstop", False),
-        (FREE, MG, "CANCEL", True),
-        (FREE, MG, "HELP", True),
+        (FREE, MG, "CANCEL", False),
+        (FREE, MG, "unsubscribe", False),
+        (FREE, MG, "HELP", False),
+        (FREE, MG, "INFO", False),
+        (FREE, MG, "ARRET", True),
+        ("whatsapp:+14155550100", MG, "STOP", True),
+        ("whatsapp:+14155550100", None, "HELP", True),
+        ("messenger:1234", MG, "STOP", True),
+        ("rcs:+14155550100", MG, "STOP", False),
     ],
 )
 def test_the_router_replies_where_twilio_and_the_network_do_not(
@@ -102,7 +109,9 @@ def test_any_text_can_be_matched(text: str, number: str) -> None:
     [
         ("cancel", "+14155550100", Intent.STOP),
         ("cancel", "12345", None),
-        ("cancel", "+18885550100", None),
+        ("cancel", "+18885550100", Intent.STOP),
+        ("yes", "+18885550100", None),
+        ("cancel", "whatsapp:+14155550100", None),
         ("Cancel!", "+14155550100", None),
         ("CANCEL my order", "+14155550100", None),
         ("yes", "+14155550100", Intent.START),

@@ -145,8 +145,16 @@ async def test_a_toll_free_number_is_blocked_by_its_network_alone(sandbox: Sandb
     assert [(m["body"], m["error_code"]) for m in result["undelivered"]] == [("Bye", 30004)]
     assert not await _is_blocked(sandbox, SAN_FRANCISCO)
     assert await _replies(sandbox, "YES", TOLL_FREE) == []
+    assert await _replies(sandbox, "HELP", TOLL_FREE) == []
     assert await _replies(sandbox, "UNSTOP", TOLL_FREE) == [NETWORK_START_REPLY, "Bye"]
     assert await sandbox.alert_codes() == []
+
+
+async def test_a_toll_free_number_handles_the_other_words_as_a_long_code(sandbox: SandboxFixture) -> None:
+    for word in ("HELP", "info"):
+        assert await _replies(sandbox, word, TOLL_FREE) == [HELP_REPLY]
+    assert await _replies(sandbox, "YES", TOLL_FREE) == []
+    assert await _replies(sandbox, "CANCEL", TOLL_FREE) == [STOP_REPLY]
 
 
 async def test_advanced_opt_out_handles_keywords_on_short_codes(advanced: SandboxFixture) -> None:

@@ -127,7 +127,8 @@ class Dispatcher:
         """
         if message.opt_out_type is not None:
             match = match_from_twilio(message.opt_out_type)  # Advanced Opt-Out has replied already (facts 8)
-            return Resolution(match.rule if match else "opt-out word, answered by Twilio", SILENT, match)
+            if match is not None:
+                return Resolution(match.rule, SILENT, match)
         country = country_of(message.contact, message.from_country)
         service_sid, number = message.service_sid, message.recipient
         tenancy = self._forwards.tenancy

@@ -76,7 +76,7 @@ REQUIRED_WORDS = ("stop", "start", "help")
 """Keywords that carriers require."""
 
 _NETWORK_KEYWORDS = frozenset({"STOP", "START", "UNSTOP"})
-"""What the network of toll-free numbers replies to (facts 8)."""
+"""What the network of toll-free numbers acts on (facts 8)."""
 
 
 class OptOutKeywords:
@@ -170,10 +170,13 @@ class OptOutKeywords:
     def is_answered_by_twilio(self, typed: str, service_sid: str | None, number: str) -> bool:
         """Return whether Twilio or the network has acted and replied.
 
-        They compare the text in upper case, without normalizing it.
+        They compare the text in upper case, without normalizing it. On WhatsApp and Messenger neither replies
+        without ``OptOutType``; on a toll-free number YES is an ordinary text (facts 8, 11).
         """
+        if ":" in number and not number.startswith("rcs:"):
+            return False
         if is_toll_free(number):
-            return typed in _NETWORK_KEYWORDS
+            return typed in _TWILIO_KEYWORDS and typed != "YES"
         if not number.isdigit():
             return typed in _TWILIO_KEYWORDS
         return number not in self._standalone and service_sid in self._by_twilio and typed in _TWILIO_KEYWORDS

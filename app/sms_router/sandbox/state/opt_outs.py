@@ -3,7 +3,8 @@
 - A long code handles the default keywords. In a Service an opt-out covers the whole Service.
 - A short code handles no keyword (INFERENCE: nor does one in a Service), unless Advanced Opt-Out is on.
 - A toll-free number is blocked by its network, not by Twilio: the opt-out covers that number alone
-  (INFERENCE), and messages end as 30004 instead of being rejected.
+  (INFERENCE), and messages end as 30004 instead of being rejected. The other default keywords but YES are
+  handled as on a long code (facts 11).
 - Advanced Opt-Out handles its own lists on every number of the Service.
 """
 
@@ -56,9 +57,13 @@ class OptOuts:
         service = self._account.service_of(number.sid)
         if service and service.advanced_opt_out:
             return self._handle_advanced(service, person, word, network_reply)
-        if number.kind is not NumberKind.LONG_CODE:
+        is_toll_free = number.kind is NumberKind.TOLL_FREE
+        is_networks = is_toll_free and word in NETWORK_STOP | NETWORK_START | {"YES"}
+        if number.kind is NumberKind.SHORT_CODE or is_networks:
             return OptOutResponse(network_reply=network_reply)
         intent = DEFAULT.intent(word)
+        if intent is KeywordIntent.HELP and self.is_blocked_by_network(number.address, person):
+            return OptOutResponse()
         scope = service.sid if service else number.address
         return OptOutResponse(reply=self._handle_default(scope, person, intent) if intent else "")
 
