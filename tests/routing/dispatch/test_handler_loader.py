@@ -239,6 +239,8 @@ def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> N
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
         ("keyword('A')(5)", "TypeError: @keyword stands above a function"),
+        ("import json; json.loads('{')", "json.decoder.JSONDecodeError: Expecting property name"),
+        ("from sms_router import Part; Part(media='x')", "ValueError: Part: media is a URL that begins"),
     ],
 )
 def test_the_real_cause_is_told_with_its_place(

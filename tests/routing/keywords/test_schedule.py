@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.schedule import ALWAYS, DAY, WEEK, Schedule, Timetable, TimeZones
+from sms_router.routing.keywords.schedule import (
+    ALWAYS,
+    DAY,
+    WEEK,
+    Schedule,
+    Timetable,
+    TimeZones,
+    minute_of,
+)
 
 MON, SAT, SUN = 0, 5 * DAY, 6 * DAY
 
@@ -140,5 +148,60 @@ def test_the_minute_of_the_week_is_in_the_services_time_zone(
     service: str | None, utc: str, minute: int
 ) -> None:
     epoch = datetime.fromisoformat(utc).replace(tzinfo=UTC).timestamp()
-    assert ZONES.minute_of_week(service, epoch) == minute
+    assert ZONES.minute_at(service, epoch) % WEEK == minute
     assert ZONES.local_time(service, epoch).minute == minute % 60
+
+
+def minute_on(text: str) -> int:
+    return minute_of(datetime.fromisoformat(text))
+
+
+WEEKDAYS = Schedule.window(["mon-fri"], "09:00", "17:00")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment", "is_open"),
+    [
+        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-11-30 23:59", False),
+        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-12-01 00:00", True),
+        (ALWAYS.between(date(2026, 12, 1), date(2026, 12, 24)), "2026-12-24 23:59", True),
+        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-12-25 00:00", False),
+        (ALWAYS.between(None, "2026-12-24 18:00"), "2026-12-24 18:00", False),
+        (ALWAYS.between(datetime(2026, 12, 24, 18), None), "2026-12-24 18:00", True),
+        (WEEKDAYS.between("2026-12-01", None), "2026-11-30 10:00", False),
+        (WEEKDAYS.between("2026-12-01", None), "2026-12-01 10:00", True),
+        (WEEKDAYS.between("2026-12-01", None), "2026-12-05 10:00", False),
+    ],
+)
+def test_a_rule_applies_between_its_dates(schedule: Schedule, moment: str, is_open: bool) -> None:
+    assert schedule.admits(minute_on(moment)) is is_open
+    timetable = Timetable([schedule, WEEKDAYS])
+    assert schedule.admits(timetable.transition_before(minute_on(moment))) is is_open
+    assert timetable
+
+
+def test_dates_are_compared() -> None:
+    may, june = ALWAYS.between("2026-05-01", "2026-05-31"), ALWAYS.between("2026-06-01", None)
+    first = ALWAYS.between("2026-05-01", "2026-05-07")
+    assert not may.overlaps(june)
+    assert may.overlaps(first)
+    assert (may.covers(first), first.covers(may), ALWAYS.covers(may), may.covers(ALWAYS)) == (
+        True,
+        False,
+        True,
+        False,
+    )
+    assert str(WEEKDAYS.between("2026-05-01", None)) == "mon-fri 09:00-17:00, from 2026-05-01"
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "mistake"),
+    [
+        ("tomorrow", None, 'opens: tomorrow should be a local date like "2026-12-24"'),
+        (None, "2026-12-24T10:00+01:00", "closes: 2026-12-24T10:00\\+01:00 should be a local date"),
+        ("2026-12-24", "2026-12-23", "closes: 2026-12-23 is not after opens: 2026-12-24"),
+    ],
+)
+def test_a_wrong_date_is_refused(opens: str | None, closes: str | None, mistake: str) -> None:
+    with pytest.raises(ValueError, match=mistake):
+        ALWAYS.between(opens, closes)

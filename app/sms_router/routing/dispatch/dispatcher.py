@@ -159,11 +159,11 @@ class Dispatcher:
         return MatchContext(message.service_sid, message.recipient, country, minute)
 
     def _minute(self, service_sid: str | None, moment: float | None) -> int:
-        """Return the first minute of the week since which the same rules are open.
+        """Return the first minute since which the same rules are open.
 
         Resolutions can so be cached for hours.
         """
-        minute = self._zones.minute_of_week(service_sid, self._clock() if moment is None else moment)
+        minute = self._zones.minute_at(service_sid, self._clock() if moment is None else moment)
         return self.table.timetable.transition_before(minute)
 
     @property

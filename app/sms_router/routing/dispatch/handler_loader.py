@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import NamedTuple
 
@@ -180,16 +182,17 @@ def _cause(name: str, error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen importlib") and not frame.filename.endswith(_IMPORTERS)
+        if not frame.filename.startswith(("<", *_NOT_OF_THE_TEAM))
     ]
     return f"{cause} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else cause
 
 
-_IMPORTERS = (
-    "importlib/__init__.py",
-    "sms_router/routing/dispatch/handler_loader.py",
-    "sms_router/routing/handler/decorators.py",
+_NOT_OF_THE_TEAM = (
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("purelib"),
+    str(Path(__file__).parents[2]),
 )
+"""Where libraries and the router are."""
 
 
 def _registered_functions(

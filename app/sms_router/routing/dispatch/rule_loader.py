@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +102,8 @@ class _Keyword(_Table):
     fold_accents: bool = False
     opts_in: bool = False
     hours: Annotated[tuple[_Window, ...], BeforeValidator(_listed)] = ()
+    opens: str | datetime | date | None = None
+    closes: str | datetime | date | None = None
 
 
 class _File(BaseModel):
@@ -346,6 +349,10 @@ class _RuleLoader:
             ]
         countries = frozenset(country.upper() for country in spec.countries)
         hours = self._schedule(spec.hours, where)
+        try:
+            hours = hours.between(spec.opens, spec.closes)
+        except ValueError as error:
+            self.mistakes.append(f"{where(str(error).partition(':')[0])}: {error}")
         return Scope(frozenset(spec.services), frozenset(spec.numbers), countries, hours)
 
     def _schedule(self, windows: Sequence[_Window | Mapping[str, Any]], where: FormatPlace) -> Schedule:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class KeywordSpec:
     hours: tuple[Mapping[str, Any], ...] = ()
     deadline: float | None = field(default=None, kw_only=True)
     opts_in: bool = field(default=False, kw_only=True)
+    opens: str | date | None = field(default=None, kw_only=True)
+    closes: str | date | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ def keyword(
     countries: Sequence[str] = (),
     fold_accents: bool = False,
     hours: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+    opens: str | date | None = None,
+    closes: str | date | None = None,
     opts_in: bool = False,
     deadline: float | None = None,
 ) -> Callable[[Function], Function]:
@@ -92,6 +97,8 @@ def keyword(
         fold_accents: compare without accents: "información" also matches "informacion".
         hours: when the keyword applies, as ``{"days": ["mon-fri"], "from": "09:00", "to": "17:00"}`` or a
             list of such windows, in the ``time_zone`` of the Service.
+        opens: the date, like "2026-12-01", or the local time, like "2026-12-01 09:00", from which it applies.
+        closes: the last date, or the local time, until which it applies.
         opts_in: a contact who has opted out and texts the keyword opts in, before the function is called.
         deadline: seconds after which the function is cancelled and has failed. None for no limit: after
             the router's ``inline_deadline`` its reply is sent by REST.
@@ -110,7 +117,8 @@ def keyword(
         raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
     scope = tuple(services), tuple(numbers), tuple(countries)
-    spec = KeywordSpec(words, match, *scope, fold_accents, windows, deadline=deadline, opts_in=opts_in)
+    more = {"deadline": deadline, "opts_in": opts_in, "opens": opens, "closes": closes}
+    spec = KeywordSpec(words, match, *scope, fold_accents, windows, **more)  # type: ignore[arg-type]
 
     def register(function: Function) -> Function:
         return _register("@keyword", function, spec)

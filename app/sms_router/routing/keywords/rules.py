@@ -38,7 +38,7 @@ class MatchContext:
     country: str | None = None
     """The contact's country: ISO 3166, two capital letters."""
     minute: int | None = None
-    """The minute of the week in the Service's time zone, from Monday, 00:00; None if no rule has hours."""
+    """The minute in the Service's time zone (`schedule.minute_of`); None if no rule has hours or dates."""
 
     @property
     def index_keys(self) -> tuple[IndexKey, ...]:
@@ -87,7 +87,7 @@ class Scope:
             min(self.services, default=None),
             min(self.numbers, default=None),
             min(self.countries, default=None),
-            self.hours.spans[0][0] if self.hours else None,
+            self.hours.example,
         )
 
     def admits(self, context: MatchContext) -> bool:
