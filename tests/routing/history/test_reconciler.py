@@ -37,11 +37,12 @@ class FakeLog:
 
     messages: list[LoggedMessage]
     errors: dict[str, str] = field(default_factory=lambda: {MESSAGE.sid: ERROR})
-    failing: bool = False
+    failing: FailureKind | None = None
+    numbers: tuple[str, ...] = ("12345",)
 
     def inbound(self, number: str, since: int, until: int) -> Iterator[list[LoggedMessage]]:
-        if self.failing:
-            raise ApiError(ApiFailure(FailureKind.UNAVAILABLE, None, None, "no response"))
+        if self.failing is not None:
+            raise ApiError(ApiFailure(self.failing, None, None, "no response"))
         yield [each for each in self.messages if since <= each.received <= until]
 
     def media(self, message: LoggedMessage) -> list[tuple[str, str]]:
@@ -65,14 +66,20 @@ def run(valkey: redis.Redis) -> Run:
     """Compare a log at `NOW`, and record what nobody has answered."""
 
     def run(
-        log: FakeLog, *, answer: bool = False, late_limit: float = 3600, record: bool = True
+        log: FakeLog,
+        *,
+        answer: bool = False,
+        late_limit: float = 3600,
+        record: bool = True,
+        keep_all: bool = False,
     ) -> Comparison:
         reconciler = Reconciler(
             valkey, lambda _: cast("MessageLog", log), opt_out_of, 86_400_000, 1461, 7, late_limit
         )
-        found = reconciler.compare([PoolNumber(SERVICE, "12345")], NOW - 86_400_000, NOW, lambda _: None)
+        numbers = [PoolNumber(SERVICE, number) for number in log.numbers]
+        found = reconciler.compare(numbers, NOW - 86_400_000, NOW, lambda _: None, keep_all=keep_all)
         if record:
-            reconciler.record(found.unanswered, NOW, answer=answer)
+            reconciler.record(found.missed, NOW, answer=answer)
         return found
 
     return run
@@ -145,7 +152,7 @@ def test_one_that_was_replayed_is_not_answered_again(run: Run, valkey: redis.Red
 @pytest.mark.parametrize(
     ("log", "late_limit", "missed", "status", "note"),
     [
-        (FakeLog([MESSAGE], errors={}), 3600, 1, MissedStatus.FOUND, ""),
+        (FakeLog([MESSAGE], errors={}), 3600, 0, None, ""),
         (FakeLog([replace(MESSAGE, received=NOW - 59_000)]), 3600, 0, None, ""),
         (FakeLog([MESSAGE]), 60, 1, MissedStatus.JOURNALED, "it came 2 min ago, later than late_limit"),
         (FakeLog([replace(MESSAGE, sid="no sid")], {"no sid": ERROR}), 3600, 1, MissedStatus.FOUND,
@@ -178,6 +185,19 @@ def test_opt_out_keywords_count_and_are_not_replied_to(run: Run, valkey: redis.R
     assert causes(valkey) == []
 
 
-def test_what_cannot_be_read_is_reported(run: Run) -> None:
-    found = run(FakeLog([MESSAGE], failing=True))
-    assert found.failures == ["the messages to 12345 could not be read: no response"]
+def test_messages_without_an_error_are_counted_and_kept_on_request(run: Run) -> None:
+    log = FakeLog([MESSAGE], errors={})
+    assert (run(log).without_error, run(log).missed) == (1, [])
+    assert statuses(run(log, keep_all=True, answer=True)) == [MissedStatus.ANSWERED]
+
+
+@pytest.mark.parametrize(
+    ("kind", "failures"),
+    [
+        (FailureKind.REFUSED, ["the messages to 12345", "the messages to 67890"]),
+        (FailureKind.UNAVAILABLE, ["the messages to 12345 and further numbers"]),
+    ],
+)
+def test_what_cannot_be_read_is_reported(run: Run, kind: FailureKind, failures: list[str]) -> None:
+    found = run(FakeLog([MESSAGE], failing=kind, numbers=("12345", "67890")))
+    assert found.failures == [f"{failure} could not be read: no response" for failure in failures]

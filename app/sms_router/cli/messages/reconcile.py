@@ -70,21 +70,19 @@ def reconcile(
     begin = parse_since(since, time.time())
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    found, selected = _run(settings, begin, answer=answer, dry_run=dry_run, without_error=without_error)
+    found = _run(settings, begin, answer=answer, dry_run=dry_run, without_error=without_error)
     if as_json:
-        print_json([_as_json(missed, reveal) for missed in selected])
+        print_json([_as_json(missed, reveal) for missed in found.missed])
     else:
-        _print(found, selected, reveal, answer=answer)
+        _print(found, reveal, answer=answer, without_error=without_error)
     for sentence in found.failures:
         print_error(sentence[0].upper() + sentence[1:])
     done = {MissedStatus.ANSWERED, MissedStatus.ARRIVED}
-    if found.failures or any(missed.status not in done for missed in selected):
+    if found.failures or any(missed.status not in done for missed in found.missed):
         raise typer.Exit(1)
 
 
-def _run(
-    settings: Settings, since: int, *, answer: bool, dry_run: bool, without_error: bool
-) -> tuple[Comparison, list[MissedMessage]]:
+def _run(settings: Settings, since: int, *, answer: bool, dry_run: bool, without_error: bool) -> Comparison:
     snapshots = known_snapshots(settings)
     numbers = numbers_of({snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
     logs = {
@@ -109,17 +107,16 @@ def _run(
         def show(done: int) -> None:
             status.update(f"Reading Twilio's message log: {done} of {plural(len(numbers), 'number')} ...")
 
-        found = reconciler.compare(numbers, since, now, show)
-        selected = found.missed if without_error else found.unanswered
+        found = reconciler.compare(numbers, since, now, show, keep_all=without_error)
         if not dry_run:
-            for done, missed in enumerate(selected, 1):
-                status.update(f"Recording {done} of {plural(len(selected), 'message')} ...")
+            for done, missed in enumerate(found.missed, 1):
+                status.update(f"Recording {done} of {plural(len(found.missed), 'message')} ...")
                 reconciler.record([missed], now, answer=answer)
-    return found, selected
+    return found
 
 
-def _print(found: Comparison, selected: list[MissedMessage], reveal: bool, *, answer: bool) -> None:
-    for missed in selected:
+def _print(found: Comparison, reveal: bool, *, answer: bool, without_error: bool) -> None:
+    for missed in found.missed:
         logged = missed.logged
         sender = logged.sender if reveal else mask_number(logged.sender)
         body = " ".join((logged.body if reveal else mask_text(logged.body)).split())
@@ -131,18 +128,17 @@ def _print(found: Comparison, selected: list[MissedMessage], reveal: bool, *, an
             plain(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}"), soft_wrap=True
         )
     counts = f"{plural(found.read, 'message')} in Twilio's log, without those of the last minute"
-    if not selected:
+    if not found.missed:
         stdout.print(f"{counts}; every one that failed is journaled.")
     else:
-        stdout.print(f"\n{counts}; {len(selected)} never arrived.")
-    others = len(found.missed) - len(selected)
-    if others:
+        stdout.print(f"\n{counts}; {len(found.missed)} never arrived.")
+    if found.without_error and not without_error:
         stdout.print(
-            f"{plural(others, 'message')} without an error at Twilio, which another application has answered,"
-            " or a router whose Redis has lost the journal: --without-error lists them.",
+            f"{plural(found.without_error, 'message')} without an error at Twilio, which another application"
+            " has answered, or a router whose Redis has lost the journal: --without-error lists them.",
             soft_wrap=True,
         )
-    if selected and not answer:
+    if found.missed and not answer:
         stdout.print(plain(f"To answer them: {program()} reconcile --answer"), soft_wrap=True)
 
 

@@ -117,7 +117,7 @@ class ReconcileTask:
                 until = int(client.get(RECONCILED_UNTIL) or 0)
                 since = max(now - MAX_WINDOW, until - OVERLAP)
                 found = reconciler.compare(numbers, since, now, lambda _: self._renew(client))
-                for missed in found.unanswered:
+                for missed in found.missed:
                     reconciler.record([missed], now, answer=self._answer)
                     self._renew(client)
                 self._report(found)
@@ -139,7 +139,7 @@ class ReconcileTask:
         for sentence in found.failures:
             log.warning("Twilio's message log: %s", sentence)
         for status, result, sentence in _RESULTS:
-            messages = [missed for missed in found.unanswered if missed.status is status]
+            messages = [missed for missed in found.missed if missed.status is status]
             self._count(result, len(messages))
             if messages:
                 log.warning(

@@ -6,7 +6,7 @@ without an error was answered: by another application, or by a router whose Redi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, cast
@@ -27,7 +27,7 @@ from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
 from sms_router.twilio.message_log import LoggedMessage, MessageLog
-from sms_router.twilio.rest import ApiError
+from sms_router.twilio.rest import ApiError, ApiFailure, FailureKind
 from sms_router.twilio.twiml import EMPTY
 
 GRACE = 60_000
@@ -80,13 +80,10 @@ class Comparison:
     """Inbound messages in Twilio's log."""
     missed: list[MissedMessage] = field(default_factory=list)
     """In the order in which they came."""
+    without_error: int = 0
+    """Those for which Twilio has no error, so that somebody has answered them."""
     failures: list[str] = field(default_factory=list)
     """What could not be read, for people."""
-
-    @property
-    def unanswered(self) -> list[MissedMessage]:
-        """Those that nobody has answered."""
-        return [missed for missed in self.missed if missed.error]
 
 
 class Reconciler:
@@ -122,7 +119,13 @@ class Reconciler:
         self._late_limit_ms = int(late_limit * 1000)
 
     def compare(
-        self, numbers: Sequence[PoolNumber], since: int, now: int, progress: Callable[[int], None]
+        self,
+        numbers: Sequence[PoolNumber],
+        since: int,
+        now: int,
+        progress: Callable[[int], None],
+        *,
+        keep_all: bool = False,
     ) -> Comparison:
         """Compare the log of some numbers; nothing is stored.
 
@@ -131,48 +134,57 @@ class Reconciler:
             since: milliseconds since the epoch.
             now: likewise; messages of the last `GRACE` are left out.
             progress: called with how many numbers have been read.
+            keep_all: also return messages for which Twilio has no error.
 
         """
         found = Comparison()
-        for done, number in enumerate(numbers):
+        errors: dict[str, Mapping[str, str]] = {}
+        failed: set[str] = set()
+        for done, (service_sid, address) in enumerate(numbers):
             progress(done)
+            if service_sid in failed:
+                continue
+            log = self._log_of(service_sid)
             try:
-                for page in self._log_of(number.service_sid).inbound(number.address, since, now - GRACE):
-                    found.read += len(page)
-                    found.missed += (
-                        MissedMessage(logged, number.service_sid) for logged in self._without_journaled(page)
-                    )
-                    if len(found.missed) > MAX_MISSED:
-                        found.failures.append(f"more than {MAX_MISSED} messages; run it again for the others")
-                        break
+                if service_sid not in errors:
+                    errors[service_sid] = log.webhook_errors(since)
+                for page in log.inbound(address, since, now - GRACE):
+                    self._compare_page(found, page, service_sid, errors[service_sid], keep_all)
             except ApiError as error:
-                found.failures.append(f"the messages to {number.address} could not be read: {error}")
+                is_of_number = error.failure.kind in {FailureKind.NOT_FOUND, FailureKind.REFUSED}
+                unread = f"the messages to {address}{'' if is_of_number else ' and further numbers'}"
+                found.failures.append(f"{unread} could not be read: {error}")
+                failed.update(() if is_of_number else (service_sid,))
         progress(len(numbers))
-        self._add_errors(found, since)
         found.missed.reverse()  # those of one second stay in the order in which they came
         found.missed.sort(key=lambda missed: missed.logged.received)
         return found
 
-    def _without_journaled(self, page: Sequence[LoggedMessage]) -> Iterator[LoggedMessage]:
+    def _compare_page(
+        self,
+        found: Comparison,
+        page: Sequence[LoggedMessage],
+        service_sid: str,
+        errors: Mapping[str, str],
+        keep_all: bool,
+    ) -> None:
+        found.read += len(page)
         pipeline = self._client.pipeline(transaction=False)
-        for message in page:
-            key = bucket_of(message.contact).message(_reference(message))
+        for logged in page:
+            key = bucket_of(logged.contact).message(_reference(logged))
             pipeline.hmget(key, "request", "answer", "missed", "replay:requested")
         states = cast("list[list[bytes | None]]", pipeline.execute())
-        for message, (request, answer, missed, replayed) in zip(page, states, strict=True):
-            if request is None or (missed and not (answer or replayed)):
-                yield message
-
-    def _add_errors(self, found: Comparison, since: int) -> None:
-        errors: dict[str, str] = {}
-        accounts = {missed.logged.account_sid: missed.service_sid for missed in found.missed}
-        for account_sid, service_sid in accounts.items():
-            try:
-                errors |= self._log_of(service_sid).webhook_errors(since)
-            except ApiError as error:
-                found.failures.append(f"the errors of {account_sid} could not be read: {error}")
-        for missed in found.missed:
-            missed.error = errors.get(missed.logged.sid, "")
+        for logged, (request, answer, missed, replayed) in zip(page, states, strict=True):
+            if request is not None and (not missed or answer or replayed):
+                continue
+            error = errors.get(logged.sid, "")
+            if not error:
+                found.without_error += 1
+            if error or keep_all:
+                found.missed.append(MissedMessage(logged, service_sid, error))
+        if len(found.missed) > MAX_MISSED:
+            sentence = f"more than {MAX_MISSED} messages never arrived: run it again for the others"
+            raise ApiError(ApiFailure(FailureKind.UNREADABLE, None, None, sentence))
 
     def record(self, messages: Iterable[MissedMessage], now: int, *, answer: bool) -> None:
         """Journal messages as dead letters, or have them answered; each gets its status.
