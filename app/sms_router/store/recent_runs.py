@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from sys import getsizeof
 
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
@@ -24,8 +25,8 @@ MAX_AGE = 30.0
 """Seconds before the last run; while Redis is away nothing becomes too old."""
 
 MAX_RUNS = 10_000
-MAX_BYTES = 8 * 1024 * 1024
-"""Of keys and arguments; with what Python needs for them it is about three times as much."""
+MAX_BYTES = 12 * 1024 * 1024
+"""Of memory for keys and arguments; with the tuples around them it is about twice as much."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
@@ -52,7 +53,7 @@ class RecentRuns:
         """Forget what is beyond the bounds; called every second."""
         for run in self._latest:
             _, keys, arguments = run.call
-            size = sum(map(len, keys)) + sum(len(part) for part in arguments if not isinstance(part, int))
+            size = sum(map(getsizeof, keys)) + sum(map(getsizeof, arguments))  # C only
             self._runs.append((run, size))
             self._bytes += size
         self._latest.clear()
