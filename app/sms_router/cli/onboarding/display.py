@@ -53,7 +53,7 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
         _print_lines(f"For {step.name} you need:", step.needs)
         _print_lines("If nobody does it:", (step.otherwise,))
         _print_lines("Documents:", tuple(map(_document, checklist.documents)))
-        _print_lines("Before you send the documents:", checklist.document_problems(at))
+        _print_lines("Missing, or to be refused:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
         stdout.print(plain(f"Source of {step.name}: {step.source}", "dim"), soft_wrap=True)
     print_table(
@@ -74,6 +74,8 @@ def print_remedies(checklist: Checklist) -> None:
 
 def print_state(checklist: Checklist, at: float) -> None:
     """Print the state of a number after a change."""
+    if checklist.history[-1].action is HistoryAction.NOTE:
+        print_line(f"{checklist.number}: {checklist.history[-1].detail}")
     if checklist.is_finished:
         print_line(f"{checklist.number} is live, on every router within a second.")
         print_line(
@@ -91,7 +93,7 @@ def print_state(checklist: Checklist, at: float) -> None:
         _print_lines("You need:", step.needs)
         _print_lines("If nobody does it:", (step.otherwise,))
         if checklist.documents:
-            _print_lines("Before you send the documents:", checklist.document_problems(at))
+            _print_lines("Missing, or to be refused:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 
