@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,13 +14,18 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from defusedxml.ElementTree import fromstring
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from sms_router.config.settings import load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.logs import escape_control_chars
+from sms_router.privacy import mask_numbers
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.routing.keywords.templates import TemplateError, Templates
+from sms_router.server.http_protocol import BoundedHttpProtocol
 from sms_router.twilio.form import MalformedFormError, parse_form
 from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
 from sms_router.twilio.signature import Credentials, SignatureVerifier, SignedRequest
@@ -150,6 +156,72 @@ def settings(data: bytes) -> None:
         load_settings({"SMS_ROUTER_CONFIG": str(FOLDER / "settings"), "TWILIO_ACCOUNT_SID": ACCOUNT})
 
 
+class _Client(asyncio.Transport):
+    """A connection whose client reads nothing."""
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Accept any limits."""
+
+    def write(self, data: object) -> None:
+        """Drop what is written."""
+
+    def is_closing(self) -> bool:
+        return self._is_closed
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    abort = close
+    _is_closed = False
+
+    def pause_reading(self) -> None:
+        """Do nothing: the data are sent all the same."""
+
+    resume_reading = pause_reading
+
+
+async def _wait(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    await asyncio.Event().wait()
+
+
+_UVICORN = Config(_wait, http=BoundedHttpProtocol, lifespan="off", log_config=None, limit_concurrency=4096)
+_UVICORN.load()
+
+
+def connection(data: bytes) -> None:
+    """Send any bytes, in parts, on a connection whose requests take long: what it holds is bounded."""
+
+    async def send() -> None:
+        protocol, client = BoundedHttpProtocol(_UVICORN, ServerState(), {}), _Client()
+        protocol.connection_made(client)
+        part = 1 + data[:1].count(b"\n") * 7 + len(data) // 8
+        for start in range(0, len(data), part):
+            if not client.is_closing():
+                protocol.data_received(data[start : start + part])
+        assert len(protocol.pipeline) <= 4
+        assert len(protocol.headers or ()) <= 129
+        protocol.connection_lost(None)
+        for task in protocol.tasks:
+            task.cancel()
+
+    asyncio.run(send())
+
+
+def template(data: bytes) -> None:
+    """Compile a template and render it for a text: its output, steps and time are bounded."""
+    source, _, text = data.decode("utf-8", "replace").partition("\0")
+    with suppress(TemplateError):
+        inbound = InboundMessage("SM0", "AC0", None, "+14155550123", "12345", text, {})
+        reply = Templates(FOLDER / "none").of_text(source, "fuzzed").reply(inbound, text, "K")
+        assert sum(map(len, reply.texts)) <= 40_000
+
+
+def masking(data: bytes) -> None:
+    """Mask the numbers of any text: none that has ten digits and a plus is left."""
+    masked = mask_numbers(data.decode("utf-8", "replace"))
+    assert not re.search(r"\+\d{10,15}(?!\d)", masked)
+
+
 logging.disable(logging.CRITICAL)
 
 _FORM = b"MessageSid=SM" + b"0" * 32 + b"&From=%2B14155550123&To=12345&Body=HOURS+%F0%9F%8E%88%0A&NumMedia=1"
@@ -173,6 +245,23 @@ TARGETS: Mapping[str, Target] = {
             b"text/xml \n<!DOCTYPE a [<!ENTITY b 'c'>]><Response><Redirect>x</Redirect></Response>",
         ),
     ),
+    "connection": Target(
+        connection,
+        (
+            b"GET / HTTP/1.1\r\n\r\n" * 9,
+            b"POST /sms HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\n\r\n",
+            b"POST /sms HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 5\r\n\r\nGET /",
+        ),
+    ),
+    "template": Target(
+        template,
+        (
+            b"{{ 'x' * (argument | int) }}\x001500000000",
+            b"{% for a in range(9**9) %}{% for b in words %}{{ a ~ b }}{% endfor %}{% endfor %}\0a b",
+            b"{{ message.body.__class__ }}{{ '%9999999999d' | format(1) }}\0x",
+        ),
+    ),
+    "masking": Target(masking, (b"(415) 555-7788, +1.415.555.7788", "٤١٥\u200b555-7788 00 44".encode())),
     "answer": Target(answer, ("é🎈\u202e\x1b & <Body>".encode(), b"a " * 2000)),
     "url": Target(url, (b"https://a:b@example.com:8443/x?y=z#rc=2\n//other/../%2e", b"http://[::1]:1/\nhttp:")),
     "signature": Target(signature, (b"/sms\na=b\nabc\nBody\nx",)),
