@@ -270,6 +270,7 @@ class Worker(WorkerLifespan):
             store,
             self.clock,
             self.opt_out_sync,
+            self.contacts,
             self.spool,
             self.membership,
             self.pending,

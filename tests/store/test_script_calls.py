@@ -34,6 +34,7 @@ PASSED_AS: dict[str, object] = {
 """What a function makes of its parameters; for the names of a Lua file."""
 
 KEYS = {
+    keys.SUSPECTED.decode(): "suspected",
     "sms-router:schema": "schema",
     "sms-router:{cordons}": "hash",
     "sms-router:{console}:sessions": "sessions",
@@ -80,6 +81,7 @@ CALLS: dict[str, Call] = {
     "get_contact": named(scripts.get_contact),
     "change_consent": named(scripts.change_consent),
     "record_evidence": named(scripts.record_evidence),
+    "change_suspected": named(scripts.change_suspected),
     "read_opt_outs": named(scripts.read_opt_outs),
     "mark_opt_outs": named(scripts.mark_opt_outs),
     "record_receipt": named(scripts.record_receipt),

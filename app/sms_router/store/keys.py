@@ -61,6 +61,9 @@ CORDONS = f"{_PREFIX}:{{cordons}}".encode()
 CORDONS_VERSION = f"{_PREFIX}:{{cordons}}:version".encode()
 """How often the cordons were changed; missing where Redis has lost them."""
 
+SUSPECTED = f"{_PREFIX}:{{suspected}}".encode()
+"""Contacts whose texts may be meant as an opt-out, by ``scope contact``: time, message."""
+
 SENDERS_LAST_USED = f"{_PREFIX}:{{rates}}:last-used".encode()
 """Senders by when they were last used."""
 

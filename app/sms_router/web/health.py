@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sms_router.membership.membership import Membership
+from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.opt_outs.sync import OptOutSync
@@ -31,6 +32,7 @@ class HealthMonitor:
     store: Store
     clock: ServerClock
     opt_outs: OptOutSync
+    contacts: Contacts
     spool: Spool
     membership: Membership
     pending: PendingNumbers
@@ -70,7 +72,11 @@ class HealthMonitor:
 
     def notices(self) -> list[str]:
         """Return what an operator should know even while the worker is healthy."""
+        suspected = self.contacts.suspected
+        texts = "1 text" if suspected == 1 else f"{suspected} texts"
+        decision = f"{texts} may be meant as an opt-out; decide: sms-router opt-outs list --suspected"
         return [
+            *([decision] if suspected else ()),
             *self.published_rules.notices(),
             *self.store_monitor.sentences(errors=False),
             *self.clock.notices(),
@@ -89,6 +95,7 @@ class HealthMonitor:
         metrics.SPOOLED.set(self.spool.size)
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.active))
+        metrics.SUSPECTED.set(self.contacts.suspected)
         metrics.PENDING.set(len(self.pending.numbers))
         self.failure_metrics.update(self.failures)
         self.pool_metrics.update(self.membership.statuses())
@@ -97,6 +104,7 @@ class HealthMonitor:
     async def update(self) -> None:
         """Synchronise the clock with Redis, then update the metrics; called every `UPDATE_INTERVAL`."""
         await self.clock.sync()
+        await self.contacts.count_suspected()
         self.update_metrics()
 
 

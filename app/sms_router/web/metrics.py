@@ -87,6 +87,11 @@ CORDONED = Gauge(
     "Senders that an operator has cordoned.",
     multiprocess_mode="livemostrecent",
 )
+SUSPECTED = Gauge(
+    "sms_router_suspected_texts",
+    "Contacts whose texts may be meant as an opt-out and wait for a decision.",
+    multiprocess_mode="livemostrecent",
+)
 PENDING = Gauge(
     "sms_router_pending_numbers",
     "Numbers in onboarding, which are not used before they are live.",

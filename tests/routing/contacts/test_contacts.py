@@ -16,11 +16,13 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
 from sms_router.senders.pool import Pool, Tenancy
 from sms_router.senders.reachability import FailedDelivery
+from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.redis_py import async_client, subscribed
@@ -203,6 +205,25 @@ async def test_a_starting_worker_reads_all_opt_outs_page_by_page(
     await sync.aclose()
     assert cache.is_complete
     assert [(MG, contact) in cache for contact in everybody] == [False] + [True] * 299
+
+
+async def test_suspected_texts_wait_until_an_operator_or_the_contact_decides(
+    contacts: Contacts, valkey: redis.Redis, one: Worker, clock: Clock
+) -> None:
+    opt_outs, others = OptOutList(valkey, 1000, 1), [f"+1415555{number:04}" for number in range(4)]
+    for place, contact in enumerate(others):
+        clock.seconds += 1
+        await contacts.suspect(MG, contact, f"AC1/SM{place}")
+    await contacts.count_suspected()
+    assert (contacts.suspected, [text.number for text in opt_outs.suspected()]) == (4, others[::-1])
+    await contacts.opt_out(MG, others[0], "STOP")
+    assert contacts.suspected == 3
+    assert opt_outs.add([OptOut(others[1], MG, NOW, "operator")]) == 1
+    assert [opt_outs.dismiss([OptOut(others[2], MG, 0, "")]) for _ in range(2)] == [1, 0]
+    assert [text.reference for text in opt_outs.suspected()] == ["AC1/SM3"]
+    full = scripts.change_suspected(suspect=f"{MG} {others[0]}", entry="9999999999999 AC1/SM9", max_size=1)
+    assert await one.store.run(full) == 1
+    assert [text.reference for text in opt_outs.suspected()] == ["AC1/SM9"], "the oldest is dropped"
 
 
 def test_the_newest_starts_stay_in_memory_and_all_opt_outs() -> None:

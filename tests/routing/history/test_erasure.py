@@ -12,7 +12,7 @@ import redis
 
 from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.erasure import ContactEraser
-from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, Bucket, bucket_of
+from sms_router.store.keys import ALL_BUCKETS, CONSENTS_CHANNEL, SUSPECTED, Bucket, bucket_of
 from tests.routing.messages import ACCOUNT, CONTACT
 
 SERVICE, OTHER_SERVICE = "MG" + "1" * 32, "MG" + "2" * 32
@@ -62,6 +62,7 @@ def write_contact(client: redis.Redis, contact: str) -> None:
         client.hset(bucket.last_delivery(scope, contact), "12345", 1)
     client.hset(bucket.contact(SERVICE, contact), ":opt-out", "2 1 STOP")
     client.zadd(bucket.opt_outs, {f"{SERVICE} {contact}": 1})
+    client.hset(SUSPECTED, f"{SERVICE} {contact}", f"1 {ACCOUNT}/{sid_of(contact, 0)}")
     client.set(bucket.cookies(contact, "12345"), "[]")
     client.hset(bucket.conversation(SERVICE, contact), "state", "{}")
     entry = OutboxEntry(f"{ACCOUNT}/{sid_of(contact, 0)}", "late", SERVICE, contact)
@@ -106,6 +107,7 @@ def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
         "receipts": 3,
         "dead_letters": 3,
         "outbox": 1,
+        "suspected": 1,
         "contact": 3,
         "last_delivery": 3,
         "cookies": 1,
@@ -170,7 +172,7 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
         r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|abandoned_cursor"
-        r"|consents|consent_epoch|tag)$"
+        r"|consents|consent_epoch|number|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):

@@ -187,6 +187,47 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
     assert "+14155550199" not in router.log
 
 
+async def test_a_suspected_text_is_answered_and_decided_with_one_click_or_command(
+    router: RouterProcess, operator: ConsoleClient
+) -> None:
+    texts = {
+        f"+141555501{number}": webhook("I said stop texting", From=f"+141555501{number}")
+        for number in (71, 72, 73)
+    }
+    for text in texts.values():
+        assert "<Message" in (await router.deliver(text)).text
+    listed = json.loads(router.command("opt-outs", "list", "--suspected", "--reveal", "--json").stdout)
+    assert {row["number"]: row["text"] for row in listed} == dict.fromkeys(texts, "I said stop texting")
+    page = operator.get("/console/suspected").text
+    assert page.count(">Opt out</button>") == 3
+    assert "4155550171" not in page
+
+    one, another, third = (f"{text['AccountSid']}/{text['MessageSid']}" for text in texts.values())
+    for reference, decision, notice in (
+        (one, "opt-out", "It is an opt-out."),
+        (one, "opt-out", "It was decided before."),
+        (another, "dismiss", "It is not an opt-out."),
+    ):
+        assert (
+            notice in operator.post("/console/suspected", {"reference": reference, "decision": decision}).text
+        )
+
+    async def is_noticed() -> bool:
+        return "1 text may be meant as an opt-out; decide: " in operator.get("/readyz").text
+
+    await wait_until(is_noticed)
+    assert router.command("opt-outs", "dismiss", "+1 415 555 0173").returncode == 0
+    assert router.command("opt-outs", "dismiss", "+1 415 555 0173").returncode == 1
+    assert "No text waits for a decision." in operator.get("/console/suspected").text
+    (entry,) = json.loads(router.command("opt-outs", "list", "--json", "--reveal").stdout)
+    assert (entry["number"], entry["source"]) == (
+        "+14155550171",
+        f"operator, suspected text {one.partition('/')[2]}",
+    )
+    assert router.command("opt-outs", "remove", "+14155550171").returncode == 0
+    assert third not in operator.get("/console/suspected").text
+
+
 async def test_the_contact_of_a_message_is_found_without_showing_the_number(
     router: RouterProcess, operator: ConsoleClient
 ) -> None:

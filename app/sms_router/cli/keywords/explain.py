@@ -109,6 +109,8 @@ def _print_explanation(explanation: Explanation) -> None:
         stdout.print(plain(text, "dim"))
     reply = (explanation.answer.text or "(no reply)").replace("\n", "\n         ")
     stdout.print("[bold]Reply[/bold]   ", plain(reply), soft_wrap=True)
+    if explanation.is_suspected:
+        stdout.print("[bold]Note[/bold]    ", "it may be meant as an opt-out: it is listed for you to decide")
     for fact in describe_contact(explanation.contact):
         stdout.print("[bold]Contact[/bold] ", plain(fact), soft_wrap=True)
     stdout.print("[bold]Sender[/bold]  ", plain(_describe_sender(explanation)))
@@ -136,6 +138,7 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
     failover = explanation.failover
     return {
         "rule": explanation.rule,
+        "suspected": explanation.is_suspected,
         "rules": [
             {
                 "rule": candidate.rule.name,

@@ -30,13 +30,18 @@ from sms_router.cli.times import iso
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.timeline import body_of
 from sms_router.routing.opt_outs.evidence import How, LedgerEntry, read_all, read_ledger, to_csv, to_json
 from sms_router.routing.opt_outs.evidence import verify as verify_export
 from sms_router.routing.opt_outs.opt_out_list import (
     BATCH_SIZE,
+    COLUMNS,
     InvalidLine,
     OptOut,
     OptOutList,
+    SuspectedText,
     parse_scope,
     read_csv,
     write_csv,
@@ -69,23 +74,37 @@ def register(commands: typer.Typer) -> None:
 @opt_outs.command("list")
 def list_entries(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 20,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers in full.")] = False,
+    suspected: Annotated[
+        bool, typer.Option("--suspected", help="List texts that may be meant as an opt-out, to decide.")
+    ] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the latest opt-outs with their time (UTC) and source."""
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    entries: list[OptOut] = []
+    columns = ("number", "service", "received", "text") if suspected else COLUMNS
+    rows: list[tuple[str, ...]] = []
     if has_store(settings):
         with store_client(settings) as client:
-            entries = list(_list(client, settings).entries(limit))
-    rows = [_row(entry, reveal) for entry in entries]
+            opt_out_list = _list(client, settings)
+            if suspected:
+                texts = opt_out_list.suspected()[:limit]
+                records = HistoryReader(client).read((text.number, text.reference) for text in texts)
+                rows = [
+                    _suspected_row(text, record, reveal) for text, record in zip(texts, records, strict=True)
+                ]
+            else:
+                rows = [_row(entry, reveal) for entry in opt_out_list.entries(limit)]
     if as_json:
-        print_json([dict(zip(("number", "service", "since", "source"), row, strict=True)) for row in rows])
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif rows:
-        print_table(("number", "service", "since", "source"), rows)
+        print_table(columns, rows)
+        if suspected:
+            hint = "" if reveal else "; --reveal shows the numbers and texts"
+            stdout.print(f"Decide: sms-router opt-outs add NUMBER, or opt-outs dismiss NUMBER{hint}.")
     else:
-        stdout.print("No contact has opted out.")
+        stdout.print("No text waits for a decision." if suspected else "No contact has opted out.")
 
 
 @opt_outs.command("add")
@@ -101,6 +120,24 @@ def add(
         added = _list(client, settings).add([_with_current_time(entry, client)])
     result = "is on the list now" if added else "was on the list already"
     stdout.print(f"{number} {result}, for {entry.service}.", markup=False, soft_wrap=True)
+
+
+@opt_outs.command("dismiss")
+def dismiss(number: NumberArgument, service: ScopeOption = None) -> None:
+    """Decide that a suspected text is no opt-out: it leaves the list of --suspected.
+
+    Exits with 1 when it was not there. opt-outs add decides that it is one.
+    """
+    settings = settings_for_command()
+    entry = _entry(settings, number, service, "")
+    with store_client(settings) as client:
+        dismissed = _list(client, settings).dismiss([entry])
+    if not dismissed:
+        raise CommandError(
+            f"No text of {number} waits for a decision, for {entry.service}.",
+            "List them: sms-router opt-outs list --suspected",
+        )
+    stdout.print(f"The text of {number} is no opt-out, for {entry.service}.", markup=False, soft_wrap=True)
 
 
 @opt_outs.command("remove")
@@ -273,6 +310,12 @@ def _describe_lines(invalid: list[InvalidLine]) -> list[str]:
     if len(invalid) > MAX_REPORTED_LINES:
         sentences.append(f"... and {len(invalid) - MAX_REPORTED_LINES} more")
     return sentences
+
+
+def _suspected_row(text: SuspectedText, record: MessageRecord, reveal: bool) -> tuple[str, ...]:
+    body = body_of(record, reveal) if record.message is not None else "(no longer kept)"
+    number = text.number if reveal else mask_number(text.number)
+    return number, text.service, iso(text.at / 1000), body
 
 
 def _row(entry: OptOut, reveal: bool) -> tuple[str, str, str, str]:

@@ -32,6 +32,7 @@ _KIND_NAMES = {
     "receipts": "delivery receipt",
     "dead_letters": "dead letter",
     "outbox": "message in the outbox",
+    "suspected": "entry of the suspected texts",
     "contact": "record of unreachable senders",
     "last_delivery": "record of the last delivery",
     "reply_count": "reply count of the loop guard",

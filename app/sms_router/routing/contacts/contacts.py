@@ -20,6 +20,9 @@ from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
 
+MAX_SUSPECTED = 1_000
+"""Contacts whose texts may be meant as an opt-out and wait for a decision."""
+
 PUBLISH_TIMEOUT = 0.1
 """Seconds for publishing an opt-out that Redis could not store; the answer waits for it."""
 
@@ -58,6 +61,8 @@ class Contacts:
         self.tenancy = tenancy
         self._clock = clock
         self.opted_out = OptOutCache()
+        self.suspected = 0
+        """Contacts whose texts may be meant as an opt-out, and wait for an operator's decision."""
         self.table = table
 
     def scope_of(self, service_sid: str | None, number: str, account_sid: str) -> str:
@@ -204,6 +209,8 @@ class Contacts:
         at: int | None,
         evidence: Evidence | None,
     ) -> None:
+        if self.suspected:  # the contact has decided
+            await self._change_suspected(f"{scope} {contact}", "")
         key, at = (scope, contact), at or self.now()
         self.opted_out.apply(key, ConsentChange(change is Event.STOP, at, is_local=True))
         entry_id, entry = (evidence.id_at(at), evidence.to_json()) if evidence is not None else ("", "")
@@ -231,6 +238,20 @@ class Contacts:
         )
         with contextlib.suppress(StoreUnavailableError):
             await self._store.run(call, PUBLISH_TIMEOUT)
+
+    async def suspect(self, scope: str, contact: str, reference: str) -> None:
+        """List a contact whose message may be meant as an opt-out, for an operator to decide."""
+        await self._change_suspected(f"{scope} {contact}", f"{self.now()} {reference}")
+
+    async def _change_suspected(self, suspect: str, entry: str) -> None:
+        call = scripts.change_suspected(suspect=suspect, entry=entry, max_size=MAX_SUSPECTED)
+        size = await self._writer.write(call)
+        self.suspected = size if isinstance(size, int) else self.suspected
+
+    async def count_suspected(self) -> None:
+        with contextlib.suppress(StoreUnavailableError):
+            call = scripts.change_suspected(suspect="", entry="", max_size=MAX_SUSPECTED)
+            self.suspected = await self._store.run(call)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""

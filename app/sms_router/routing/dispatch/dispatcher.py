@@ -194,7 +194,8 @@ class Dispatcher:
         if forward is None:
             return resolution
         responder = ForwardResponder(forward, self._forwards.upstreams)
-        forwarded = Resolution(f"{message.recipient}'s own URL", responder)
+        rule, is_suspected = f"{message.recipient}'s own URL", resolution.is_suspected
+        forwarded = Resolution(rule, responder, is_suspected=is_suspected)
         return forwarded if resolution.is_default else replace(resolution, unless_opted_out=forwarded)
 
     def _resolve_text(
@@ -206,13 +207,18 @@ class Dispatcher:
         context = MatchContext(service_sid, number, country, minute)
         ordinary = self._resolve_ordinary(body, context)
         if opt_out is None:
-            return ordinary
+            is_suspected = self.opt_outs.find(body)[1] and not self._is_whole_keyword(body, context)
+            return replace(ordinary, is_suspected=True) if is_suspected else ordinary
         alternative = None
         if opt_out.intent is Intent.START:
             has_rule = isinstance(self.table.find(body, context), Match)
             alternative = ordinary if has_rule or not opt_out.unconditional else None
         responder = TemplateResponder(StaticReply(opt_out.reply), "", opt_out.word)
         return Resolution(opt_out.rule, responder, opt_out, alternative)
+
+    def _is_whole_keyword(self, body: str, context: MatchContext) -> bool:
+        match = self.table.find(body, context)
+        return isinstance(match, Match) and match.rule.kind is MatchKind.WHOLE
 
     def _resolve_reaction(self, reaction: Reaction) -> Resolution:
         """Return what responds to a reaction; what it quotes matches no rule and no opt-out keyword."""

@@ -32,6 +32,8 @@ class Resolution:
     """True where the text is a reaction, which no conversation takes."""
     conversation: Conversation | None = None
     """What the message makes of the contact's conversation; None leaves it as it is."""
+    is_suspected: bool = False
+    """The text may be meant as STOP, and is listed for an operator."""
     opts_in: bool = False
     """A contact who has opted out opts in with the message."""
 

@@ -17,7 +17,7 @@ import redis
 
 from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.record import Fields, sent_replies
-from sms_router.store.keys import CONSENTS_CHANNEL, Bucket, bucket_of
+from sms_router.store.keys import CONSENTS_CHANNEL, SUSPECTED, Bucket, bucket_of
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.inbound import parse_stored_request
 
@@ -47,6 +47,8 @@ class StoredData:
     outbox: list[bytes] = field(default_factory=list)
     keys: dict[bytes, str] = field(default_factory=dict)
     """Keys of this contact alone, each with the kind of its content."""
+    suspected: list[bytes] = field(default_factory=list)
+    """Entries among the texts that may be meant as an opt-out."""
     opt_outs: list[bytes] = field(default_factory=list)
     """Entries on the opt-out list."""
     opt_out_keys: list[bytes] = field(default_factory=list)
@@ -62,6 +64,7 @@ class StoredData:
             "receipts": len(self.receipts),
             "dead_letters": len(self.dead_letters),
             "outbox": len(self.outbox),
+            "suspected": len(self.suspected),
             **Counter(self.keys.values()),
         }
         return {kind: count for kind, count in counts.items() if count}
@@ -103,6 +106,9 @@ class ContactEraser:
                 self._progress(1)
                 if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
                     members.append(member)
+        for member in cast("list[bytes]", self._client.hkeys(SUSPECTED)):
+            if member.decode("utf-8", "surrogateescape").partition(" ")[2] == self._contact:
+                data.suspected.append(member)
         for key, kind in self._own_keys():
             if kind == "consent" or (kind == "contact" and self._client.hkeys(key) == [b":opt-out"]):
                 data.opt_out_keys.append(key)
@@ -120,6 +126,7 @@ class ContactEraser:
         bucket = data.bucket
         self._in_batches(data.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
         self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
+        self._in_batches(data.suspected, lambda pipeline, one: pipeline.hdel(SUSPECTED, one))
         for key, kind in data.keys.items():
             self._remove_key(key, keep_opt_out=kind == "contact" and not opt_out_too)
         if opt_out_too:

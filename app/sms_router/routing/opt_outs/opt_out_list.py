@@ -7,14 +7,14 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TextIO, cast
+from typing import NamedTuple, TextIO, cast
 
 import redis
 
 from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store import scripts
 from sms_router.store.connection import encode
-from sms_router.store.keys import ALL_BUCKETS, Bucket
+from sms_router.store.keys import ALL_BUCKETS, SUSPECTED, Bucket
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
 from sms_router.twilio.sids import SERVICE_SID
@@ -46,6 +46,17 @@ class InvalidLine:
 
     line: int
     reason: str
+
+
+class SuspectedText(NamedTuple):
+    """A text that may be meant as an opt-out, the latest one of a contact."""
+
+    number: str
+    service: str
+    at: int
+    """Milliseconds since the epoch."""
+    reference: str
+    """``AccountSid/MessageSid``."""
 
 
 class OptOutList:
@@ -89,6 +100,20 @@ class OptOutList:
         """Remove a contact; return whether they were on the list."""
         return bool(self._run(Event.START, [entry], How.OPERATOR))
 
+    def suspected(self) -> list[SuspectedText]:
+        """Return the contacts whose texts may be meant as an opt-out, the newest first."""
+        entries = cast("dict[bytes, bytes]", self._client.hgetall(SUSPECTED)).items()
+        names = [(*member.decode().split(" ", 1), *entry.decode().split(" ", 1)) for member, entry in entries]
+        texts = [
+            SuspectedText(number, service, int(at), reference) for service, number, at, reference in names
+        ]
+        return sorted(texts, key=lambda text: text.at, reverse=True)
+
+    def dismiss(self, entries: Sequence[OptOut]) -> int:
+        """Remove contacts from the suspected ones; return how many were among them."""
+        members = [f"{entry.service} {entry.number}" for entry in entries]
+        return self._client.hdel(SUSPECTED, *members) if members else 0
+
     def _run(self, request: Event, entries: Sequence[OptOut], how: How) -> int:
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
@@ -106,7 +131,9 @@ class OptOutList:
                 entry=encode(evidence.to_json()),
             )
             run_script(pipeline, call)
-        return sum(changed for changed, *_ in pipeline.execute())
+        changes = pipeline.execute()
+        self.dismiss(entries)
+        return sum(changed for changed, *_ in changes)
 
     def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
         """Read the source of each entry."""

@@ -53,6 +53,8 @@ class Explanation:
     decision: Decision | None
     """None when nothing would be sent."""
     contact: ContactSummary
+    is_suspected: bool
+    """Whether the text is listed for an operator, because it may be meant as an opt-out."""
     failover: FailoverPreview | None
     """What would be sent instead if the short code failed now."""
 
@@ -116,6 +118,7 @@ def explain(
     """
     moment, opted_out = contact.at / 1000, contact.facts.opted_out
     resolution = dispatcher.resolve(message, moment).for_contact(opted_out)
+    is_suspected = resolution.is_suspected
     if dispatcher.conversations is not None and resolution.opt_out is None and not opted_out:
         resolution = dispatcher.conversations.route(resolution, message, conversation)
     answer = preview_answer(resolution, message)
@@ -130,7 +133,7 @@ def explain(
             decision = explain_sender(pool, request, facts, conditions)
             failover = preview_failover(pool, request, facts, conditions, decision)
     candidates = explain_rules(dispatcher, message, resolution, moment, opted_out=opted_out)
-    return Explanation(resolution.rule, candidates, answer, decision, contact, failover)
+    return Explanation(resolution.rule, candidates, answer, decision, contact, is_suspected, failover)
 
 
 def explain_rules(

@@ -146,6 +146,8 @@ class Pipeline:
         try:
             if resolution.opt_out is not None or facts.opted_out:
                 return await self._handle_opt_out(context, resolution)
+            if resolution.is_suspected:
+                await self._contacts.suspect(scope, key.contact, key.reference)
             return await self._respond(context, resolution)
         finally:
             self._inbox.let_go(claim)
@@ -162,6 +164,7 @@ class Pipeline:
         if (
             not isinstance(responder, TemplateResponder)
             or resolution.opt_out is not None
+            or resolution.is_suspected
             or request.fallback is not None
             or self._dispatcher.conversations is not None
             or self._dispatcher.wraps_all

@@ -15,6 +15,7 @@ from sms_router.store.keys import (
     CONSENTS_CHANNEL,
     CONSOLE_SESSIONS,
     SCHEMA,
+    SUSPECTED,
     Bucket,
     bucket_of,
 )
@@ -277,6 +278,11 @@ def record_evidence(
     keys = (bucket.contact(scope, contact), bucket.consent(scope, contact), bucket.consents)
     arguments = (at, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL, entry_id, entry)
     return SCRIPTS["record_evidence"], keys, arguments
+
+
+def change_suspected(*, suspect: str, entry: str, max_size: int) -> Call:
+    """List a contact whose text may be meant as an opt-out, or remove one, and get how many are listed."""
+    return SCRIPTS["change_suspected"], (SUSPECTED,), (suspect, entry, max_size)
 
 
 def read_opt_outs(bucket: Bucket, *, first: int, count: int) -> Call:

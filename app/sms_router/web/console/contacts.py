@@ -14,7 +14,7 @@ from sms_router.privacy import mask_number
 from sms_router.routing.contacts.summary import ContactSummary, describe_contact, read_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
+from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, SuspectedText
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import parse_address, parse_contact
 from sms_router.web.console.auth import ConsoleRequest
@@ -25,6 +25,7 @@ from sms_router.web.console.rendering import PageError, Pages
 log = logging.getLogger("sms_router.console")
 
 NEWEST_MESSAGES = 20
+MAX_SUSPECTED = 200
 SOURCE = "operator"
 """Of the entries that the console adds to the opt-out list."""
 
@@ -79,6 +80,46 @@ class ContactPages:
         log.info("removed %s from the opt-out list of %s", mask_number(number), scope)
         notice = "They are off the opt-out list." if removed else "They were not on the opt-out list."
         return await self._page(request, number, notice)
+
+    async def suspected(self, request: ConsoleRequest) -> Response:
+        """List the texts that may be meant as an opt-out."""
+        return await self._suspected_page(request, "")
+
+    async def decide(self, request: ConsoleRequest) -> Response:
+        """Decide whether a suspected text is an opt-out; the form names it by its message."""
+        reference, is_opt_out = request.form.get("reference", ""), request.form.get("decision") == "opt-out"
+
+        def change(client: Redis) -> str:
+            opt_out_list = self._opt_out_list(client)
+            text = next((text for text in opt_out_list.suspected() if text.reference == reference), None)
+            if text is None:
+                return "It was decided before."
+            source = f"{SOURCE}, suspected text {reference.rpartition('/')[2]}"
+            entry = OptOut(text.number, text.service, int(server_time(client) * 1000), source)
+            (opt_out_list.add if is_opt_out else opt_out_list.dismiss)([entry])
+            decision = "an opt-out" if is_opt_out else "not an opt-out"
+            log.info("decided that a text of %s is %s", mask_number(text.number), decision)
+            return f"It is {decision}."
+
+        return await self._suspected_page(request, await self.context.executor.run_with_client(change))
+
+    async def _suspected_page(self, request: ConsoleRequest, notice: str) -> Response:
+        reveal = request.reveal or self.context.is_open
+
+        def read(client: Redis) -> list[tuple[SuspectedText, MessageRow]]:
+            texts = self._opt_out_list(client).suspected()[:MAX_SUSPECTED]
+            records = HistoryReader(client).read((text.number, text.reference) for text in texts)
+            return [(text, build_row(record, reveal)) for text, record in zip(texts, records, strict=True)]
+
+        rows = await self.context.executor.run_with_client(read)
+        return self.pages.show(
+            "suspected.html",
+            request.session,
+            rows=[(text, row, text.number if reveal else mask_number(text.number)) for text, row in rows],
+            notice=notice,
+            reveal=reveal,
+            is_open=self.context.is_open,
+        )
 
     async def _page(self, request: ConsoleRequest, number: str, notice: str) -> Response:
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table

@@ -54,6 +54,7 @@ class OverviewPage:
             failing=context.failure_monitor.failing(),
             rows=[build_row(record, context.is_open) for record in newest],
             failures=failures,
+            suspected=context.contacts.suspected,
             store_error=store_error,
         )
 

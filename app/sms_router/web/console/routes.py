@@ -55,6 +55,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/senders": senders.show,
         "/console/keywords": keywords.show,
         "/console/people": contacts.search,
+        "/console/suspected": contacts.suspected,
         "/console/sessions": sessions.show,
     }
     posted: dict[str, Page] = {
@@ -65,6 +66,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/services/{sid}/refresh": senders.refresh,
         "/console/keywords": keywords.explain,
         "/console/people": contacts.show,
+        "/console/suspected": contacts.decide,
         "/console/people/opt-out": contacts.opt_out,
         "/console/people/opt-in": contacts.opt_in,
         "/console/sessions/{digest}/end": sessions.end,
