@@ -113,13 +113,12 @@ class MessageLog:
         self._pause = pause
         self._sleep = sleep
 
-    def inbound(self, number: str, since: int, until: int) -> Iterator[list[LoggedMessage]]:
+    def inbound(self, number: str, since: int) -> Iterator[list[LoggedMessage]]:
         """Yield the messages to a number page by page, the newest first.
 
         Args:
             number: one of the account's.
             since: milliseconds since the epoch.
-            until: likewise.
 
         Raises:
             ApiError: when a page cannot be read.
@@ -128,7 +127,7 @@ class MessageLog:
         filters = {"To": number, "DateSent>": _iso(since)}
         for page in self._pages(self._account.child("Messages.json"), filters):
             messages = [_parse(record) for record in page if record.direction == "inbound"]
-            yield [message for message in messages if message and since <= message.received <= until]
+            yield [message for message in messages if message and message.received >= since]
 
     def media(self, message: LoggedMessage) -> list[tuple[str, str]]:
         """Return the URL and the content type of each of a message's media. Raises `ApiError`."""

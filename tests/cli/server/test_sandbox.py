@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -137,20 +138,24 @@ async def test_it_serves_with_a_manual_clock_and_stops_at_sigterm() -> None:
         assert process.stdout
         assert f"http://127.0.0.1:{port}" in (await process.stdout.readline()).decode()
         url = f"http://127.0.0.1:{port}/sandbox/clock"
-        async with session.post(url, json=await _when_listening(session, url)) as response:
-            assert (await response.json())["now"] == "2026-01-05T09:00:30+00:00"
+        begin = await _begin_when_listening(session, url)
+        assert abs((datetime.now(UTC) - begin).total_seconds()) < 60
+        async with session.post(url, json={"advance": 30}) as response:
+            now = datetime.fromisoformat((await response.json())["now"])
+        assert now - begin == timedelta(seconds=30)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             await process.wait()
 
 
-async def _when_listening(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
-    """Wait until it listens; return what to post."""
+async def _begin_when_listening(session: aiohttp.ClientSession, url: str) -> datetime:
+    """Wait until it listens; return the time of its manual clock."""
     async with asyncio.timeout(20):
         while True:
             try:
                 async with session.get(url) as response:
-                    assert (await response.json())["manual"] is True
-                    return {"advance": 30}
+                    clock = await response.json()
+                    assert clock["manual"] is True
+                    return datetime.fromisoformat(clock["now"])
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.02)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -158,7 +159,7 @@ def _serve(world: World, host: str, port: int, *, manual_clock: bool, until_exit
 
     server = uvicorn.Server(
         uvicorn.Config(
-            create_sandbox(world, clock=ManualClock() if manual_clock else None),
+            create_sandbox(world, clock=ManualClock(datetime.now(UTC)) if manual_clock else None),
             host=host,
             port=port,
             loop="uvloop",
