@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sms_router.twilio.form import MalformedFormError, parse_form
+from sms_router.twilio.form import MalformedFormError, Pairs, first_values, parse_form
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,8 @@ def test_a_thousand_parameters_are_accepted_and_one_more_is_refused() -> None:
 
 @pytest.mark.parametrize("invalid", ["%", "%%41", "%zz", "%4", "=%0A\n", "%0A\r"])
 def test_a_form_with_a_thousand_escapes_is_refused_if_one_is_invalid(invalid: str) -> None:
+    almost = f"Body={'%41' * 999}%"
+    assert list(parse_form(almost.encode())) == [("Body", "A" * 999 + "%")]
     full = "Body=" + "%41" * 1000
     assert list(parse_form(full.encode())) == [("Body", "A" * 1000)]
     with pytest.raises(MalformedFormError, match="escape"):
@@ -98,3 +100,12 @@ def _parse_with_the_standard_library(raw: bytes) -> list[tuple[str, str]] | None
         return [(name.encode("latin-1").decode(), value.encode("latin-1").decode()) for name, value in fields]
     except UnicodeDecodeError:
         return None
+
+
+def test_a_repeated_name_has_its_first_value() -> None:
+    pairs = parse_form(b"a=2&b=3&a=1")
+    assert first_values(pairs) == {"a": "2", "b": "3"}
+    assert ("a", "1") in pairs
+    assert ("a", "3") not in pairs
+    with pytest.raises(ValueError, match="shorter"):
+        first_values(Pairs(("a", "b"), ("1",)))

@@ -11,6 +11,7 @@ from sms_router.twilio.inbound import (
     InvalidWebhook,
     Media,
     parse_inbound,
+    parse_stored_request,
 )
 
 SID = "SM" + "0123456789abcdefABCDEF0123456789"
@@ -177,3 +178,33 @@ def test_no_optional_parameter_makes_a_message_invalid(parameters: dict[str, str
     assert isinstance(parsed, InboundMessage)
     assert parsed.body == parameters.get("Body", "")
     assert "".join(parsed.words) == "".join(parsed.body.split())
+
+
+@pytest.mark.parametrize(
+    ("sender", "contact"),
+    [
+        ("+14155550100", "+14155550100"),
+        ("rcs:+14155550100", "+14155550100"),
+        ("whatsapp:+14155550100", "whatsapp:+14155550100"),
+        ("rcs", "rcs"),
+    ],
+)
+def test_the_contact_of_an_rcs_message_is_its_number(sender: str, contact: str) -> None:
+    message = parse_inbound({**SMALLEST, "From": sender})
+    assert isinstance(message, InboundMessage)
+    assert message.contact == contact
+
+
+@pytest.mark.parametrize(
+    ("text", "segments"),
+    [("3", 3), ("999999999", 999_999_999), ("1000000000", 1), ("-1", 1), ("٣", 1), ("", 1)],
+)
+def test_a_count_has_at_most_nine_digits(text: str, segments: int) -> None:
+    message = parse_inbound({**SMALLEST, "NumSegments": text})
+    assert isinstance(message, InboundMessage)
+    assert message.segments == segments
+
+
+def test_a_stored_request_is_parsed_again() -> None:
+    form = f"MessageSid={SID}&AccountSid={ACCOUNT}&From=%2B14155550100&To=12345&Body=Hi".encode()
+    assert parse_stored_request(form) == parse_inbound({**SMALLEST, "Body": "Hi"})

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.twilio.phone_numbers import InvalidNumberError, contact_of, parse_address, parse_contact
+from sms_router.twilio.phone_numbers import (
+    InvalidNumberError,
+    contact_of,
+    find_machine,
+    parse_address,
+    parse_contact,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +86,24 @@ def test_our_senders_are_no_contacts(written: str) -> None:
 )
 def test_sms_and_rcs_of_a_number_are_one_contact(address: str, contact: str) -> None:
     assert contact_of(address) == contact
+
+
+@pytest.mark.parametrize(
+    ("contact", "reason"),
+    [
+        ("+14155550100", None),
+        ("+1234567", None),
+        ("123456789", None),
+        ("whatsapp:+1", None),
+        ("+266696687", "it comes from an anonymous sender"),
+        ("266696687", "it comes from an anonymous sender"),
+        ("Anonymous", "it comes from an anonymous sender"),
+        ("12345678", "it comes from the short code 12345678, which cannot be texted (21265)"),
+        ("12345", "it comes from the short code 12345, which cannot be texted (21265)"),
+        ("+123456", "it comes from the short code +123456, which cannot be texted (21265)"),
+        ("ACME", "it comes from the name ACME, which cannot be texted (21211)"),
+        ("A" * 30, f"it comes from the name {'A' * 20}, which cannot be texted (21211)"),
+    ],
+)
+def test_a_machine_is_known_by_its_address(contact: str, reason: str | None) -> None:
+    assert find_machine(contact) == reason

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.twilio.segments import Encoding, Segments, count_segments
+from sms_router.twilio.segments import Encoding, Segments, count_segments, find_non_gsm
 
 GSM, UCS = Encoding.GSM_7, Encoding.UCS_2
 
@@ -73,3 +73,8 @@ def test_the_segments_hold_the_text_and_hardly_more(text: str) -> None:
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_a_longer_text_has_at_least_as_many_segments(text: str, more: str) -> None:
     assert count_segments(text + more).count >= count_segments(text).count
+
+
+def test_each_character_outside_gsm_7_is_named_once() -> None:
+    assert find_non_gsm("a\u2019b\u2019c\u201d €") == ("\u2019", "\u201d")
+    assert find_non_gsm("plain") == ()

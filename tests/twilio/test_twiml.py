@@ -14,6 +14,8 @@ from twilio.twiml.messaging_response import MessagingResponse
 from sms_router.twilio.twiml import (
     EMPTY,
     OutboundMessage,
+    parse_own,
+    remove_forbidden,
     render,
 )
 
@@ -210,3 +212,45 @@ def test_only_the_last_message_has_an_action() -> None:
         f"{STATUS_URL}.{number}" for number in range(3)
     ]
     assert [element.get("action") for element in elements] == [None, None, f"{STATUS_URL}.2"]
+
+
+def test_a_document_is_read_back_as_it_was_rendered() -> None:
+    messages = (
+        OutboundMessage(
+            "Hello & <you>", (IMAGE, "https://example.com/b.png"), "12345", recipient="+14155550100"
+        ),
+        OutboundMessage("Second"),
+        OutboundMessage("", (IMAGE,)),
+    )
+    assert parse_own(render(messages)) == messages
+    assert parse_own(EMPTY) == parse_own(b"") == ()
+
+
+def test_messages_follow_each_other_without_anything_between() -> None:
+    assert render([OutboundMessage("a"), OutboundMessage("b", recipient='"1"')]) == (
+        b'<?xml version="1.0" encoding="UTF-8"?><Response><Message><Body>a</Body></Message>'
+        b'<Message to="&quot;1&quot;"><Body>b</Body></Message></Response>'
+    )
+
+
+def test_a_text_that_needs_no_change_is_not_copied() -> None:
+    text = "".join(["Hello, ", "world"])
+    assert remove_forbidden(text) is text
+    assert remove_forbidden("a\tb\x00") == "a\tb"
+
+
+@pytest.mark.parametrize(("text", "end"), [("  " + "x" * 1700, "x" * 9 + "..."), ("word " * 400, "word...")])
+def test_the_cut_text_keeps_its_begin_and_loses_white_space_before_the_dots(text: str, end: str) -> None:
+    last = _bodies(render([*(OutboundMessage(str(number)) for number in range(9)), OutboundMessage(text)]))[
+        -1
+    ]
+    assert last.startswith(text[:6])
+    assert last.endswith(end)
+
+
+def test_one_message_may_be_all_that_fits() -> None:
+    first, second = (
+        OutboundMessage("Hello", status_url="s" * 31_000),
+        OutboundMessage("x", status_url="s" * 33_000),
+    )
+    assert _bodies(render([first, second])) == ["Hello..."]

@@ -89,3 +89,16 @@ def test_secrets_are_in_no_text_of_the_url(user: str, password: str) -> None:
         assert "secret" not in str(error)
     else:
         assert "secret" not in f"{url} {url!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "host", "with_query"),
+    [
+        ("https://a.example/x", 443, "a.example", "https://a.example/x?k=v"),
+        ("http://a.example/x?a=b", 80, "a.example", "http://a.example/x?a=b&k=v"),
+        ("http://[::1]:8443/", 8443, "::1", "http://[::1]:8443/?k=v"),
+    ],
+)
+def test_a_url_has_a_port_and_takes_a_query(text: str, port: int, host: str, with_query: str) -> None:
+    url = WebhookUrl.parse(text)
+    assert (url.port, url.host, url.with_query("k=v"), url.with_query("")) == (port, host, with_query, text)
