@@ -47,6 +47,7 @@ from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
+from sms_router.routing.history.erasure_receipts import ErasureTask
 from sms_router.routing.history.reconcile_task import ReconcileTask
 from sms_router.routing.history.reconciler import Reconciler, numbers_of
 from sms_router.routing.inbox.inbox import Inbox, is_second_answer
@@ -299,6 +300,8 @@ class Worker(WorkerLifespan):
         # Without a retention of their own, texts are kept as long as the records.
         self.body_retention = BodyRetention(store, text_days, days) if text_days is not None else None
         self.reconcile_task = self._reconcile_task()
+        retention = settings.router.consent_retention_days
+        self.erasure_task = ErasureTask(settings.redis.url, self._log_of, retention)
 
     def router(self) -> Router:
         """Return the application that serves the webhooks, the probes and the console."""
@@ -406,6 +409,13 @@ class Worker(WorkerLifespan):
             hosts,
             public_only=not settings.uses_sandbox,
         )
+
+    def _log_of(self, account_sid: str) -> MessageLog | None:
+        token, twilio = self.tokens.get(account_sid), self.settings.twilio
+        if token is None:
+            return None
+        client = build_client(account_sid, token, twilio.api_base_url, twilio.timeout)
+        return MessageLog(client, account_sid, twilio.api_base_url)
 
     def _reconcile_task(self) -> ReconcileTask | None:
         settings, dispatcher = self.settings, self.dispatcher

@@ -25,6 +25,7 @@ from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.history.abandoned import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
+from sms_router.routing.history.erasure_receipts import ErasureTask
 from sms_router.routing.history.reconcile_task import ReconcileTask
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
@@ -83,6 +84,7 @@ class WorkerLifespan:
     abandoned_messages: AbandonedMessages
     body_retention: BodyRetention | None
     reconcile_task: ReconcileTask | None
+    erasure_task: ErasureTask
     reloader: Reloader
     published_rules: PublishedRulesSync
     handlers: HandlerEnvironment

@@ -82,6 +82,16 @@ CHECKLISTS_VERSION = f"{_PREFIX}:{{onboarding}}:version".encode()
 PORT_WATCH = f"{_PREFIX}:{{onboarding}}:watch".encode()
 """Set for the seconds in which one worker reads the port-in requests."""
 
+ERASURES_PENDING = f"{_PREFIX}:{{erasures}}:pending".encode()
+"""Messages to be erased at Twilio, by when it is tried next: the id of a receipt, mode, account, sid, and the
+time of the first try."""
+
+ERASURES_LOCK = f"{_PREFIX}:{{erasures}}:lock".encode()
+"""Set while one router erases what is due."""
+
+ERASURE_RECEIPTS = f"{_PREFIX}:{{erasures}}:receipts".encode()
+"""The ids of erasure receipts, by when they were written."""
+
 RECONCILE_LOCK = f"{_PREFIX}:{{reconcile}}:lock".encode()
 """Set while one router compares Twilio's message log with the journal."""
 
@@ -181,6 +191,11 @@ SCHEMA = f"{_PREFIX}:schema".encode()
 
 SCHEMA_PROBE = f"{{{_PREFIX}:schema}}:probe".encode()
 """A key in the slot of `SCHEMA`, for probes of its node."""
+
+
+def erasure_receipt(receipt_id: str) -> bytes:
+    """Key of the receipt of an erasure: its ``document``, and each message's result at Twilio by its sid."""
+    return f"{_PREFIX}:{{erasures}}:receipt:{receipt_id}".encode()
 
 
 def failure_alert(sender: str, error_class: str) -> bytes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sms_router.twilio.phone_numbers import contact_of
@@ -33,6 +34,9 @@ MAX_PAGES = 10_000
 
 MAX_ATTEMPTS = 5
 """Of a request that Twilio refuses for its rate, or does not answer; the pause doubles from one second on."""
+
+_NOT_FINAL = 20009
+"""Twilio's error about a message that is not final (facts 11)."""
 
 _WEBHOOK_ERROR = r"11\d{3}|1210\d|12300"
 """The errors after which Twilio has no answer (facts 3); others are about the messages of an answer."""
@@ -87,8 +91,18 @@ class LoggedMessage:
         }
 
 
+class ErasureResult(StrEnum):
+    """What became of a message that was to be erased."""
+
+    DELETED = "deleted"
+    REDACTED = "text and media deleted"
+    GONE = "not there"
+    NOT_FINAL = "not final yet"
+    """Twilio refuses it until the message has its final status, for up to 14 days (facts 11)."""
+
+
 class MessageLog:
-    """Reads the log of one account, with pauses between the requests; every method blocks.
+    """Reads and erases the log of one account, with pauses between the requests; every method blocks.
 
     Args:
         client: Twilio's.
@@ -128,6 +142,40 @@ class MessageLog:
         for page in self._pages(self._account.child("Messages.json"), filters):
             messages = [_parse(record) for record in page if record.direction == "inbound"]
             yield [message for message in messages if message and message.received >= since]
+
+    def sids_of(self, contact: str) -> list[str]:
+        """Return the sids of all messages from and to a contact, by SMS, MMS and RCS. Raises `ApiError`."""
+        addresses = [contact, f"rcs:{contact}"] if contact.startswith("+") else [contact]
+        found = (
+            str(record.sid)
+            for address in addresses
+            for direction in ("From", "To")
+            for page in self._pages(self._account.child("Messages.json"), {direction: address})
+            for record in page
+        )
+        return list(dict.fromkeys(found))
+
+    def erase(self, sid: str, *, keep_record: bool) -> ErasureResult:
+        """Delete a message with its media, or with ``keep_record`` its text and media alone (facts 11).
+
+        Raises:
+            ApiError: when Twilio fails, or refuses it for another reason than that it is not final.
+
+        """
+        message = self._account.child(f"Messages/{sid}")
+        try:
+            for page in self._pages(message.child("Media.json"), {}):
+                for media in page:
+                    self._request(message.child(f"Media/{media.sid}.json").delete)
+            one = self._account.child(f"Messages/{sid}.json")
+            self._request((lambda: one.update({"Body": ""})) if keep_record else one.delete)
+        except ApiError as error:
+            if error.failure.kind is FailureKind.NOT_FOUND:
+                return ErasureResult.GONE
+            if error.failure.code == _NOT_FINAL:
+                return ErasureResult.NOT_FINAL
+            raise
+        return ErasureResult.REDACTED if keep_record else ErasureResult.DELETED
 
     def media(self, message: LoggedMessage) -> list[tuple[str, str]]:
         """Return the URL and the content type of each of a message's media. Raises `ApiError`."""

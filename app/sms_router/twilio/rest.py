@@ -253,6 +253,14 @@ class ApiResource:
         """POST to a list; ``values`` have the API's parameter names, and None is not sent."""
         return ApiRecord(self.version.create("POST", self.path, data=dict(values)))
 
+    def update(self, values: Mapping[str, object]) -> ApiRecord:
+        """POST to one resource; ``values`` have the API's parameter names."""
+        return ApiRecord(self.version.update("POST", self.path, data=dict(values)))
+
+    def delete(self) -> None:
+        """DELETE the resource."""
+        self.version.delete("DELETE", self.path)
+
 
 @cache
 def _record_page_class() -> type[Page]:

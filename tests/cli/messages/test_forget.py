@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tests.cli.conftest import Cli
+import requests
+
+from tests.cli.conftest import Cli, Serving
+from tests.waiting import wait_until_blocking
 
 SOMEBODY = "+12065550123"
 
@@ -45,7 +48,8 @@ def test_an_opt_out_stays_without_the_option(live: Cli) -> None:
     assert SOMEBODY in live("opt-outs", "list", "--reveal").out
     assert live("messages", "forget", SOMEBODY, "--yes").code == 1
     result = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
-    assert result.out == "deleted: 1 entry of the opt-out list\ndeleted: 1 ledger of consent\n"
+    deleted = "deleted: 1 entry of the opt-out list\ndeleted: 1 ledger of consent\nreceipt: "
+    assert result.out.startswith(deleted)
     assert live("opt-outs", "show", SOMEBODY).code == 1
     assert SOMEBODY not in live("opt-outs", "list", "--reveal").out
 
@@ -54,3 +58,25 @@ def test_without_a_store_nothing_is_deleted(cli: Cli) -> None:
     result = cli("messages", "forget", SOMEBODY, "--yes")
     assert result.code == 1
     assert "Nothing is stored about +1206•••0123." in result.err
+
+
+def test_messages_are_deleted_at_twilio_too_and_a_receipt_tells_of_it(live: Cli, serving: Serving) -> None:
+    sandbox = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}/sandbox/phones/{SOMEBODY}"
+    sent = requests.post(f"{sandbox}/messages", json={"to": "+14155550100", "body": "HOURS"}, timeout=10)
+    assert sent.ok, sent.text
+    wait_until_blocking(lambda: requests.get(sandbox, timeout=10).json()["messages"])
+    assert live("messages", "forget", SOMEBODY, "--redact").code == 2
+    result = live("messages", "forget", SOMEBODY, "--at-twilio", "--yes", "--json")
+    assert result.code == 0
+    shown = json.loads(result.out)
+    assert shown["removed"]["messages"] == 1
+    assert sum(shown["at_twilio"].values()) == 2, "the text and its reply"
+    assert shown["at_twilio"].keys() <= {"deleted", "not final yet"}
+    listed = live("messages", "erasures").out
+    assert f"{shown['receipt']}  20" in listed
+    assert "+1206•••0123" in listed
+    assert SOMEBODY not in listed
+    assert f"at Twilio: {shown['at_twilio']['deleted']} deleted" in listed
+    one = json.loads(live("messages", "erasures", shown["receipt"], "--json").out)
+    assert "deleted" in one[0]["results"].values()
+    assert live("messages", "erasures", "nothing").code == 1

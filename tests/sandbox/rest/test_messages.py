@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from aiohttp import encode_basic_auth
 from twilio.base.exceptions import TwilioRestException
 
+from sms_router.sandbox.state.messages import SandboxMessageStatus
 from tests.sandbox.sandbox_fixture import (
     CANADIAN_PHONE,
     PHONE,
@@ -228,6 +230,25 @@ async def test_a_message_is_deleted(sandbox: SandboxFixture) -> None:
     with pytest.raises(TwilioRestException) as rejected:
         await sandbox.call(lambda c: c.messages(created.sid).fetch())
     assert rejected.value.status == 404
+
+
+async def test_a_message_without_a_receipt_is_erased_after_fourteen_days(sandbox: SandboxFixture) -> None:
+    created = await sandbox.call(lambda c: c.messages.create(to=PHONE, from_=SHORT_CODE, body="Hello"))
+    await sandbox.wait_until_idle()
+    messages = sandbox.platform.messages
+    message = messages.get(created.sid)
+    assert message is not None
+    messages.put(replace(message, status=SandboxMessageStatus.SENT))
+    for erase in (
+        lambda c: c.messages(created.sid).delete(),
+        lambda c: c.messages(created.sid).update(body=""),
+    ):
+        with pytest.raises(TwilioRestException) as rejected:
+            await sandbox.call(erase)
+        assert (rejected.value.status, rejected.value.code) == (409, 20009)
+    sandbox.clock.advance(14 * 86_400)
+    assert (await sandbox.call(lambda c: c.messages(created.sid).update(body=""))).body == ""
+    assert await sandbox.call(lambda c: c.messages(created.sid).delete())
 
 
 async def test_a_scheduled_message_is_sent_at_its_time(sandbox: SandboxFixture) -> None:

@@ -1,13 +1,16 @@
-"""``sms-router messages forget``: delete what is stored about a contact."""
+"""``sms-router messages forget`` and ``erasures``: delete what is stored about a contact, with a receipt."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import redis
 import typer
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from sms_router.cli.context import has_store, settings_for_command, store_client
 from sms_router.cli.output import (
@@ -21,10 +24,14 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
-from sms_router.cli.twilio_access import YesOption
+from sms_router.cli.times import iso
+from sms_router.cli.twilio_access import YesOption, call_twilio, twilio_client
 from sms_router.config.settings import Settings
+from sms_router.membership.audit_log import current_operator
 from sms_router.privacy import mask_number
 from sms_router.routing.history.erasure import ContactEraser, StoredData
+from sms_router.routing.history.erasure_receipts import ErasureReceipt, ErasureReceipts
+from sms_router.twilio.message_log import ErasureResult, MessageLog
 from sms_router.twilio.phone_numbers import contact_of
 
 _KIND_NAMES = {
@@ -54,34 +61,125 @@ def forget(
         bool,
         typer.Option("--opt-out-too", help="Delete the opt-outs and their evidence too: their STOP is lost."),
     ] = False,
+    at_twilio: Annotated[
+        bool, typer.Option("--at-twilio", help="Delete all messages from and to them at Twilio too.")
+    ] = False,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact", help="With --at-twilio: delete only texts and media, and keep the records."),
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Delete everything that is stored about a contact, in every Service.
 
     Their texts and the replies, delivery receipts, dead letters, messages in the outbox, conversations, and
-    unreachable senders. Opt-outs and their evidence stay unless --opt-out-too is given. Exits with 1 when
-    nothing is stored, or a text of theirs is being answered.
+    unreachable senders. Opt-outs and their evidence stay unless --opt-out-too is given. With --at-twilio also
+    the messages in Twilio's log of each configured account; what Twilio does not delete yet, a running
+    router tries once an hour for 15 days. A receipt tells what was erased where (messages erasures). Exits
+    with 1 when nothing is stored, or a text of theirs is being answered.
     """
     settings = settings_for_command()
+    if redact and not at_twilio:
+        raise CommandError("--redact needs --at-twilio.", code=2)
     if not has_store(settings):
         raise _nothing_stored(number)
+    contact = contact_of(number)
     with store_client(settings) as client:
-        eraser, stored = _find(client, contact_of(number))
+        eraser, stored = _find(client, contact)
+        logs = _logs(settings) if at_twilio else {}
+        found = {
+            account: call_twilio(settings, "Reading Twilio's message log", partial(log.sids_of, contact))
+            for account, log in logs.items()
+        }
+        count = sum(map(len, found.values()))
         removed = dict(stored.counts)
         if opt_out_too:
             removed |= _consent_counts(stored)
-        if not removed and not stored.in_progress:
+        if not removed and not stored.in_progress and not count:
             raise _nothing_stored(number, has_opt_outs=bool(_consent_counts(stored)))
-        confirm(f"Delete {_format_counts(removed)} of {mask_number(number)}?", yes=yes)
+        there = f", and {plural(count, 'message')} at Twilio" if at_twilio else ""
+        confirm(
+            f"Delete {_format_counts(removed) or 'nothing here'}{there} of {mask_number(number)}?", yes=yes
+        )
+        mode = ErasureResult.REDACTED if redact else ErasureResult.DELETED
+        kept = {} if opt_out_too else _consent_counts(stored)
+        receipts = ErasureReceipts(client, settings.router.consent_retention_days)
+        draft = ErasureReceipt(
+            "", 0, current_operator(), mask_number(number), removed, kept, mode if at_twilio else ""
+        )
+        receipt, pending = receipts.write(draft, found, mode)
         eraser.remove(stored, opt_out_too=opt_out_too)
+        for message in track(pending, "Erasing at Twilio", console=stderr, transient=True):
+            receipts.erase(message, logs[message.account])
+        receipt = receipts.get(receipt.receipt_id) or receipt
     spool_files = _count_spool_files(settings)
     if as_json:
-        print_json(_as_json(number, stored, removed, spool_files, opt_out_too=opt_out_too))
+        shown = _as_json(number, stored, removed, spool_files, opt_out_too=opt_out_too)
+        print_json(shown | {"receipt": receipt.receipt_id, "at_twilio": dict(_count_results(receipt))})
     else:
         _print_result(stored, removed, spool_files, opt_out_too=opt_out_too)
+        _print_twilio(receipt)
     if stored.in_progress:
         raise typer.Exit(1)
+
+
+def erasures(
+    receipt_id: Annotated[
+        str | None, typer.Argument(metavar="[RECEIPT]", help="Show one with all results.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the receipts of erasures: what was deleted and kept, here and at Twilio.
+
+    Exits with 1 when the receipt is not there.
+    """
+    settings = settings_for_command()
+    found: list[ErasureReceipt] = []
+    if has_store(settings):
+        with store_client(settings) as client:
+            receipts = ErasureReceipts(client, settings.router.consent_retention_days)
+            one = receipts.get(receipt_id) if receipt_id is not None else None
+            found = ([one] if one is not None else []) if receipt_id is not None else receipts.newest()
+    if receipt_id is not None and not found:
+        raise CommandError(f"There is no receipt {receipt_id}.", "List them: sms-router messages erasures")
+    if as_json:
+        print_json([asdict(receipt) for receipt in found])
+        return
+    for receipt in found:
+        deleted = _format_counts(receipt.removed) or "nothing"
+        kept = f"; kept {_format_counts(receipt.kept)}" if receipt.kept else ""
+        head = f"{receipt.receipt_id}  {iso(receipt.at)}  {receipt.number} by {receipt.who}"
+        line = f"{head}: deleted {deleted}{kept}"
+        stdout.print(plain(line), soft_wrap=True)
+        _print_twilio(receipt, "    ")
+        for sid, result in sorted(receipt.results.items()) if receipt_id is not None else ():
+            stdout.print(plain(f"    {sid}: {result}"), soft_wrap=True)
+
+
+def _logs(settings: Settings) -> dict[str, MessageLog]:
+    """Return Twilio's message log of each configured account."""
+    base_url = settings.twilio.api_base_url
+    return {
+        account.sid: MessageLog(twilio_client(settings, account.sid), account.sid, base_url)
+        for account in settings.accounts
+    }
+
+
+def _count_results(receipt: ErasureReceipt) -> Counter[str]:
+    return Counter(receipt.results.values())
+
+
+def _print_twilio(receipt: ErasureReceipt, indent: str = "") -> None:
+    if receipt.twilio:
+        results = ", ".join(f"{count} {result}" for result, count in sorted(_count_results(receipt).items()))
+        stdout.print(plain(f"{indent}at Twilio: {results or 'nothing found'}"), soft_wrap=True)
+        if ErasureResult.NOT_FINAL in receipt.results.values():
+            stdout.print(
+                f"{indent}Twilio deletes a message once it is final; a running router tries it hourly."
+            )
+    if not indent:
+        stdout.print(f"receipt: {receipt.receipt_id} (messages erasures)", soft_wrap=True)
 
 
 def _find(client: redis.Redis, number: str) -> tuple[ContactEraser, StoredData]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import has_store, settings_for_command, store_client
-from sms_router.cli.messages.forget import forget
+from sms_router.cli.messages.forget import erasures, forget
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -51,6 +51,7 @@ RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and t
 
 def register(commands: typer.Typer) -> None:
     messages.command("forget")(forget)
+    messages.command("erasures")(erasures)
     commands.add_typer(messages, name="messages")
 
 

@@ -39,6 +39,8 @@ _OPTIONS: dict[str, tuple[str, Reader]] = {
 }
 """Options of a new message; the sandbox applies the first two (facts 6.2)."""
 
+_COMPLETE_AFTER = timedelta(days=14)
+
 _CANCELABLE = frozenset(
     {SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED, SandboxMessageStatus.QUEUED}
 )
@@ -108,7 +110,7 @@ class MessagesResource:
 
     async def delete(self, request: Request) -> Response:
         message = self._find(request)
-        if not _is_complete(message):
+        if not self._is_complete(message):
             raise RejectedError(rejection(20009, verb="delete"))
         self._messages.remove(message.sid)
         return Response(status_code=204)
@@ -121,9 +123,15 @@ class MessagesResource:
     def _redact(self, message: Message, body: str) -> Message:
         if body:
             raise invalid("Body can only be emptied")
-        if not _is_complete(message):
+        if not self._is_complete(message):
             raise RejectedError(rejection(20009, verb="redact"))
         return replace(message, body="", updated=self._clock.now())
+
+    def _is_complete(self, message: Message) -> bool:
+        """A sent message whose carrier sends no receipt is complete after 14 days (facts 11)."""
+        if message.status is SandboxMessageStatus.SENT:
+            return self._clock.now() - (message.sent or message.created) >= _COMPLETE_AFTER
+        return message.status.is_final
 
     def _find(self, request: Request) -> Message:
         message = self._messages.get(request.path_params["sid"])
@@ -155,11 +163,6 @@ class MessagesResource:
             "subresource_uris": {"media": f"{uri}/Media.json"},
             "uri": f"{uri}.json",
         }
-
-
-def _is_complete(message: Message) -> bool:
-    """Sent counts as complete: not every carrier sends a receipt."""
-    return message.status.is_final or message.status is SandboxMessageStatus.SENT
 
 
 def _send_at(form: Form, draft: MessageDraft) -> datetime | None:
