@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sms_router import Part, Reply, keyword, step
-from sms_router.routing.handler.reply import SILENCE
+from sms_router.routing.handler.reply import SILENCE, ReplyFailed
 
 
 @pytest.mark.parametrize(
@@ -95,3 +95,8 @@ def test_the_next_step_is_given_by_its_name_or_its_function() -> None:
     assert Reply("?").next_step is None
     with pytest.raises(TypeError, match="a function below @step"):
         Reply("?", then=order)
+
+
+def test_a_failure_masks_the_numbers_in_its_cause() -> None:
+    failed = ReplyFailed("no account for (415) 555-7788 at https://example.com/?From=%2B14155557788")
+    assert failed.cause == "no account for 415•••88 at https://example.com/?From=+1415•••7788"

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from sms_router.privacy import mask_numbers
 from sms_router.routing.handler.decorators import step_of
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 
@@ -176,3 +177,7 @@ class ReplyFailed:
     """There is no reply, because a handler, a template or an upstream has failed."""
 
     cause: str
+    """Telephone numbers in it are masked: it is shown in logs and lists."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cause", mask_numbers(self.cause))

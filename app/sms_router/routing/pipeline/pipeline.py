@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import replace
 
+from sms_router.privacy import mask_numbers
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution
@@ -345,7 +346,7 @@ class Pipeline:
         rendered = self._composer.compose(
             context.request.message, self._policy.fallback_reply, "fallback_reply", context.facts
         )
-        cause = f"Twilio called the fallback: {code} for {url}"
+        cause = f"Twilio called the fallback: {code} for {mask_numbers(url)}"
         rendered = rendered._replace(trail_text=f"{rendered.trail_text}\n{cause}")
         work = None
         if not self._inbox.is_released(context.key):  # its worker was lost, or none has received it
