@@ -273,7 +273,7 @@ def test_a_text_that_looks_like_the_json_option_is_a_text(cli: Cli) -> None:
 
 
 def test_check_prints_the_counts(cli: Cli) -> None:
-    assert cli("check", "--no-twilio").out == "config: good: 7 rules, 1 account, 1 Service\n"
+    assert cli("check", "--no-twilio").out.endswith("\nconfig: good: 7 rules, 1 account, 1 Service\n")
 
 
 def test_check_warns_about_shadowed_rules(cli: Cli, folder: Path) -> None:
@@ -284,17 +284,14 @@ def test_check_warns_about_shadowed_rules(cli: Cli, folder: Path) -> None:
     result = cli("check", "--no-twilio")
     assert result.code == 0
     assert result.out.startswith("warning: 'A B' (prefix) of A B")
-    assert len(json.loads(cli("check", "--no-twilio", "--json").out)["warnings"]) == 1
+    _, shipped = json.loads(cli("check", "--no-twilio", "--json").out)["warnings"]
+    assert "the replies to opt-out words are the shipped ones" in shipped
 
 
 def test_check_prints_json_with_and_without_findings(cli: Cli, folder: Path) -> None:
     shown = json.loads(cli("check", "--no-twilio", "--json").out)
-    assert (shown["good"], shown["mistakes"], shown["warnings"], shown["findings"]) == (
-        True,
-        [],
-        [],
-        [],
-    )
+    assert (shown["good"], shown["mistakes"], shown["findings"]) == (True, [], [])
+    assert ["the shipped ones" in warning for warning in shown["warnings"]] == [True]
     (folder / "config" / "router.toml").write_text("[rooter]")
     result = cli("check", "--json")
     assert result.code == 1

@@ -19,6 +19,7 @@ from sms_router.membership.snapshot_diff import format_value
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
+from sms_router.routing.opt_outs.audit import audit_replies
 from sms_router.senders.error_table import load_error_table
 
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -68,6 +69,7 @@ def check(
     failed = report.has(Severity.ERROR) or (strict and report.has(Severity.WARNING))
     warnings = find_warnings(rules, known_senders(settings))
     warnings = add_places(warnings, settings.folder / "keywords.toml")
+    warnings += audit_replies(rules.opt_outs)
     if as_json:
         print_json(_as_json(report, warnings, fixed, good=not failed))
     else:

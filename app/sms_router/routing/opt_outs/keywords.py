@@ -105,6 +105,8 @@ class OptOutKeywords:
             "standalone_short_codes": standalone,
         }
         """What it was built from, by name, to report what a reload has changed."""
+        self.languages = {language.code: language for language in languages}
+        """By code."""
         keywords = [
             (word, _Meaning(intent, language, plain_word(word)))
             for language in languages

@@ -9,6 +9,7 @@ from functools import partial
 from starlette.responses import Response
 
 from sms_router.routing.contacts.summary import describe_contact
+from sms_router.routing.opt_outs.audit import audit_replies
 from sms_router.routing.pipeline.explain import (
     Explanation,
     by_precedence,
@@ -112,7 +113,10 @@ class KeywordPages:
         versions = tuple(sorted((sid, pool.version) for sid, pool in pools.items()))
         state = (self.context.dispatcher.table, versions)
         if self._cache.state != state:
-            self._cache.warnings = self.context.rule_warnings()
+            self._cache.warnings = [
+                *self.context.rule_warnings(),
+                *audit_replies(self.context.dispatcher.opt_outs),
+            ]
             self._cache.state = state
         return self._cache.warnings
 
