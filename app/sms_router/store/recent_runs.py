@@ -26,7 +26,7 @@ MAX_AGE = 30.0
 
 MAX_RUNS = 10_000
 MAX_BYTES = 12 * 1024 * 1024
-"""Of memory for keys and arguments; with the tuples around them it is about twice as much."""
+"""Of memory for arguments; with keys and the tuples around them it is about twice as much."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
@@ -51,11 +51,9 @@ class RecentRuns:
 
     async def trim(self) -> None:
         """Forget what is beyond the bounds; called every second."""
-        for run in self._latest:
-            _, keys, arguments = run.call
-            size = sum(map(getsizeof, keys)) + sum(map(getsizeof, arguments))  # C only
-            self._runs.append((run, size))
-            self._bytes += size
+        sizes = [sum(map(getsizeof, run.call[2])) for run in self._latest]
+        self._runs.extend(zip(self._latest, sizes, strict=True))
+        self._bytes += sum(sizes)
         self._latest.clear()
         while self._runs and (
             self._bytes > MAX_BYTES
