@@ -92,11 +92,6 @@ def own_numbers(pools: Mapping[str, Pool]) -> frozenset[str]:
     return frozenset(sender.address for pool in pools.values() for sender in pool.senders)
 
 
-def is_sender(pools: Mapping[str, Pool], address: str) -> bool:
-    """Tell whether any of the pools has this address."""
-    return any(pool.holds(address) for pool in pools.values())
-
-
 def _build_common_indexes(senders: Iterable[Sender]) -> dict[Capability, CandidateIndex]:
     """Index for SMS and for MMS; one index serves both where every sender can send both."""
     sms = build_index(senders, Capability.SMS)

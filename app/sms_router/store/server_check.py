@@ -303,8 +303,6 @@ def check_info(info: dict[str, str], save: str | None) -> Iterator[StoreProblem]
         )
 
 
-_NOT_PLAIN = (ConnectionResetError, BrokenPipeError, hiredis.ProtocolError)
-"""How a TLS port answers commands that are not encrypted."""
 _INCOMPLETE = object()
 _RIGHTS = "Allow its user what the router needs: docs/operating.md, section Redis"
 

@@ -162,12 +162,7 @@ def reject(
     as_json: JsonOption = False,
 ) -> None:
     """Record that a port or an application was rejected, and show the remedies."""
-    _change(
-        number,
-        f"rejected: {reason}",
-        lambda checklist, at, operator: checklist.reject(reason, at, operator),
-        as_json=as_json,
-    )
+    _change(number, f"rejected: {reason}", lambda it, *by: it.reject(reason, *by), as_json=as_json)
 
 
 @onboarding.command("expect")
@@ -206,12 +201,8 @@ def document(
     documents are reported.
     """
     recorded = RecordedDocument(kind, _read_day(day), name.strip(), address.strip())
-    _change(
-        number,
-        f"document {kind} of {day}",
-        lambda checklist, at, operator: checklist.record_document(recorded, at, operator),
-        as_json=as_json,
-    )
+    description = f"document {kind} of {day}"
+    _change(number, description, lambda it, *by: it.record_document(recorded, *by), as_json=as_json)
 
 
 @onboarding.command("renewal")
@@ -232,12 +223,7 @@ def renewal(
 @onboarding.command("no-calls")
 def no_calls(number: NumberArgument, as_json: JsonOption = False) -> None:
     """Record that nothing answers the calls to a number, on purpose: it needs no voice URL then."""
-    _change(
-        number,
-        "no calls",
-        lambda checklist, at, operator: checklist.refuse_calls(at, operator),
-        as_json=as_json,
-    )
+    _change(number, "no calls", Checklist.refuse_calls, as_json=as_json)
 
 
 @onboarding.command("calendar")
@@ -276,12 +262,7 @@ def note(
     as_json: JsonOption = False,
 ) -> None:
     """Add a note to the history of a number."""
-    _change(
-        number,
-        "note",
-        lambda checklist, at, operator: checklist.add_note(text, at, operator),
-        as_json=as_json,
-    )
+    _change(number, "note", lambda it, *by: it.add_note(text, *by), as_json=as_json)
 
 
 @onboarding.command("drop")
