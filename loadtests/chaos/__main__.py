@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from loadtests.bench.machine import this_machine
 from loadtests.bench.pinning import Cores
 from loadtests.bench.report import write_between_markers
 from loadtests.chaos.faults import FAULTS, Scenario, UnknownFaultError, select_scenarios
+from loadtests.chaos.lost_consent import LOSSES, Loss, LossResult, run_loss
+from loadtests.chaos.lost_consent import table as loss_table
 from loadtests.chaos.report import BEGIN, END, ScenarioResult, markdown, terminal_tables
 from loadtests.chaos.runner import Schedule, run_scenario
 
@@ -30,7 +33,9 @@ command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @command.command()
 def chaos(
     *,
-    only: Annotated[str, typer.Option(help="Names, comma-separated; also: singles, pairs, partitions.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Names, comma-separated; also: singles, pairs, partitions, consent.")
+    ] = "",
     rate: Annotated[float, typer.Option(min=1, max=500, help="Messages a second.")] = SCHEDULE.rate,
     seconds: Annotated[float, typer.Option(min=1, max=60, help="Duration of a fault.")] = SCHEDULE.during,
     names: Annotated[bool, typer.Option("--names", help="Only list the faults.")] = False,
@@ -44,37 +49,57 @@ def chaos(
     """
     console = Console()
     if names:
-        for fault in FAULTS:
+        for fault in (*FAULTS, *LOSSES):
             console.print(f"{fault.name:<24} {fault.description}", markup=False, highlight=False)
         return
+    chosen = [name.strip() for name in only.split(",") if name.strip()]
+    losses = [loss for loss in LOSSES if not chosen or "consent" in chosen or loss.name in chosen]
+    others = [name for name in chosen if name != "consent" and name not in {loss.name for loss in LOSSES}]
     try:
-        scenarios = select_scenarios(only)
+        scenarios = select_scenarios(",".join(others)) if others or not chosen else ()
     except UnknownFaultError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
     schedule = replace(SCHEDULE, rate=rate, during=seconds)
     results = [_run(scenario, schedule, keep, console) for scenario in scenarios]
-    for table in terminal_tables(results):
+    lost = [_run_loss(loss, keep, console) for loss in losses]
+    for table in (*terminal_tables(results), *([loss_table(lost)] if lost else [])):
         console.print(table)
     failed = [result for result in results if not result.audit.passed]
-    if failed:
-        console.print(f"{len(failed)} of {len(results)} scenarios failed", style="bold red")
-    else:
+    failed_losses = [result for result in lost if not result.passed]
+    if failed or failed_losses:
+        count = len(failed) + len(failed_losses)
+        console.print(f"{count} of {len(results) + len(lost)} scenarios failed", style="bold red")
+    elif results:
         console.print(
             f"all {len(results)} scenarios passed: every message answered once, and journaled", style="green"
         )
-    if write:
+    if write and results:
         write_between_markers(README, markdown(results, _measurement(results)), BEGIN, END)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed or failed_losses else 0)
+
+
+@contextlib.contextmanager
+def _folder(name: str, keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        folder = keep.resolve() / name.replace(" ", "")
+        folder.mkdir(parents=True)
+        yield folder
+    else:
+        with TemporaryDirectory(prefix="sms-chaos-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+
+
+def _run_loss(loss: Loss, keep: Path | None, console: Console) -> LossResult:
+    with _folder(loss.name, keep) as folder:
+        result = asyncio.run(run_loss(loss, folder))
+    mark, style = ("✓", "green") if result.passed else ("✗", "bold red")
+    console.print(f"{mark} {loss.name:<40} {result.sent} messages", style=style)
+    return result
 
 
 def _run(scenario: Scenario, schedule: Schedule, keep: Path | None, console: Console) -> ScenarioResult:
-    if keep is not None:
-        folder = keep.resolve() / scenario.name.replace(" ", "")
-        folder.mkdir(parents=True)
+    with _folder(scenario.name, keep) as folder:
         result = ScenarioResult(scenario, asyncio.run(run_scenario(scenario, schedule, folder)))
-    else:
-        with TemporaryDirectory(prefix="sms-chaos-", ignore_cleanup_errors=True) as name:
-            result = ScenarioResult(scenario, asyncio.run(run_scenario(scenario, schedule, Path(name))))
     audit = result.audit
     mark, style = ("✓", "green") if audit.passed else ("✗", "bold red")
     console.print(f"{mark} {scenario.name:<40} {audit.sent} messages", style=style)
