@@ -159,3 +159,16 @@ async def _begin_when_listening(session: aiohttp.ClientSession, url: str) -> dat
                     return datetime.fromisoformat(clock["now"])
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+async def test_an_audit_judges_the_replies_and_writes_the_transcript(tmp_path: Path) -> None:
+    path = tmp_path / "audit.txt"
+    code, output = await _output("audit", "--output", str(path))
+    assert code == 1
+    transcript = path.read_text()
+    assert transcript.startswith("Audit of config, ")
+    assert "12345 (short code), en\n  auditor: HELP\n    router: Reply STOP" in transcript
+    assert "objection: the reply does not name the program" in transcript
+    assert "replies: " not in transcript, "each word gets one reply"
+    assert transcript.splitlines()[0] in output

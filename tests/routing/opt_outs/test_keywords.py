@@ -64,7 +64,9 @@ def test_the_router_replies_on_a_standalone_short_code_whatever_its_service(tmp_
 
 def test_yes_does_not_end_a_block_of_the_toll_free_network() -> None:
     assert WORDS.match("YES", MG, FREE, "US") is None
-    assert WORDS.match("INICIAR", MG, FREE, "US") is None
+    match = WORDS.match("INICIAR", MG, FREE, "US")
+    assert match is not None, "it ends an opt-out by ALTO, which the network does not know"
+    assert match.reply is not SILENCE
 
 
 @pytest.mark.parametrize(

@@ -267,8 +267,12 @@ async def test_the_keywords_page_names_the_published_version_and_warns(start_rou
     file = router.folder / "keywords.toml"
     file.write_text(file.read_text() + '[[keyword]]\nwords = ["HI"]\ncountries = ["UK"]\nreply = "Hi"\n')
     assert router.command("keywords", "publish", "--note", "summer").returncode == 0
+    (router.folder / "data" / "audit.txt").write_text("Audit of config: passed\n\n  auditor: HELP <b>\n")
     with ConsoleClient(router.url) as operator:
         operator.log_in()
         page = unescape(operator.get("/console/keywords").text)
     assert "The rules are version 1, published by " in page
     assert "countries: 'UK' never matches: write GB" in page
+    assert "the replies to opt-out words are the shipped ones" in page
+    assert "Audit of config: passed" in page
+    assert "auditor: HELP <b>" in page

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from sms_router.cli.context import check_port, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
+from sms_router.cli.server.audit import audit
 from sms_router.config.settings import load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.twilio.public_url import PublicUrl
@@ -48,6 +49,7 @@ def register(commands: typer.Typer) -> None:
     group = typer.Typer(rich_markup_mode="rich")
     group.callback(invoke_without_command=True)(sandbox)
     group.command("run")(run)
+    group.command("audit")(audit)
     commands.add_typer(group, name="sandbox")
 
 

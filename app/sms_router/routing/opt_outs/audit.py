@@ -16,6 +16,9 @@ from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeyword
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.twilio.segments import count_segments, find_non_gsm
 
+TRANSCRIPT = "audit.txt"
+"""In the data directory: the transcript of the latest ``sms-router sandbox audit``."""
+
 KNOWN_LANGUAGES = frozenset({"en", "es", "fr"})
 
 _CONTACT = r"\d[\d\s().-]{5,}\d|\S+@\S+|\b[\w-]+\.[a-z]{2,}\b"

@@ -75,9 +75,6 @@ _TWILIO_KEYWORDS = frozenset(
 REQUIRED_WORDS = ("stop", "start", "help")
 """Keywords that carriers require."""
 
-_NETWORK_KEYWORDS = frozenset({"STOP", "START", "UNSTOP"})
-"""What the network of toll-free numbers acts on (facts 8)."""
-
 
 class OptOutKeywords:
     """Recognises opt-out keywords.
@@ -163,8 +160,8 @@ class OptOutKeywords:
             (meaning for meaning in meanings if country in meaning.language.countries), meanings[0]
         )
         typed = body.strip().upper()
-        if is_toll_free(number) and intent is Intent.START and typed not in _NETWORK_KEYWORDS:
-            return None  # only the network's own keywords end a block of the network
+        if typed == "YES" and is_toll_free(number):
+            return None  # it does not end a block of the network
         is_answered = self.is_answered_by_twilio(typed, service_sid, number)
         reply = SILENCE if is_answered else Reply(language.replies[intent], sender=number)
         return OptOutMatch(intent, word, reply, intent is not Intent.START or word in _UNCONDITIONAL_STARTS)

@@ -23,6 +23,8 @@ class TextResult:
     """The messages that Twilio accepted, including its own."""
     network_replies: tuple[ReceivedMessage, ...]
     """Shown on the phone by the toll-free network; they are no messages of Twilio's."""
+    twilio_replies: tuple[AcceptedMessage, ...] = ()
+    """Those of ``sent`` that reply to an opt-out keyword without the application."""
 
     @property
     def sids(self) -> set[str]:
@@ -62,4 +64,4 @@ async def receive_text(platform: Platform, text: IncomingText) -> TextResult:
         replies=replies,
     )
     outcome = await session.run()
-    return TextResult(inbound, outcome, tuple(session.exchanges), (*own, *replies.sent), network_replies)
+    return TextResult(inbound, outcome, tuple(session.exchanges), (*own, *replies.sent), network_replies, own)

@@ -55,7 +55,7 @@ class ScenarioRunner:
         """Play a scenario, call ``on_step`` when a step has ended, and stop everything that was started."""
         played: list[PlayedStep] = []
         try:
-            async with asyncio.timeout(SCENARIO_TIMEOUT), self._start(scenario) as (platform, router):
+            async with asyncio.timeout(SCENARIO_TIMEOUT), self.start(scenario) as (platform, router):
                 run_command = router.run_command if router else None
                 async for step in ScenarioPlayer(scenario, platform, run_command=run_command).play():
                     played.append(step)
@@ -68,7 +68,8 @@ class ScenarioRunner:
             return ScenarioResult(tuple(played), f"The scenario took longer than {SCENARIO_TIMEOUT:g} s.")
 
     @contextlib.asynccontextmanager
-    async def _start(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, RunningRouter | None]]:
+    async def start(self, scenario: Scenario) -> AsyncIterator[tuple[Platform, RunningRouter | None]]:
+        """Start a sandbox with the scenario's world, and the router."""
         sandbox = create_sandbox(scenario.world, clock=ManualClock(), seed=1)
         async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as stack:
             router = None

@@ -9,7 +9,7 @@ from functools import partial
 from starlette.responses import Response
 
 from sms_router.routing.contacts.summary import describe_contact
-from sms_router.routing.opt_outs.audit import audit_replies
+from sms_router.routing.opt_outs.audit import TRANSCRIPT, audit_replies
 from sms_router.routing.pipeline.explain import (
     Explanation,
     by_precedence,
@@ -26,6 +26,8 @@ from sms_router.web.console.rendering import PageError, Pages
 
 RULES_PER_PAGE = 200
 MAX_WARNINGS = 20
+MAX_TRANSCRIPT = 40_000
+"""Characters of an audit that are shown."""
 MAX_TEXT_LENGTH = 1600
 EXAMPLE_CONTACT = "+14155550123"
 
@@ -96,6 +98,7 @@ class KeywordPages:
             services=len(defaults.services),
             published=self.context.published_rules(),
             warnings=warnings[:MAX_WARNINGS],
+            audit=await self.context.executor.run(self._audit),
             more_warnings=max(0, len(warnings) - MAX_WARNINGS),
             number=number,
             more=len(rules) > (number + 1) * RULES_PER_PAGE,
@@ -106,6 +109,14 @@ class KeywordPages:
             example_contact=EXAMPLE_CONTACT,
         )
         return await self.context.executor.run(render)
+
+    def _audit(self) -> tuple[str, ...]:
+        """Return the verdict and the transcript of the latest ``sandbox audit``; empty without one."""
+        try:
+            with (self.context.settings.router.data_dir / TRANSCRIPT).open(encoding="utf-8") as file:
+                return file.readline().strip(), file.read(MAX_TRANSCRIPT).strip()
+        except (OSError, UnicodeDecodeError):
+            return ()
 
     def _warnings(self) -> Sequence[str]:
         """Return the warnings about the rules; they are cached until rules or senders change."""
