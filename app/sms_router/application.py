@@ -283,7 +283,7 @@ class Worker(WorkerLifespan):
             StoreMonitor(settings.redis.url, settings.router.data_dir, is_away),
             self.pool_metrics,
         )
-        self.subscriber = Subscriber(self.redis, self.inbox, self.opt_out_sync)
+        self.subscriber = Subscriber(self.redis, self.inbox, self.opt_out_sync, self.store)
         self.port_watch = PortWatch(
             self.redis,
             settings.redis.url,

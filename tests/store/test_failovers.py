@@ -83,6 +83,20 @@ async def test_a_restart_with_an_empty_data_set(tmp_path: Path) -> None:
             await assert_nothing_is_lost(store, valkey.client)
 
 
+async def test_what_was_erased_does_not_come_back(tmp_path: Path) -> None:
+    with PrivateValkey(tmp_path / "v") as valkey:
+        async with started(valkey.url) as store:
+            await write(store)
+            store.forget_runs(BUCKETS[0].tag)
+            await asyncio.to_thread(valkey.kill)
+            for data in (tmp_path / "v").glob("append*"):
+                shutil.rmtree(data)
+            await asyncio.to_thread(valkey.start)
+            await wait_until(lambda: store.error is None)
+            with valkey.client() as client:
+                assert [client.xlen(bucket.journal) for bucket in BUCKETS] == [0] + [2] * 7
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed", "exchanged", "emptied", "split"])
 async def test_a_failover_that_loses_writes(tmp_path: Path, fault: str) -> None:

@@ -24,6 +24,9 @@ CONSENTS_CHANNEL = f"{_PREFIX}:consents"
 milliseconds, scope, contact; where there is one, the id of an entry of the ledger, and the entry as JSON.
 Or the word ``restore``: Redis has lost opt-outs, and every worker writes back those that it knows."""
 
+ERASURES_CHANNEL = f"{_PREFIX}:erasures"
+"""The tag of each bucket from which a contact's data was erased."""
+
 POOLS_CHANNEL = f"{_PREFIX}:pools"
 """The sid of each Service of which something was stored or changed."""
 

@@ -62,6 +62,14 @@ class RecentRuns:
         ):
             self._bytes -= self._runs.popleft()[1]
 
+    def forget(self, tag: str) -> None:
+        """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
+        prefix = f"{tag}:".encode()
+        self._latest[:] = [run for run in self._latest if not run.call[1][0].startswith(prefix)]
+        kept = [(run, size) for run, size in self._runs if not run.call[1][0].startswith(prefix)]
+        self._runs = deque(kept)
+        self._bytes = sum(size for _, size in kept)
+
     async def restore(self, run: Run) -> None:
         """Run again what a new server may have lost; called before it serves (`Store.restorers`).
 

@@ -16,7 +16,9 @@ from redis.connection import parse_url
 from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
+from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.scripts import Call
+from sms_router.store.sentinel import SentinelLocator
 from sms_router.store.url import RedisUrl, Topology
 
 FIRST_RESPONSE_TIMEOUT = 5.0
@@ -109,6 +111,7 @@ def async_client(url: str, connect_within: float, *, retry: bool = True) -> redi
                 **_server_options(parsed),
             )
             master = sentinels.master_for(parsed.master, connection_pool_class=_AsyncPool)
+            master.connection_pool.locator = SentinelLocator(parsed)
             return cast("redis.asyncio.Redis", master)
 
 
@@ -163,10 +166,24 @@ class _Pool(redis.sentinel.SentinelConnectionPool):
 
 
 class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Closes the connections to the Sentinels as well."""
+    """Goes by the Sentinel that knows of the latest failover; closes the connections to the Sentinels too."""
+
+    locator: SentinelLocator
+
+    async def get_master_address(self) -> tuple[str, int]:
+        try:
+            located = await self.locator.locate()
+        except StoreUnavailableError as error:
+            raise redis.sentinel.MasterNotFoundError(str(error)) from error
+        address = located.host, located.port
+        if self.master_address != address:
+            self.master_address = address
+            await self.disconnect(inuse_connections=False)
+        return address
 
     async def aclose(self) -> None:
         await super().aclose()
+        await self.locator.aclose()
         await self.sentinel_manager.aclose()
 
 

@@ -72,6 +72,11 @@ class SentinelLocator:
             raise StoreUnavailableError("; ".join(reasons))
         return max(masters, key=lambda master: master.epoch).address
 
+    async def aclose(self) -> None:
+        """Close the connections to the Sentinels."""
+        for connection in self._connections.values():
+            await _close(connection)
+
     async def watch(self, report: Callable[[Address], None]) -> None:
         """Report the master's address regularly, and at once when a Sentinel announces a failover."""
         try:
@@ -86,8 +91,7 @@ class SentinelLocator:
                     with contextlib.suppress(StoreUnavailableError):
                         report(await self.locate())
         finally:
-            for connection in self._connections.values():
-                await _close(connection)
+            await self.aclose()
 
     async def _ask(self, sentinel: Address) -> _Master:
         try:

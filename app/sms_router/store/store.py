@@ -48,6 +48,8 @@ class Store:
         """
         self._recent_runs = RecentRuns(observe_rerun)
         self._trimming = PeriodicTask("recent-runs", TRIM_INTERVAL, self._recent_runs.trim, wait_first=True)
+        self.forget_runs = self._recent_runs.forget
+        """Has nothing run again on a new server in a bucket (`RecentRuns.forget`)."""
         self.restorers: list[Restore] = [self._recent_runs.restore]
         """Called in their order before scripts run on a server which is not the one before: it was started
         again, or a failover has made it the master, so that it may lack the last writes, or all data. Also

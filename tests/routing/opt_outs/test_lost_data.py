@@ -94,7 +94,7 @@ async def _start(url: str, folder: Path) -> Router:
     sync = OptOutSync(store, contacts.opted_out, clock, lambda: 86_400_000, 1461)
     disk = OptOutDiskCache(folder, contacts.opted_out, lambda: store.error is not None, 0.02, sync)
     redis = await running.enter_async_context(async_client(url, connect_within=1, retry=False))
-    subscriber = Subscriber(redis, Inbox(store, journal, 1), sync)
+    subscriber = Subscriber(redis, Inbox(store, journal, 1), sync, store)
     await disk.start()
     store.restorers[:] = [sync.merge]  # not the runs of the last seconds, which would hide the loss
     await store.start(journal.replay)

@@ -17,7 +17,7 @@ import redis
 
 from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.record import Fields, sent_replies
-from sms_router.store.keys import CONSENTS_CHANNEL, SUSPECTED, Bucket, bucket_of
+from sms_router.store.keys import CONSENTS_CHANNEL, ERASURES_CHANNEL, SUSPECTED, Bucket, bucket_of
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.inbound import parse_stored_request
 
@@ -139,6 +139,7 @@ class ContactEraser:
             }:  # removes it from the routers' caches, those on disk included
                 self._client.publish(CONSENTS_CHANNEL, b"forget 0 " + opt_out)
         self._in_batches(list(data.messages), lambda pipeline, one: pipeline.unlink(bucket.message(one)))
+        self._client.publish(ERASURES_CHANNEL, bucket.tag)  # the routers run nothing of it again
         entries = [entry for entries in data.messages.values() for entry in entries]
         self._in_batches(entries, lambda pipeline, entry: pipeline.xdel(bucket.journal, entry))
 

@@ -20,7 +20,9 @@ RESEND_DELAY_MS = 15_000
 """Until a reply is sent of which this worker does not know whether another one has sent it."""
 
 _BUCKET_OF_JOURNAL = {bucket.journal: bucket for bucket in ALL_BUCKETS}
-_AS_IT_WAS = frozenset({"release", "annotate", "change_consent", "record_evidence", "set_sticky_sender"})
+_AS_IT_WAS = frozenset(
+    {"release", "annotate", "change_consent", "change_suspected", "record_evidence", "set_sticky_sender"}
+)
 _REPLY = frozenset(
     {"outbox_enqueue", "outbox_mark_sending", "outbox_postpone", "outbox_record_result", "record_receipt"}
 )
@@ -75,14 +77,15 @@ def plan_reruns(runs: Sequence[ScriptRun], time_of: Callable[[float], int]) -> l
     """Return what is run again, in this order; ``time_of`` makes milliseconds by Redis' clock of a run's end.
 
     A message that was committed is stored again with its request by the commit alone. What became of the
-    messages of the outbox comes before they are put into it.
+    messages of the outbox comes before they are put into it. A run that has changed nothing counts too where
+    an earlier one with the same arguments may have: its caller had given up, and it came from the spool.
     """
     history = _History(runs, time_of)
     first, sends, replies = [], dict[tuple[bytes, str], Call](), []
     for run in history.runs:
         given = time_of(run.run.ended)
         if run.name == "outbox_enqueue":
-            if run.status == 1:
+            if run.status == 1 or run.arguments["request"]:
                 replies.append(_changed(run, enqueued_at=given, delay_ms=RESEND_DELAY_MS))
         elif (call := _rerun(run, given, history)) is not None:
             first.append(call)
@@ -99,7 +102,7 @@ def _rerun(run: _Named, given: int, history: _History) -> Call | None:
         case "claim" | "claim_prepared", b"claimed" if run.key not in history.ended:
             is_prepared = run.name == "claim_prepared"
             return (SCRIPTS["claim"], call[1][:3], call[2][:7]) if is_prepared else call
-        case "commit", 1 | 4:
+        case "commit", 0 | 1 | 4 if run.status != 0 or response[1] == arguments["answer"]:
             changes: dict[str, Argument] = {"max_replies": b""}
             changes["given"] = arguments["given"] or given
             if not arguments["request"] and (claim := history.claims.get(run.key)) is not None:
@@ -111,7 +114,7 @@ def _rerun(run: _Named, given: int, history: _History) -> Call | None:
         case "journal_missed", 1 | 2:  # with work a handler would run, perhaps once more: reconcile finds it
             is_enqueued = (run.key, "late") in history.enqueued
             return _changed(run, work=b"") if is_enqueued or not arguments["work"] else None
-        case "record_receipt", _ if response != 0:
+        case "record_receipt", _:
             return _changed(run, resend_part=b"")
     runs_again = run.name in _AS_IT_WAS
     if run.name == "write_session":  # its end alone: another worker may have ended one that this one began
@@ -131,7 +134,7 @@ def _note_sends(sends: dict[tuple[bytes, str], Call], run: _Named, given: int) -
             sends[run.key, run.text("part")] = _restore(run, send=send, due_ms=arguments["sending_ms"])
         case "outbox_postpone", 1:
             sends.pop((run.key, run.text("part")), None)
-        case "outbox_record_result", 1:
+        case "outbox_record_result", _:
             names = ("send", "sid", "reply_reference", "cause")
             sends[run.key, run.text("part")] = _restore(run, **{name: arguments[name] for name in names})
             if arguments["resend_entry"]:
