@@ -25,6 +25,7 @@ from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
@@ -216,6 +217,27 @@ async def test_a_keyword_that_opts_in_ends_an_opt_out_and_answers(fixture: Pipel
     stored = await fixture.contacts.get("12345", CONTACT)
     assert stored.opted_out is None or not stored.facts(ErrorTable({}), 2**50).opted_out
     assert (await fixture.receive("HOURS", sid=f"SM{'b' * 32}"))[0] is Outcome.REPLY
+
+
+async def test_opt_outs_refused_replies_and_opt_ins_are_kept_as_evidence(
+    fixture: PipelineFixture, valkey: redis.Redis
+) -> None:
+    for number, body in enumerate(("STOP", "HOURS", "stop!", "JOIN", "HOURS")):
+        await fixture.receive(body, sid=f"SM{number:032x}")
+        await asyncio.sleep(0.002)  # the ledger has milliseconds
+    entries = read_ledger(valkey, CONTACT)
+    assert [(entry.event, entry.text, entry.message[-1]) for entry in entries] == [
+        ("stop", "STOP", "0"),
+        ("refused", "", "1"),
+        ("stop", "stop!", "2"),
+        ("start", "JOIN", "3"),
+    ]
+    assert (
+        entries[0].answer
+        == "You are unsubscribed and will get no more messages from us. Reply START to come back."
+    )
+    assert [entry.answer for entry in entries[1:]] == ["", "", ""]
+    assert {entry.sender for entry in entries} == {"12345"}
 
 
 async def test_an_unexpected_error_comes_after_the_message_is_journaled(

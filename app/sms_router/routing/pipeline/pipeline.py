@@ -238,7 +238,7 @@ class Pipeline:
         record: asyncio.Task[None] | None = None
         is_stop = match is not None and match.intent is Intent.STOP
         if match is None:
-            evidence = Evidence(Event.REFUSED, resolved.rule, "", *texted)
+            evidence = Evidence(Event.REFUSED, resolved.rule, "", message.sid, message.recipient)
             record = await self._start_record(contacts.record_refusal(context.scope, contact, evidence))
         elif is_stop or (match.intent is Intent.START and (match.unconditional or opted_out)):
             event, write = (Event.STOP, contacts.opt_out) if is_stop else (Event.START, contacts.opt_in)
