@@ -153,11 +153,13 @@ def test_a_word_left_to_keywords_on_which_twilio_acts_is_a_warning(tmp_path: Pat
         "a contact who texts {} to +14155550100 and 1 more, whatever is written here; the router records"
         " that, and no keyword answers it there"
     )
+    unused = "left_to_keywords: 'REVOQUE' is none of the opt-out words and phrases, and has no effect"
     assert sorted(warnings(tmp_path, keyword(""))) == [
+        unused,
         f"left_to_keywords: Twilio subscribes {sentence.format('YES')}",
         f"left_to_keywords: Twilio unsubscribes {sentence.format('CANCEL')}",
     ]
-    assert warnings(tmp_path, keyword(""), KnownSenders()) == []
+    assert warnings(tmp_path, keyword(""), KnownSenders()) == [unused]
 
 
 def test_nothing_is_claimed_about_senders_that_are_not_known(tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ Take me off your list|take my number off your list|delete me|delete my number|do
 Don't text me|dont text me again|Do not contact me|don't text this number|DON\u2019T TEXT ME ANYMORE|
 never text me again|no more texts|No more messages please|no more text messages|no texts|
 I don't want these messages|i do not want your texts|I no longer want to receive texts|
-i dont want any more messages|cancel|Cancel please|cancel subscription|cancel my subscription|end|End.|
-end subscription|quit|quit texting me|revoke|revoke consent|I revoke my consent|i withdraw my consent|
+i dont want any more messages|cancel|Cancel please|end|End.|
+quit|quit texting me|revoke|revoke consent|I revoke my consent|i withdraw my consent|
 discontinue|cease and desist|🛑|🛑🛑|STOP 🛑🛑|stop\ufffc|\u201cSTOP\u201d|*STOP*|<stop>|"stop"|(stop)|
 STOP :)|\uff33\uff34\uff2f\uff30|\U0001d5e6\U0001d5e7\U0001d5e2\U0001d5e3|
 \uff33\uff54\uff4f\uff50\uff01|stop\u200b|\u200estop|\nSTOP\n|STOP\n\nSent from my iPhone|
@@ -54,11 +54,11 @@ stop texting me stop texting me|Alto|ALTO POR FAVOR|alto!!!|parar|Baja|cancelar|
 No más mensajes|no mas mensajes por favor|ya no me envíen mensajes|No me mande más mensajes|
 deje de enviarme mensajes|dejen de mandarme mensajes|quiteme de la lista|Quítenme de su lista|
 quiero darme de baja|darme de baja|no quiero recibir mensajes|No quiero más mensajes|basta|
-parar mensajes|cancelar suscripción|Arrêt|arrêtez|ARRETER|arret svp|Stop merci|STOP s'il vous plaît|
+parar mensajes|Arrêt|arrêtez|ARRETER|arret svp|Stop merci|STOP s'il vous plaît|
 stop sms|stop pub|plus de messages|Plus de SMS svp|ne m'envoyez plus de messages|N'envoyez plus rien|
 arrêtez de m'envoyer des messages|Arrêtez les messages|désabonnez-moi|désabonnement|
 Je veux me désabonner|je ne veux plus de messages|désinscrivez moi de votre liste|
-supprimez-moi de votre liste|no more""")
+supprimez-moi de votre liste""")
 
 STAY = texts("""STOP 12345|stop filtering|don't stop|Dont stop now|can't stop won't stop|the bus stop on 5th|
 Is there a stop near you?|stop by anytime!|I will stop by tomorrow|non-stop|one stop shop|
@@ -72,10 +72,12 @@ HOURS are 9 to 5 at Joe's, meet there?|Liked it a lot, when are you open?|ok|tha
 hey there|please|👍|🙏|||what|why|who is this?|where do I stop on the way?|stopwatch|shop|top|bus|
 pare down the list to 3|mas tacos|quiero mas tacos|no mas cebolla en mi taco gracias|para llevar|
 alta calidad|una orden por favor|plus de frites|un arret de bus|bonjour|merci|je veux plus de sauce|
-no more onions|can you end the call at 5|end date?|cancelled flight|my flight was cancelled|
+can you end the call at 5|end date?|cancelled flight|my flight was cancelled|
 how do i get to the bus stop|stoop|ENDO|finish|Sent from my iPhone|order 3 stop 5|stopp sign""")
 
-SUSPECTED = texts("""why do you keep texting me, i want this to stop|who is this? leave me alone|
+SUSPECTED = texts("""cancel subscription|cancel my subscription|end subscription|cancelar suscripción|
+no more|no more onions|
+why do you keep texting me, i want this to stop|who is this? leave me alone|
 I asked you to stop messaging me yesterday|how many times do i have to tell you to stop texting|
 you need to stop sending me these|I said stop|make it stop|wrong number|You have the wrong number|
 not interested|I'm not interested thanks|lose my number|leave me alone|go away|fuck off|
@@ -115,52 +117,35 @@ KEYWORDS = {
     "Help": Intent.HELP,
     "info": Intent.HELP,
 }
-DECORATIONS = st.sampled_from(
-    [
-        *(
-            f"{{}}{sign}"
-            for sign in (
-                "!",
-                "?!",
-                "...",
-                " \U0001f6d1",
-                "\U0001f64f\U0001f3fd",
-                "\ufffc",
-                "\u200b",
-                " :)",
-                "\n",
-            )
-        ),
-        *("({})", "\u201c{}\u201d", "*{}*", " {} ", "<{}>", "\u00a1{}!", "- {}"),
-        *(
-            "please {}",
-            "{} please",
-            "{}, thank you",
-            "pls {} now",
-            "Hi. {}. Thanks",
-            "{} por favor",
-            "{} svp",
-        ),
-        *(
-            "{}\nSent from my iPhone",
-            "{}\n\n--\nJane Doe",
-            "{}\nGet Outlook for Android",
-            "{}\nEnvoy\u00e9 de mon iPhone",
-        ),
-        *("{}\n\nOn Mon, Jan 5, 2026 at 3:04 PM, Acme wrote:\n> Sale! Reply STOP to end", "> Sale today\n{}"),
-        *("{0} {0}", "{0}, {0}! {0}"),
-    ]
+
+
+def around(table: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(table.encode().decode("unicode_escape").split("|"))
+
+
+WRITTEN = around(
+    r"{}!|{}?!|{}...|{} \U0001f6d1|{}\U0001f64f\U0001f3fd|{}\ufffc|{}\u200b"
+    r"|{} :)|({})|\u201c{}\u201d|*{}*| {} |<{}>|\u00a1{}!"
+    r"|- {}|please {}|{} please|{}, thank you|pls {} now|Hi. {}. Thanks"
+    r"|{} por favor|{} svp|{0} {0}|{0}, {0}! {0}"
+)
+ADDED = around(
+    r"{}|{}\nSent from my iPhone|{}\n\n--\nJane Doe|{}\nGet Outlook for Android|{}\nEnvoy\u00e9 de mon iPhone"
+    r"|{}\n\nOn Mon, Jan 5, 2026 at 3:04 PM, Acme wrote:\n> Sale! Reply STOP to end|> Sale today\n{}"
 )
 
 
 @given(
     st.sampled_from(sorted(KEYWORDS)),
-    st.lists(DECORATIONS, max_size=3),
+    st.lists(WRITTEN, max_size=3),
+    ADDED,
     st.sampled_from([str, str.upper, str.lower, str.title, str.swapcase]),
 )
-def test_what_is_added_to_a_keyword_changes_nothing(keyword: str, added: list[str], case: type[str]) -> None:
+def test_what_is_added_to_a_keyword_changes_nothing(
+    keyword: str, written: list[str], added: str, case: type[str]
+) -> None:
     text = case(keyword)
-    for decoration in added:
+    for decoration in (*written, added):
         text = decoration.format(text)
     assert WORDS.find(text) == (KEYWORDS[keyword], False)
 

@@ -41,6 +41,7 @@ MAX_CACHED_RESOLUTIONS = 4096
 _FOREIGN = "another account's "
 """Before a number in the place of one that rules may name."""
 
+_ANY_SHORT_CODE = "12345"
 MAX_CACHED_LENGTH = 160
 """Characters; contacts text the same short words again and again."""
 
@@ -177,10 +178,12 @@ class Dispatcher:
         """Return a sentence for each keyword that an opt-out keyword takes."""
         leave_words = self.conversations.policy.leave_words if self.conversations is not None else ()
         return [
-            f"{word!r} alone is an opt-out word ({intent}), so that {rule} does not get it; {_remedy(word)}"
+            f"{word!r} alone is an opt-out word ({match.intent}), so that {rule} does not get it;"
+            f" {_remedy(word, match.word)}"
             for rule in self.table.rules
             for word in rule.words
-            if (intent := self.opt_outs.find(word)[0]) not in (None, Intent.START)
+            if (match := self.opt_outs.match(word, None, _ANY_SHORT_CODE, None)) is not None
+            and match.intent is not Intent.START
         ] + [
             f"{word!r} is an opt-out word ({intent}), so that it leaves no conversation; use another one in"
             " leave_words"
@@ -269,11 +272,12 @@ class Dispatcher:
         return matches[0].keyword if len(rules) == 1 else None
 
 
-def _remedy(word: str) -> str:
+def _remedy(word: str, opt_out_word: str) -> str:
     """Return what is possible where a keyword is an opt-out word."""
-    if plain_word(word) in REQUIRED_WORDS:
+    if opt_out_word in REQUIRED_WORDS:
         return (
             "carriers require that. A longer text such as"
             f" '{word.upper()} 5' does reach it, and the replies to the word are in opt-outs.toml"
         )
-    return "to change that, name it in left_to_keywords in opt-outs.toml"
+    name = "it" if plain_word(word) == opt_out_word else repr(opt_out_word)
+    return f"to change that, name {name} in left_to_keywords in opt-outs.toml"

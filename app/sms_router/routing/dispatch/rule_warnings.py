@@ -79,7 +79,9 @@ def find_warnings(dispatcher: Dispatcher, known: KnownSenders) -> list[str]:
 
 
 def _check_left_words(opt_outs: OptOutKeywords, known: KnownSenders) -> Iterator[str]:
-    """Yield a warning for each word that is left to keywords where Twilio acts on it all the same."""
+    """Yield a warning for each word left to keywords that is none, or on which Twilio acts all the same."""
+    for word in opt_outs.unused:
+        yield f"left_to_keywords: {word!r} is none of the opt-out words and phrases, and has no effect"
     for word, (intent, _) in opt_outs.left.items():
         numbers = [
             sender.address

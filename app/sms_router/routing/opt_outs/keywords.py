@@ -118,6 +118,8 @@ class OptOutKeywords:
             [word for word, meaning in keywords if meaning.intent is Intent.STOP],
             ignored,
         )
+        self.unused = sorted(word for word in left_to_keywords if key_of(word) in self._recognizer.unused)
+        """Words that are left to keywords, and are no opt-out words."""
         self.words: Iterable[str] = {
             meaning.word for word, meaning in keywords if key_of(word) not in ignored
         }

@@ -161,6 +161,8 @@ class Recognizer(Generic[_Meaning]):
         suspected_sentences: Iterable[str] = (),
         ignored: frozenset[str] = frozenset(),
     ) -> None:
+        self.unused = set(ignored)
+        """Ignored keys of no keyword and no phrase."""
         self._marks = set(_ADDITIONS)
         """Words without which a text of more than three words is an ordinary one."""
         phrases = list(phrases)
@@ -190,6 +192,7 @@ class Recognizer(Generic[_Meaning]):
         for text, meaning in texts:
             words = split_words(text)
             key = "".join(words) or normalize(text)
+            self.unused.discard(key)
             if key not in ignored:
                 index[key] = (*index.get(key, ()), meaning)
                 self._marks.add(_mark(words))
