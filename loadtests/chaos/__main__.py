@@ -21,7 +21,15 @@ from loadtests.bench.report import write_between_markers
 from loadtests.chaos.faults import FAULTS, Scenario, UnknownFaultError, select_scenarios
 from loadtests.chaos.lost_consent import LOSSES, Loss, LossResult, run_loss
 from loadtests.chaos.lost_consent import table as loss_table
-from loadtests.chaos.report import BEGIN, END, ScenarioResult, markdown, terminal_tables
+from loadtests.chaos.report import (
+    BEGIN,
+    END,
+    PARTITIONS_BEGIN,
+    PARTITIONS_END,
+    ScenarioResult,
+    markdown,
+    terminal_tables,
+)
 from loadtests.chaos.runner import Schedule, run_scenario
 
 SCHEDULE = Schedule()
@@ -73,8 +81,13 @@ def chaos(
         console.print(
             f"all {len(results)} scenarios passed: every message answered once, and journaled", style="green"
         )
-    if write and results:
-        write_between_markers(README, markdown(results, _measurement(results)), BEGIN, END)
+    groups = (
+        ([result for result in results if not result.scenario.is_partition], BEGIN, END),
+        ([result for result in results if result.scenario.is_partition], PARTITIONS_BEGIN, PARTITIONS_END),
+    )
+    for group, begin, end in groups if write else ():
+        if group:
+            write_between_markers(README, markdown(group, _measurement(group)), begin, end)
     raise typer.Exit(1 if failed or failed_losses else 0)
 
 

@@ -14,6 +14,8 @@ from loadtests.chaos.faults import Scenario
 
 BEGIN = "<!-- chaos:begin -->"
 END = "<!-- chaos:end -->"
+PARTITIONS_BEGIN = "<!-- partitions:begin -->"
+PARTITIONS_END = "<!-- partitions:end -->"
 HEAD = (
     "fault",
     "sent",
@@ -108,14 +110,13 @@ def terminal_tables(results: Sequence[ScenarioResult]) -> list[Table]:
 
 def markdown(results: Sequence[ScenarioResult], measured: str) -> str:
     """Return the tables for the README, that of the pairs folded; ``measured`` is the sentence above them."""
-    partitions = [result for result in results if result.scenario.is_partition]
-    singles = [r for r in results if len(r.scenario.faults) == 1 and r not in partitions]
+    singles = [result for result in results if len(result.scenario.faults) == 1]
     pairs = [result for result in results if len(result.scenario.faults) > 1]
     parts = [measured]
+    if all(result.scenario.is_partition for result in results):
+        return f"{measured}\n\n{as_markdown(partition_cells(results))}"
     if singles:
         parts.append(as_markdown(cells(singles)))
-    if partitions:
-        parts.append(as_markdown(partition_cells(partitions)))
     if pairs:
         summary = f"<summary>Pairs of faults: {len(pairs)}</summary>"
         parts.append(f"<details>\n{summary}\n\n{as_markdown(cells(pairs))}\n\n</details>")

@@ -19,6 +19,7 @@ from loadtests.chaos.opt_outs import OptOutTraffic, StopTraffic
 from loadtests.chaos.twilio_client import MessageExchange, TwilioClient
 from loadtests.workload.contacts import make_contact
 from loadtests.workload.texts import EVERYDAY_TEXTS, HOURS, LATE, SLOW_TICKET, STOP, Text
+from sms_router.store.redis_py import CLIENT_ERRORS
 from sms_router.tasks import cancel_and_wait
 
 OPTED_OUT_CONTACTS = 10
@@ -222,9 +223,14 @@ async def _audit_when_settled(deployment: Deployment, traffic: Traffic, scenario
     excused = any(fault.hides_send_result for fault in scenario.faults)
     give_up = time.monotonic() + SETTLE_TIMEOUT
     while True:
-        result = await asyncio.to_thread(
-            audit, deployment, traffic.exchanges, traffic.opted_out, scenario.isolates_replicas
-        )
+        try:
+            result = await asyncio.to_thread(
+                audit, deployment, traffic.exchanges, traffic.opted_out, scenario.isolates_replicas
+            )
+        except CLIENT_ERRORS:
+            if time.monotonic() > give_up:
+                raise
+            continue
         late = await count_late_replies(deployment, traffic.exchanges, excused=excused)
         if not (result.lost or late.missing) or time.monotonic() > give_up:
             return replace(result, late=late)
