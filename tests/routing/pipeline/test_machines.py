@@ -18,7 +18,7 @@ from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import RedirectedPart
-from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.rule_table import MatchVerdict, RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.keywords.templates import StaticReply
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
@@ -107,6 +107,8 @@ def test_nothing_is_sent_and_the_trail_has_the_reason(
     assert (rendered.document, rendered.unsendable) == (EMPTY, False)
     explanation = explain(text, ContactSummary(UNKNOWN, ErrorTable({}), 0), rules, composer(), NO_CONDITIONS)
     assert explanation.sender is None
+    chosen = [line.rule.name for line in explanation.candidates if line.verdict is MatchVerdict.CHOSEN]
+    assert chosen == ([rule] if rule == "HOURS" else [])
     if reason is not None:
         assert reason in rendered.trail_text
         assert reason in explanation.trail[0].reason

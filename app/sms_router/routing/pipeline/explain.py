@@ -151,6 +151,8 @@ def explain_rules(
     candidates = dispatcher.table.explain(message.body, dispatcher.match_context(message, moment))
     if resolution.opt_out is not None:
         reason = "opt-out words come before rules"
+    elif resolution.is_reaction:
+        reason = "the text is a reaction"
     elif opted_out:
         reason = "a contact who has opted out gets no reply"
     else:
