@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -41,6 +41,9 @@ Then it is answered from memory. Together they stay below the 300 ms that an out
 
 MAX_CONCURRENT_CALLS = 4
 """Scripts about one contact that a worker runs at once; a flood from one number does not delay the others."""
+
+FLOOD_RETRY_INTERVAL = 0.3
+MAX_FLOOD_RETRIES = 5
 
 MAX_TURN_WAIT = 4.0
 """Seconds that a message waits for earlier ones of its contact; then it is answered without Redis."""
@@ -236,13 +239,15 @@ class Inbox:
         while True:
             notifications, started = self._waiters.notifications, time.monotonic()
             try:
+                run: Awaitable[RedisReply]
                 if key.contact in self._running:
                     await self._take_turn(key.contact)
-                    started = time.monotonic()
+                    started, run = time.monotonic(), self._run_in_turn(key.contact, call)
                 else:
                     self._running[key.contact] = 1
+                    run = self._store.run(call)
                 try:
-                    result = await self._store.run(call)
+                    result = await run
                 finally:
                     if self._running[key.contact] == 1:
                         del self._running[key.contact]
@@ -365,6 +370,22 @@ class Inbox:
                 raise StoreUnavailableError("too many messages of one contact wait for Redis") from error
             raise
 
+    async def _run_in_turn(
+        self, contact: str, call: scripts.Call, time_limit: float | None = None
+    ) -> RedisReply:
+        """Run a script; while other messages of the contact wait for their turn, outlast a short outage.
+
+        Their replies would not be counted, and a flood may itself be the reason for it.
+        """
+        for _ in range(MAX_FLOOD_RETRIES):
+            try:
+                return await self._store.run(call, time_limit)
+            except StoreUnavailableError:
+                if contact not in self._turns:
+                    raise
+            await asyncio.sleep(FLOOD_RETRY_INTERVAL)
+        return await self._store.run(call, time_limit)
+
     def _end_turn(self, contact: str) -> None:
         """Let the next message of a contact use Redis."""
         while (waiting := self._turns.get(contact)) is not None:
@@ -389,7 +410,7 @@ class Inbox:
         try:
             await self._take_turn(contact)
             try:
-                result: Sequence[Any] = await self._store.run(call, timeout)
+                result: Sequence[Any] = await self._run_in_turn(contact, call, timeout)
                 if result[0] == _CommitStatus.RECORD_LOST:
                     received = claim.arrived or self._now()
                     call = scripts.with_request(call, request=request, received=received)
