@@ -126,7 +126,7 @@ class WorkerLifespan:
             stop(self.opt_out_disk_cache.aclose)
             await self.opt_out_disk_cache.start()
             stop(self.store.aclose)
-            self.store.restorers.append(self.opt_out_sync.merge)
+            self.store.restorers.append(self.opt_out_sync.restore)
             await self.store.start(on_reconnect=self._on_reconnect)
             with contextlib.suppress(StoreUnavailableError):  # then it is checked when Redis serves
                 await self.store.check_schema()

@@ -96,7 +96,7 @@ async def _start(url: str, folder: Path) -> Router:
     redis = await running.enter_async_context(async_client(url, connect_within=1, retry=False))
     subscriber = Subscriber(redis, Inbox(store, journal, 1), sync, store)
     await disk.start()
-    store.restorers[:] = [sync.merge]  # not the runs of the last seconds, which would hide the loss
+    store.restorers[:] = [sync.restore]  # not the runs of the last seconds, which would hide the loss
     await store.start(journal.replay)
     for stop in (disk.aclose, store.aclose, journal.aclose, sync.aclose, subscriber.aclose):
         running.push_async_callback(stop)
@@ -235,3 +235,23 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     await wait_until(lambda: (MG, EARLY[0]) not in other.contacts.opted_out)
     assert await other.may_be_texted(EARLY[0])
     assert not await other.may_be_texted(EARLY[1])
+
+
+async def test_a_list_too_long_for_the_start_is_written_back_while_redis_serves(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sms_router.routing.opt_outs.sync.RESTORE_BUDGET", 0.0)
+    await deployment.start()
+    one, other = deployment.routers
+    for contact in EARLY:
+        await one.contacts.opt_out(MG, contact, "STOP")
+    await wait_until(lambda: (MG, EARLY[-1]) in other.contacts.opted_out)
+    await lose_data_in_restart(deployment)
+    for router in deployment.routers:
+        assert [contact for contact in EARLY if await router.may_be_texted(contact)] == []
+
+    def is_restored() -> bool:
+        with deployment.valkey.client() as client:
+            return sum(int(client.zcard(bucket.opt_outs)) for bucket in ALL_BUCKETS) == len(EARLY)
+
+    await wait_until(is_restored)

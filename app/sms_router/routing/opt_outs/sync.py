@@ -40,6 +40,9 @@ PAGE_SIZE = 1_000
 PAGE_OVERLAP = 20
 """Entries that are read twice, because others may leave the list between two pages."""
 
+RESTORE_BUDGET = 3.0
+"""Seconds for which a new server is not used, at most: enough for some 100,000 opt-outs."""
+
 BATCH_SIZE = 200
 """Opt-outs that are written back at once."""
 
@@ -85,7 +88,7 @@ class OptOutSync:
     """Keeps one worker's copy and Redis the same.
 
     Args:
-        store: runs the scripts; its `restorers` are to contain `merge`.
+        store: runs the scripts; its `restorers` are to contain `restore`.
         cache: the copy.
         clock: the time in seconds since the epoch, by Redis' clock.
         contact_ttl_ms: returns how long the other facts about a contact are kept, in milliseconds.
@@ -182,7 +185,7 @@ class OptOutSync:
                 number = self._next_check = (self._next_check + 1) % BUCKETS
                 epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[number], first=0, count=0))
                 if not epoch:
-                    self._store.reset("it has lost its data")  # reconnects, and calls `merge`
+                    self._store.reset("it has lost its data")  # reconnects, and calls `restore`
                 if epoch.decode() in ("", self._epochs.get(number)):
                     return
             requested.clear()
@@ -190,6 +193,17 @@ class OptOutSync:
             await self.merge(self._store.run)
         except StoreUnavailableError:
             return
+
+    async def restore(self, run: Run) -> None:
+        """Merge before a new server is used; what takes longer than `RESTORE_BUDGET` follows while it serves.
+
+        Nobody on the copy is answered meanwhile. Raises as `merge`.
+        """
+        try:
+            async with asyncio.timeout(RESTORE_BUDGET):
+                await self.merge(run)
+        except TimeoutError:
+            self.request()
 
     async def merge(self, run: Run) -> None:
         """Read the list, write back what is missing from it, and begin the epochs that are missing.
