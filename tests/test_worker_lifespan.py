@@ -12,7 +12,7 @@ from sms_router.config.settings import load_settings
 from sms_router.membership.sync.rate_sync import RateSync
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.store.schema import SchemaError
-from tests.end_to_end.router_process import ACCOUNT, PUBLIC, TOKEN
+from tests.end_to_end.router_process import PUBLIC, TOKEN
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def router(tmp_path: Path, valkey_url: str) -> Router:
     (tmp_path / "keywords.toml").write_text('[default]\nreply = "Hello."\n')
     environment = {
         "SMS_ROUTER_CONFIG": str(tmp_path),
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_ACCOUNT_SID": "AC" + "1" * 32,
         "TWILIO_AUTH_TOKEN": TOKEN,
         "PUBLIC_URL": PUBLIC,
         "REDIS_URL": valkey_url,
