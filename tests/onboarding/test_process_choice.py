@@ -43,8 +43,8 @@ def test_a_short_code_has_two_processes(kind: OnboardingKind) -> None:
         ("+18885550100", OnboardingKind.PORT_US, None, "--kind port-toll-free"),
         ("+447400123456", OnboardingKind.PORT_CANADA, None, "--kind port-international"),
         ("+14155550100", None, "CA", "belongs to US, not to CA"),
-        ("4155550100", None, None, "E.164"),
-        ("ACME", None, None, "is not a number"),
+        ("4155550100", None, None, "with its country code"),
+        ("ACME", None, None, "'ACME' is not a number: write it with its country code, like"),
         ("", None, None, "is not a number"),
     ],
 )

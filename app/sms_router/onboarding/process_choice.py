@@ -8,6 +8,7 @@ import phonenumbers
 
 from sms_router.onboarding.steps import OnboardingKind, processes
 from sms_router.senders.country import CANADA, UNITED_STATES, country_of, is_toll_free
+from sms_router.twilio.phone_numbers import InvalidNumberError
 
 _SHORT_CODES = (OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION)
 _US_SHORT_CODE_LENGTHS = (5, 6)
@@ -65,7 +66,7 @@ def _phone_number(number: str, kind: OnboardingKind | None, country: str | None)
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException as error:
         raise UnsupportedNumberError(
-            f"{number} is not a number: use E.164 (+14155550100), or the digits of a short code"
+            f"{InvalidNumberError(number)}, or the digits of a short code"
         ) from error
     address = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     if not phonenumbers.is_possible_number(parsed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -96,7 +96,10 @@ def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
     for contact in (CONTACT, NEIGHBOUR):
         write_contact(valkey, contact)
         for number in range(3):
-            write(valkey, contact, number + 10 * (contact == NEIGHBOUR))
+            reference = write(valkey, contact, number + 10 * (contact == NEIGHBOUR))
+        key = bucket_of(contact).message(reference)
+        by_rcs = cast("bytes", valkey.hget(key, "request")).replace(b"From=", b"From=rcs%3A")
+        valkey.hset(key, "request", by_rcs)
     neighbours = {
         key: content for key, content in everything(valkey).items() if NEIGHBOUR[1:] in key + content
     }

@@ -130,6 +130,8 @@ def test_numbers_in_onboarding_are_listed(router: RouterProcess, operator: Conso
         ("people", {"number": "+14155550123", "ours": "abc"}, 400),
         ("people/opt-out", {"number": "+14155550123", "scope": "MG2"}, 400),
         ("keywords", {"text": "HOURS", "country": "USA"}, 400),
+        ("keywords", {"text": "HOURS", "from": "nobody"}, 400),
+        ("keywords", {"text": "HOURS", "to": "nobody"}, 400),
         ("messages/SM1/replay", {}, 404),
     ],
 )
@@ -139,6 +141,8 @@ def test_an_invalid_form_gets_a_reason(
     response = operator.post(f"/console/{path}", form)
     assert response.status_code == status
     assert 'role="alert"' in response.text
+    if "nobody" in form.values():
+        assert "'nobody' is not a number: write it with its country code" in unescape(response.text)
 
 
 def test_a_failed_refresh_is_reported(operator: ConsoleClient) -> None:

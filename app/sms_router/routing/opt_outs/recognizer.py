@@ -161,6 +161,8 @@ class Recognizer(Generic[_Meaning]):
         suspected_sentences: Iterable[str] = (),
         ignored: frozenset[str] = frozenset(),
     ) -> None:
+        self._last: tuple[str, tuple[Sequence[_Meaning], bool]] = ("", ((), False))
+        """The last text and its verdict: a text is looked up twice."""
         self.unused = set(ignored)
         """Ignored keys of no keyword and no phrase."""
         self._marks = set(_ADDITIONS)
@@ -200,6 +202,13 @@ class Recognizer(Generic[_Meaning]):
 
     def find(self, text: str) -> tuple[Sequence[_Meaning], bool]:
         """Return the meanings of a text, and whether one that has none is suspected."""
+        last_text, verdict = self._last
+        if text is not last_text:
+            verdict = self._find(text)
+            self._last = text, verdict
+        return verdict
+
+    def _find(self, text: str) -> tuple[Sequence[_Meaning], bool]:
         words = split_words(text)
         key = "".join(words) or normalize(text)
         meanings = self._whole.get(key)
