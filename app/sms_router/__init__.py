@@ -6,6 +6,7 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.decorators import keyword, lifespan, provide, reaction, step
 from sms_router.routing.handler.inspection import HandlerInfo
+from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent, Sms
 from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.reactions import Reaction
@@ -14,11 +15,16 @@ __all__ = [
     "Answer",
     "CallNext",
     "Conversation",
+    "Duplicate",
     "HandlerInfo",
     "InboundMessage",
+    "OptedOut",
     "Part",
     "Reaction",
+    "Refused",
     "Reply",
+    "Sent",
+    "Sms",
     "keyword",
     "lifespan",
     "provide",

@@ -57,6 +57,7 @@ from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
+from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
 from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
@@ -249,8 +250,25 @@ class Worker(WorkerLifespan):
             inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, wake
         )
         self.receipt_analyzer = ReceiptAnalyzer(contacts, self.membership.pool_for)
+        outbound = OutboundSends(
+            contacts,
+            dispatcher,
+            composer,
+            outbox,
+            self.membership.pool_for,
+            {service.sid: service.account for service in settings.services},
+            settings.time_zones,
+            days * 86_400,
+            wake,
+        )
+        self.handlers.resources["sms"] = outbound
         self.outbox_handler = ReplyOutboxHandler(
-            contacts, self.receipt_analyzer, composer, late_replies, settings.router.reroute
+            contacts,
+            self.receipt_analyzer,
+            composer,
+            late_replies,
+            outbound.begin_conversation,
+            settings.router.reroute,
         )
         committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
         self.pipeline = Pipeline(

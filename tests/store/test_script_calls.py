@@ -102,6 +102,8 @@ CALLS: dict[str, Call] = {
     "outbox_mark_sending": named(outbox.mark_sending),
     "outbox_postpone": named(outbox.postpone),
     "outbox_restore": named(outbox.restore),
+    "outbox_cancel": named(outbox.cancel),
+    "start_conversation": named(outbox.start_conversation),
     "outbox_record_result": named(outbox.record_result),
     "store_snapshot": named(senders.store_snapshot),
     "sync_rates": named(senders.sync_rates),

@@ -147,6 +147,72 @@ class Outbox:
             call = update_conversation(call, conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms)
         return await self._writer.write(call) == 1
 
+    async def schedule(
+        self,
+        entry: OutboxEntry,
+        document: bytes,
+        trail_text: str,
+        count: int,
+        reason: str,
+        request: bytes,
+        delay: float,
+    ) -> bool:
+        """Store a message that is no reply, to be sent after a delay in seconds; False where it is stored.
+
+        Args:
+            entry: stands for it; its reference follows from what makes it unique.
+            document: its TwiML.
+            trail_text: the trail of the sender selection.
+            count: messages in the document.
+            reason: why it is sent.
+            request: the parameters under which it is stored.
+            delay: at most the time for which messages are stored.
+
+        """
+        due = int((time.time() + delay) * 1000)
+        call = scripts.enqueue(
+            contact=entry.contact,
+            reference=entry.reference,
+            kind=entry.name,
+            document=document,
+            trail=encode(trail_text),
+            reason=reason,
+            work=entry.line,
+            entry_suffix=entry.contact_suffix,
+            count=count,
+            retention_ms=self._retention_ms + int(delay * 1000),
+            cause=b"",
+            since=due,
+            request=request,
+            received=int(time.time() * 1000),
+            empty_answer=EMPTY,
+            delay_ms=int(delay * 1000),
+        )
+        return await self._writer.write(call) == 1
+
+    async def cancel(self, entry: OutboxEntry) -> bool:
+        """Withdraw the messages that `schedule` has stored and that still wait; True where there were any.
+
+        Raises:
+            StoreUnavailableError: when Redis is unavailable.
+
+        """
+        suffix = entry.contact_suffix
+        call = scripts.cancel(contact=entry.contact, reference=entry.reference, entry_suffix=suffix)
+        return bool(await self._store.run(call))
+
+    async def start_conversation(self, change: ConversationChange) -> None:
+        """Begin a conversation with a message that leaves now.
+
+        Raises:
+            StoreUnavailableError: when Redis is unavailable.
+
+        """
+        key, state, valid_ms, ttl_ms = change
+        await self._store.run(
+            scripts.start_conversation(conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms)
+        )
+
     async def lease_due(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
         """Return due entries; no other worker gets them for `LEASE` seconds.
 

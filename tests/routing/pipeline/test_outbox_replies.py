@@ -22,6 +22,7 @@ from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
+from sms_router.twilio.inbound import InboundMessage
 from tests.routing.workers import DAYS, worker
 
 MG = "MG" + "1" * 32
@@ -51,7 +52,11 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
         dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
         nudged: list[str] = []
         later = LateReplies(one.inbox, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
-        yield ReplyOutboxHandler(people, ReceiptAnalyzer(people, pool_for), composer, later, reroute=True)
+
+        async def begin(_: InboundMessage) -> None: ...
+
+        analyzer = ReceiptAnalyzer(people, pool_for)
+        yield ReplyOutboxHandler(people, analyzer, composer, later, begin, reroute=True)
 
 
 async def refused(

@@ -18,6 +18,7 @@ ARGUMENTS = (
     "conversation",
     "reply",
     "http",
+    "sms",
     "handler",
     "cancelled",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
@@ -36,6 +37,7 @@ class ReplyOutboxHandler:
     """What the outbox worker calls for replies (`delivery.outbox_worker`).
 
     Args:
+        begin_conversation: called with the message that a first part answers, before it leaves.
         reroute: whether a message that Twilio rejects for its sender is sent once more from another one.
 
     """
@@ -46,12 +48,14 @@ class ReplyOutboxHandler:
         analyzer: ReceiptAnalyzer,
         composer: Composer,
         late_replies: LateReplies,
+        begin_conversation: Callable[[InboundMessage], Awaitable[None]],
         reroute: bool,
     ) -> None:
         self._contacts = contacts
         self._analyzer = analyzer
         self._composer = composer
         self._late_replies = late_replies
+        self._begin_conversation = begin_conversation
         self._reroute = reroute
 
     async def resume(self, entry: OutboxEntry) -> None:
@@ -77,6 +81,8 @@ class ReplyOutboxHandler:
             await self.on_refused(entry, part, contact_of(outbound.recipient or message.sender), outbound)
             return Cancelled(OPTED_OUT, dead_letter=False)
         if not part.resend:
+            if part.number == 0:
+                await self._begin_conversation(message)
             return self._sms(part, message, outbound, outbound.sender or message.recipient)
         facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed_sender") or "")})
         decision = self._composer.choose(message, Reply(outbound.body, outbound.media), facts)

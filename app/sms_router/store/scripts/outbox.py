@@ -40,6 +40,18 @@ def enqueue(
     return SCRIPTS["outbox_enqueue"], keys, arguments
 
 
+def cancel(*, contact: str, reference: str, entry_suffix: bytes) -> Call:
+    """Withdraw the messages of a document that still wait."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.outbox)
+    return SCRIPTS["outbox_cancel"], keys, (reference, entry_suffix)
+
+
+def start_conversation(*, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:
+    """Begin a conversation with a message of ours."""
+    return SCRIPTS["start_conversation"], (conversation,), (state, valid_ms, ttl_ms)
+
+
 def lease_due(bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int) -> Call:
     """Lease what is due in a bucket's outbox."""
     return SCRIPTS["outbox_lease_due"], (bucket.outbox,), (lease_ms, count, max_wait_ms)

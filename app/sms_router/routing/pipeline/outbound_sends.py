@@ -1,0 +1,224 @@
+"""Sends messages that are no replies, through the same opt-out list, sender selection and outbox.
+
+Each is stored as the late reply to a message that nobody has sent: a record with the contact as its sender,
+without a text. Its sid follows from the key, so that a key is sent once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.delivery.outbox import Outbox
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.handler.conversation import Conversation, ConversationError
+from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
+from sms_router.routing.handler.reply import Reply
+from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.senders.models import SenderKind
+from sms_router.senders.pool import PoolFinder
+from sms_router.store.errors import StoreUnavailableError
+from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
+from sms_router.twilio.phone_numbers import contact_of
+from sms_router.twilio.twiml import parse_own
+
+_ADDRESS = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|messenger:\S+")
+
+CONVERSATION = "Conversation"
+"""The parameter with the conversation that begins when the message leaves."""
+
+
+class _RefusedError(Exception):
+    """Nothing is sent, for this reason."""
+
+
+class OutboundSends:
+    """Implements `Sms` in a worker.
+
+    Args:
+        contacts: has the opt-out list.
+        dispatcher: has the steps.
+        composer: selects the sender.
+        outbox: sends.
+        pool_for: finds the senders of a Service.
+        accounts: the account of each Service; the first one is the default.
+        zones: of the Services, for times without a zone.
+        max_delay: seconds until a message is due.
+        wake_outbox: called with a contact for whom messages are enqueued.
+
+    """
+
+    def __init__(
+        self,
+        contacts: Contacts,
+        dispatcher: Dispatcher,
+        composer: Composer,
+        outbox: Outbox,
+        pool_for: PoolFinder,
+        accounts: Mapping[str, str],
+        zones: TimeZones,
+        max_delay: float,
+        wake_outbox: Callable[[str], None],
+    ) -> None:
+        self._contacts = contacts
+        self._dispatcher = dispatcher
+        self._composer = composer
+        self._outbox = outbox
+        self._pool_for = pool_for
+        self._accounts = accounts
+        self._zones = zones
+        self._max_delay = max_delay
+        self._wake_outbox = wake_outbox
+
+    async def send(
+        self,
+        to: str,
+        reply: str | Reply,
+        *,
+        service: str | None = None,
+        at: datetime | timedelta | None = None,
+        key: str | None = None,
+        then: str | Callable[..., object] | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> Sent | OptedOut | Duplicate | Refused:
+        """Send a message; see `Sms.send`."""
+        reply = Reply(reply) if isinstance(reply, str) else reply
+        try:
+            sid = self._service(service)
+            delay = self._delay(sid, at)
+            parameters = self._parameters(sid, to, key or uuid4().hex)
+            facts = await self._contacts.facts_now(sid, contact_of(to))
+            if facts.opted_out:
+                return OptedOut()
+            texted = facts.last_sender or self._first_sender(sid)
+            begun = self._conversation(then if then is not None else reply.then, state)
+            message = _parse({**parameters, "To": texted, **begun})
+            if (refusal := self._composer.refusal(message)) is not None:
+                raise _RefusedError(refusal)
+        except (_RefusedError, ConversationError) as error:
+            return Refused(str(error))
+        except StoreUnavailableError:
+            return Refused("Redis does not serve, so that the opt-out list cannot be read")
+        rule = f"sms.send {key}" if key else "sms.send"
+        rendered = self._composer.compose(
+            message, reply, rule, facts, f"{message.sid}.{ReplyKind.LATE.value}"
+        )
+        count = len(parse_own(rendered.document))
+        if not count:
+            return Refused(rendered.trail_text if rendered.unsendable else "there is nothing to send")
+        is_new = await self._outbox.schedule(
+            self._entry(parameters),
+            rendered.document,
+            rendered.trail_text,
+            count,
+            rule,
+            urlencode(message.parameters).encode(),
+            delay,
+        )
+        if is_new and not delay:
+            self._wake_outbox(message.contact)
+        return Sent(message.sid) if is_new else Duplicate()
+
+    async def cancel(self, to: str, key: str, *, service: str | None = None) -> bool:
+        """Cancel a message that waits; see `Sms.cancel`.
+
+        Raises:
+            StoreUnavailableError: when Redis does not respond.
+
+        """
+        parameters = self._parameters(self._service(service), to, key)
+        return await self._outbox.cancel(self._entry(parameters))
+
+    async def begin_conversation(self, message: InboundMessage) -> None:
+        """Begin the conversation of a message that leaves now, if it has one.
+
+        Raises:
+            StoreUnavailableError: when Redis does not respond.
+
+        """
+        serialized, conversations = message.parameters.get(CONVERSATION), self._dispatcher.conversations
+        if serialized is None or conversations is None:
+            return
+        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
+        conversation = Conversation(None, conversations.policy.expires_after)
+        conversation.serialized = serialized.encode()
+        update = conversations.update_for(scope, message.contact, conversation)
+        await self._outbox.start_conversation(update)
+
+    def _service(self, service: str | None) -> str:
+        sid = service or next(iter(self._accounts), "")
+        if sid not in self._accounts:
+            raise _RefusedError(f"the Messaging Service {service} is not configured")
+        return sid
+
+    def _first_sender(self, service: str) -> str:
+        """Return the number that counts as the texted one for a contact whom no sender has written to."""
+        pool = self._pool_for(service, "", self._accounts[service])
+        if pool is None or not pool.senders:
+            raise _RefusedError(f"no sender of {service} is known")
+        return min(pool.senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
+
+    def _delay(self, service: str, at: datetime | timedelta | None) -> float:
+        """Return the seconds until a message is due."""
+        if isinstance(at, datetime):
+            moment = at if at.tzinfo is not None else at.replace(tzinfo=self._zones.zone_of(service))
+            at = timedelta(seconds=moment.timestamp() - time.time())
+        delay = max(0.0, at.total_seconds()) if at is not None else 0.0
+        if delay > self._max_delay:
+            days = self._max_delay / 86_400
+            raise _RefusedError(f"at is more than {days:g} days from now (retention_days)")
+        return delay
+
+    def _parameters(self, service: str, to: str, key: str) -> dict[str, str]:
+        """Return the parameters of the message that stands for the one to send."""
+        if not _ADDRESS.fullmatch(to):
+            raise _RefusedError(f"to is a number like +14155550123, not {to!r:.40}")
+        digest = sha256(f"{service} {contact_of(to)} {key}".encode()).hexdigest()[:32]
+        return {
+            "MessageSid": f"SM{digest}",
+            "AccountSid": self._accounts[service],
+            "MessagingServiceSid": service,
+            "From": to,
+            "Body": "",
+            "Direction": "outbound-api",
+        }
+
+    @staticmethod
+    def _entry(parameters: Mapping[str, str]) -> OutboxEntry:
+        reference = f"{parameters['AccountSid']}/{parameters['MessageSid']}"
+        contact = contact_of(parameters["From"])
+        return OutboxEntry(reference, ReplyKind.LATE.value, parameters["MessagingServiceSid"], contact)
+
+    def _conversation(
+        self, then: str | Callable[..., object] | None, state: Mapping[str, Any] | None
+    ) -> dict[str, str]:
+        """Return the parameter of the conversation that begins with a message.
+
+        Raises:
+            ConversationError: when there is no such step, or the state cannot be stored.
+
+        """
+        if then is None:
+            return {}
+        conversations = self._dispatcher.conversations
+        if conversations is None:
+            raise ConversationError("there is no @step that could take the answer")
+        conversation = Conversation(None, conversations.policy.expires_after)
+        conversation.state = dict(state or {})
+        conversation.finish(Reply(then=then).next_step, conversations.steps, is_declared=True)
+        return {CONVERSATION: conversation.serialized.decode()}
+
+
+def _parse(parameters: Mapping[str, str]) -> InboundMessage:
+    message = parse_inbound(parameters)
+    assert not isinstance(message, InvalidWebhook), "it has all parameters"
+    return message

@@ -1,0 +1,20 @@
+-- Withdraws the messages of a document that still wait. Returns their number.
+local message, outbox = unpack(KEYS)
+local reference, entry_suffix = unpack(ARGV)
+--- @include "now"
+local cancelled, number = 0, 0
+while true do
+  local field = 'send:late.' .. number
+  local stored = redis.call('HGET', message, field)
+  if not stored then
+    return cancelled
+  end
+  local send = cjson.decode(stored)
+  if send.state == 'waiting' then
+    send.state, send.at, send.result = 'withdrawn', now, 'cancelled'
+    redis.call('HSET', message, field, cjson.encode(send))
+    redis.call('ZREM', outbox, reference .. ' late.' .. number .. entry_suffix)
+    cancelled = cancelled + 1
+  end
+  number = number + 1
+end

@@ -1,0 +1,7 @@
+-- Begins a conversation with a message of ours, in place of the contact's earlier one. Returns 1.
+local conversation = unpack(KEYS)
+local state, valid_ms, ttl_ms = unpack(ARGV)
+--- @include "now"
+redis.call('HSET', conversation, 'state', state, 'expires_at', now + tonumber(valid_ms))
+redis.call('PEXPIRE', conversation, ttl_ms)
+return 1

@@ -1,0 +1,154 @@
+"""Messages that are no replies: what is sent, when, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from sms_router import Duplicate, OptedOut, Part, Refused, Reply, Sent, step
+from sms_router.delivery.outbox import Outbox
+from sms_router.routing.contacts.contacts import Contacts
+from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
+from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.handler import Handler
+from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.outbound_sends import OutboundSends
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
+from sms_router.senders.pool import Pool, find_pool
+from sms_router.store.keys import bucket_of
+from sms_router.twilio.inbound import parse_stored_request
+from tests.routing.workers import worker
+
+ACCOUNT, SERVICE = "AC" + "1" * 32, "MG" + "1" * 32
+CONTACT = "+14155550123"
+BUCKET = bucket_of(CONTACT)
+POOL = Pool(
+    SERVICE,
+    1,
+    (
+        Sender("PN1", "+14155550100", SenderKind.LONG_CODE, "US", Capability.SMS),
+        Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS),
+    ),
+)
+
+
+@step("answer")
+async def answer(argument: str) -> str:
+    return argument
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    sends: OutboundSends
+    contacts: Contacts
+    woken: list[str]
+
+
+@pytest.fixture
+async def fixture(valkey_url: str, tmp_path: Path) -> AsyncIterator[Fixture]:
+    def pool_for(service: str | None, texted: str, _account: str) -> Pool | None:
+        return find_pool({SERVICE: POOL}, service, texted)
+
+    async with worker(valkey_url, tmp_path) as one:
+        contacts = Contacts(one.store, one.journal, pool_for, load_error_table())
+        composer = Composer(pool_for, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")
+        outbox = Outbox(one.store, one.journal, 7, 60)
+        steps = {"answer": Handler.of(answer, HandlerEnvironment())}
+        manager = ConversationManager(steps, ConversationPolicy())
+        dispatcher = Dispatcher(RuleTable([]), handlers=HandlerRegistry([], [], manager))
+        woken: list[str] = []
+        accounts, zones = {SERVICE: ACCOUNT}, TimeZones("America/New_York")
+        sends = OutboundSends(
+            contacts, dispatcher, composer, outbox, pool_for, accounts, zones, 7 * 86_400, woken.append
+        )
+        yield Fixture(sends, contacts, woken)
+
+
+def entries(valkey: redis.Redis) -> dict[str, float]:
+    """Return what waits in the outbox of the contact, and in how many seconds it is due."""
+    found = cast("list[tuple[bytes, float]]", valkey.zrange(BUCKET.outbox, 0, -1, withscores=True))
+    return {line.decode(): due / 1000 - time.time() for line, due in found}
+
+
+async def test_a_message_is_sent_once_for_its_key(fixture: Fixture, valkey: redis.Redis) -> None:
+    first = await fixture.sends.send(CONTACT, "Your table is ready.", key="table-4")
+    assert isinstance(first, Sent)
+    assert await fixture.sends.send(CONTACT, "Your table is ready.", key="table-4") == Duplicate()
+    assert list(entries(valkey)) == [f"{ACCOUNT}/{first.sid} late.0 {SERVICE} {CONTACT}"]
+    assert fixture.woken == [CONTACT]
+    stored = cast("dict[bytes, bytes]", valkey.hgetall(BUCKET.message(f"{ACCOUNT}/{first.sid}")))
+    assert b'from="12345"' in stored[b"late"]
+    assert b"Your table is ready." in stored[b"late"]
+    assert stored[b"late:trail"].startswith(b"sms.send table-4\n12345: chosen")
+
+
+async def test_a_message_of_several_parts_waits_until_it_is_due(
+    fixture: Fixture, valkey: redis.Redis
+) -> None:
+    reply = Reply(parts=[Part("One"), Part("Two")])
+    for at in (timedelta(hours=1), datetime.now().astimezone() + timedelta(hours=1)):
+        assert isinstance(await fixture.sends.send(CONTACT, reply, at=at, key=str(at)), Sent)
+    assert sorted(round(due / 60) for due in entries(valkey).values()) == [60, 60, 60, 60]
+    assert fixture.woken == []
+
+
+async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: redis.Redis) -> None:
+    await fixture.sends.send(CONTACT, "Hello.", at=timedelta(hours=1), key="a")
+    assert await fixture.sends.cancel(CONTACT, "b") is False
+    assert await fixture.sends.cancel(CONTACT, "a") is True
+    assert entries(valkey) == {}
+    assert await fixture.sends.cancel(CONTACT, "a") is False
+
+
+async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey: redis.Redis) -> None:
+    await fixture.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    assert await fixture.sends.send(CONTACT, "Hello.") == OptedOut()
+    assert entries(valkey) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"to": "4155550123"}, "to is a number like +14155550123"),
+        ({"to": "12345"}, "to is a number like +14155550123"),
+        ({"service": "MG2"}, "the Messaging Service MG2 is not configured"),
+        ({"at": timedelta(days=8)}, "at is more than 7 days from now (retention_days)"),
+        ({"then": "nowhere"}, "no step has the name 'nowhere'"),
+        ({"then": "answer", "state": {"a": object()}}, "conversation.state cannot be stored"),
+        ({"reply": ""}, "there is nothing to send"),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_with_the_reason(
+    fixture: Fixture, arguments: dict[str, object], reason: str
+) -> None:
+    result = await fixture.sends.send(**{"to": CONTACT, "reply": "Hello.", **arguments})  # type: ignore[arg-type]
+    assert isinstance(result, Refused)
+    assert reason in result.reason
+
+
+async def test_the_conversation_begins_when_the_message_leaves(fixture: Fixture, valkey: redis.Redis) -> None:
+    sent = await fixture.sends.send(CONTACT, Reply("Is 9 fine?", then=answer), state={"at": 9})
+    assert isinstance(sent, Sent)
+    key = BUCKET.conversation(SERVICE, CONTACT)
+    assert not valkey.exists(key)
+    request = valkey.hget(BUCKET.message(f"{ACCOUNT}/{sent.sid}"), "request")
+    assert isinstance(request, bytes)
+    message = parse_stored_request(request)
+    assert message is not None
+    await fixture.sends.begin_conversation(message)
+    stored = valkey.hget(key, "state")
+    assert isinstance(stored, bytes)
+    assert json.loads(stored) == {"step": "answer", "state": {"at": 9}, "lasts": 900.0}
