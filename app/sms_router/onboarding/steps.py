@@ -185,4 +185,9 @@ class OnboardingProcess(_Table):
 def processes() -> Mapping[OnboardingKind, OnboardingProcess]:
     """Return all processes; the file is read at the first call."""
     tables = read_toml(Path(__file__).with_name("processes.toml"))
+    for table in tables.values():  # a process comes after the one that it is like
+        if (model := tables.get(table.pop("like", ""))) is not None:
+            steps = {step["name"]: step for step in model["steps"]}
+            table["steps"] = [{**steps.get(step["name"], {}), **step} for step in table["steps"]]
+            table.setdefault("rejections", model["rejections"])
     return {OnboardingKind(name): OnboardingProcess.model_validate(table) for name, table in tables.items()}
