@@ -178,8 +178,10 @@ def _parties(
     parties = {} if isinstance(store, PrivateValkey) else store.process_ids
     for name, replica in zip("ab", replicas, strict=False):
         if replica.process is not None and replica.process.poll() is None:
-            process = psutil.Process(replica.process.pid)
-            parties[name] = [process.pid, *(child.pid for child in process.children())]
+            parties[name] = [replica.process.pid]
+            with contextlib.suppress(psutil.Error):  # it may end just now
+                children = psutil.Process(replica.process.pid).children()
+                parties[name] += [child.pid for child in children]
     return parties
 
 

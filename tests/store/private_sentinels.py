@@ -71,7 +71,8 @@ class PrivateSentinels:
     def fail_over(self) -> None:
         """Have the Sentinels exchange the two servers while both live, as operators do; returns at once."""
         with self.sentinels[0].client() as client:
-            client.execute_command("SENTINEL FAILOVER", MASTER)
+            command = partial(client.execute_command, "SENTINEL FAILOVER", MASTER)
+            wait_until(command, "a replica that is good enough")
 
     @property
     def ports(self) -> dict[tuple[str, int], int]:
