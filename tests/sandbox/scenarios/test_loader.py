@@ -73,7 +73,6 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
     [
         ("", "steps: is missing; add [[steps]]"),
         ("[[steps]]\ntexts = 'x'\n", "steps[1].phone: is missing: whose phone is it?"),
-        ("[[steps]]\nphone = '123'\n", "steps[1].phone: expected E.164"),
         (STEP + "wait = 3\n", "steps[1].wait: a step does one thing, and texts is another"),
         (
             "[[steps]]\nwait = 3\ncommand = 'check'\n",
@@ -91,7 +90,8 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
         ),
         ("[[steps]]\nwait = 1\nto = '12345'\n", "steps[1].to: goes with texts or media"),
         ("[[steps]]\nwait = 1\nwebhook = 'failed'\n", "steps[1].webhook: goes with texts or media"),
-        ("[[steps]]\nphone = '+14155550100'\n", "steps[1].phone: +14155550100 is one of the account's"),
+        ("[[steps]]\nphone = '4155550100'\n", "steps[1].phone: '4155550100' is neither a number in E.164"),
+        ("[[steps]]\nwait = 1\ngroup = ['+14155550124']\n", "steps[1].group: goes with texts or media"),
         (
             "what = 1\n" + STEP,
             "what: unknown key; known ones are application, carriers, conversations, faults, ",

@@ -17,7 +17,7 @@ from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
-from sms_router.sandbox.world.numbers import is_alphanumeric, is_e164
+from sms_router.sandbox.world.numbers import can_be_from, is_e164
 from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
 from sms_router.sandbox.world.world import Phone, PhoneState
 from sms_router.toml import StrictModel
@@ -167,7 +167,7 @@ def _number(request: Request) -> str:
 def _sender(request: Request) -> str:
     """Return who texts: a phone, or a short code, a name or no number, which get no reply (facts 11)."""
     sender = str(request.path_params["number"])
-    if not is_e164(sender) and not is_alphanumeric(sender) and not (sender.isdecimal() and len(sender) < 10):
+    if not can_be_from(sender):
         raise BadRequestError(
             f"{sender!r} is not a sender; write a phone number in E.164, such as +14155550123, a short code,"
             " or a name of up to 11 letters and digits."

@@ -87,7 +87,7 @@ def _action(table: StepTable, world: World) -> Action:
         numbers = {number.address: number for number in world.numbers}
         short_codes = (number for number in world.numbers if number.kind is NumberKind.SHORT_CODE)
         number = numbers[table.to] if table.to else next(short_codes, world.numbers[0])
-        return IncomingText(phone, number, table.texts or "", table.media)
+        return IncomingText(phone, number, table.texts or "", table.media, table.group)
     if table.wait is not None:
         return Wait(table.wait)
     if table.faults is not None:

@@ -17,10 +17,11 @@ from sms_router.sandbox.scenarios.scenario import (
 from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.models import PhoneTable, ServiceChanges
 from sms_router.sandbox.world.types import (
+    E164,
     CarrierName,
     OwnNumber,
-    PersonsNumber,
     Seconds,
+    TextSender,
     defined_names,
 )
 from sms_router.sandbox.world.world import Carrier, PhoneState
@@ -50,6 +51,7 @@ class StepTable(StrictModel):
     title: str | None = None
     texts: str | None = None
     media: tuple[str, ...] = ()
+    group: tuple[E164, ...] = ()
     wait: Seconds | None = None
     faults: FaultSet | None = None
     state: PhoneState | None = None
@@ -64,7 +66,7 @@ class StepTable(StrictModel):
     prints: Annotated[tuple[str, ...], BeforeValidator(one_or_several)] = ()
     within: Annotated[Seconds, Field(le=60)] = 5.0
     # the last one: whether it may be missing depends on the others
-    phone: Annotated[PersonsNumber | None, Field(validate_default=True)] = None
+    phone: Annotated[TextSender | None, Field(validate_default=True)] = None
 
     @field_validator("texts", "media")
     @classmethod
@@ -81,7 +83,7 @@ class StepTable(StrictModel):
             raise ValueError(f"a step does one thing, and {other} is another; write two steps")
         return value
 
-    @field_validator("to", "webhook")
+    @field_validator("to", "webhook", "group")
     @classmethod
     def _belongs_to_a_text(cls, value: _Value, info: ValidationInfo) -> _Value:
         if info.data.get("texts", "") is None and not info.data.get("media", True):

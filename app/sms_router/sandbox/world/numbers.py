@@ -92,6 +92,11 @@ def is_alphanumeric(text: str) -> bool:
     return bool(_ALPHANUMERIC.fullmatch(text))
 
 
+def can_be_from(text: str) -> bool:
+    """Return whether a text can come from this: a phone, or a short code, a name or no number (facts 11)."""
+    return is_e164(text) or is_alphanumeric(text) or (text.isdecimal() and len(text) < 10)
+
+
 def kind_of(address: str) -> NumberKind:
     if is_short_code(address):
         return NumberKind.SHORT_CODE

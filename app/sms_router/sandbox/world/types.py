@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo
 
 from sms_router.sandbox.world.errors import UNDELIVERED
-from sms_router.sandbox.world.numbers import is_e164, is_short_code
+from sms_router.sandbox.world.numbers import can_be_from, is_e164, is_short_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,12 @@ def _own_number(address: str, info: ValidationInfo) -> str:
     return address
 
 
-def _not_own_number(address: str, info: ValidationInfo) -> str:
-    if address in defined_names(info).numbers:
-        raise ValueError(f"{address} is one of the account's numbers, not somebody's phone")
-    return address
+def _from(text: str) -> str:
+    if not can_be_from(text):
+        raise ValueError(
+            f"{text!r} is neither a number in E.164, such as +14155550123, nor a short code or a name"
+        )
+    return text
 
 
 def _defined_once(value: str, info: ValidationInfo) -> str:
@@ -111,7 +113,7 @@ OptionalUrl = Annotated[str, _matching(lambda url: not url or _is_http_url(url),
 
 CarrierName = Annotated[str, AfterValidator(_carrier)]
 OwnNumber = Annotated[str, AfterValidator(_own_number)]
-PersonsNumber = Annotated[E164, AfterValidator(_not_own_number)]
+TextSender = Annotated[str, AfterValidator(_from)]
 
 Flag = Annotated[bool, Strict()]
 Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
