@@ -51,9 +51,6 @@ AUDIT_LOG = f"{_PREFIX}:audit-log".encode()
 PROBE = f"{_PREFIX}:probe".encode()
 """Written to find out whether a single server accepts writes; it expires by itself."""
 
-CONSENT_LOSS = f"{_PREFIX}:consent-loss".encode()
-"""Exists for a while after operators were told that Redis has lost opt-outs: one worker tells them."""
-
 CONSOLE_SESSIONS = f"{_PREFIX}:{{console}}:sessions".encode()
 """Hash by digest of the console's sessions: when it expires, and unless it was ended when it began, from
 which address and with which browser."""
@@ -130,6 +127,8 @@ class Bucket:
     """Contacts that have a ledger of their consent, by the time of its latest entry: ``scope contact``."""
     consent_epoch: bytes
     """Exists while the opt-outs are whole. Where Redis loses its data, this mark is lost with them."""
+    consent_loss: bytes
+    """Exists for a while after operators were told that the node has lost opt-outs: one worker does."""
 
     def message(self, reference: str) -> bytes:
         """Key of one inbound message; ``reference`` is ``AccountSid/MessageSid``."""
@@ -176,6 +175,7 @@ def _bucket(number: int) -> Bucket:
         "abandoned-cursor",
         "consents",
         "consent-epoch",
+        "consent-loss",
     )
     return Bucket(number, tag, *(f"{tag}:{name}".encode() for name in names))
 

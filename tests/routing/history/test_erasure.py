@@ -175,7 +175,7 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
         r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|abandoned_cursor"
-        r"|consents|consent_epoch|number|tag)$"
+        r"|consents|consent_epoch|consent_loss|number|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):

@@ -21,7 +21,7 @@ from sms_router.routing.opt_outs.compact import OptOutKey
 from sms_router.store import scripts
 from sms_router.store.connection import encode
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
-from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENT_LOSS, CONSENTS_CHANNEL, bucket_of
+from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENTS_CHANNEL, bucket_of
 from sms_router.store.resilient_connection import Run
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
@@ -241,7 +241,7 @@ class OptOutSync:
                 self.cache.is_complete = True
                 self._merged.set()
         if restored or (lost and knew_list):
-            await self._report(run, mark, restored)
+            await self._report(run, ALL_BUCKETS[numbers[0]].consent_loss, mark, restored)
 
     async def _merge_bucket(
         self,
@@ -302,13 +302,12 @@ class OptOutSync:
             lost = [number for number, epoch in zip(lost, epochs, strict=True) if not epoch]
         return lost
 
-    async def _report(self, run: Run, mark: str, restored: int) -> None:
+    async def _report(self, run: Run, mark_key: bytes, mark: str, restored: int) -> None:
         """Tell operators of a loss, unless another worker has."""
         self._lost_at = self._clock()
-        call = scripts.mark_opt_outs(mark_key=CONSENT_LOSS, mark=mark, ttl_ms=REPORT_INTERVAL * 1000)
-        with contextlib.suppress(RedirectedError):
-            if (await run(call)).decode() != mark:
-                return
+        call = scripts.mark_opt_outs(mark_key=mark_key, mark=mark, ttl_ms=REPORT_INTERVAL * 1000)
+        if (await run(call)).decode() != mark:
+            return
         log.error(
             "Redis had lost opt-outs; nobody on the list was answered. The routers write it back from their "
             "copies, %d entries of this one. Run sms-router check: it names what Redis does not keep",
