@@ -31,7 +31,7 @@ def test_it_is_a_dictionary(
     for key in [*others, *(key for key, _ in steps)]:
         assert times.get(key) == expected.get(key)
         assert (key in times) is (key in expected)
-    found = [(number, entry) for number in range(64) for entry in times.items_of(number)]
+    found = [(number, entry) for number in range(64) for part in times.parts_of(number) for entry in part]
     assert dict(entry for _, entry in found) == expected
     assert all(bucket_of(contact) is ALL_BUCKETS[number] for number, ((_, contact), _) in found)
 

@@ -76,7 +76,7 @@ def stored(folder: Path, name: str = "opt-outs-1.db") -> dict[tuple[str, str], b
 async def read_at_start(folder: Path) -> tuple[set[tuple[str, str]], bool]:
     """Return the list of a worker that starts without Redis, and whether it is complete."""
     async with worker(folder, complete=False) as cache:
-        keys = {key for bucket in range(64) for key, _ in cache.stops.items_of(bucket)}
+        keys = {key for bucket in range(64) for part in cache.stops.parts_of(bucket) for key, _ in part}
         return keys, cache.is_complete
 
 

@@ -82,14 +82,14 @@ class OptOutTimes:
             place = bisect_left(part[0], packed)
             del part[0][place], part[1][place]
 
-    def items_of(self, bucket: int) -> Iterator[tuple[OptOutKey, int]]:
-        """Yield the entries of one bucket (`store.keys`); nothing may change meanwhile."""
+    def parts_of(self, bucket: int) -> Iterator[list[tuple[OptOutKey, int]]]:
+        """Yield the entries of one bucket (`store.keys`), some at a time; others may change in between."""
         first, mask = bucket * _PARTS_PER_BUCKET, (1 << _NUMBER_BITS) - 1
-        for part in self._parts[first : first + _PARTS_PER_BUCKET]:
-            if part is not None:
-                for packed, at in zip(*part, strict=True):
-                    yield (self._scope_names[packed >> _NUMBER_BITS], f"+{packed & mask}"), at
-        yield from self._others[bucket].items()
+        for index in range(first, first + _PARTS_PER_BUCKET):
+            if (part := self._parts[index]) is not None:
+                names, pairs = self._scope_names, zip(*part, strict=True)
+                yield [((names[packed >> _NUMBER_BITS], f"+{packed & mask}"), at) for packed, at in pairs]
+        yield list(self._others[bucket].items())
 
     def _pack(self, key: OptOutKey) -> int | None:
         """Return the key as an integer; None where it does not fit, or its scope is unknown."""

@@ -291,7 +291,9 @@ class OptOutDiskCache:
         try:
             rows: list[tuple[OptOutKey, int]] = []
             for bucket in range(BUCKETS if stores_all else 0):
-                rows += cache.stops.items_of(bucket)
+                for part in cache.stops.parts_of(bucket):
+                    rows += part
+                await asyncio.sleep(0)
                 if len(rows) >= WRITE_SIZE:
                     await self._disk.run(self._database.store, {}, rows)
                     rows = []

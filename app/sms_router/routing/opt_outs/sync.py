@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, ItemsView, Sequence
+from collections.abc import Awaitable, Callable, ItemsView, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import uuid4
 
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, StoredEvidence
@@ -26,6 +27,8 @@ from sms_router.store.resilient_connection import Run
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 
+_Result = TypeVar("_Result")
+
 log = logging.getLogger("sms_router.opt_outs")
 
 CHECK_INTERVAL = 1.0
@@ -34,7 +37,13 @@ CHECK_INTERVAL = 1.0
 COPY_TIMEOUT = 1.0
 """Seconds that a worker without a whole copy waits for the others to write back theirs."""
 
-PAGE_SIZE = 1_000
+MAX_CONCURRENT_BUCKETS = 4
+"""Buckets that are compared at once, because of the latency."""
+
+TURN_SIZE = 50
+"""Entries that are applied in one turn of the event loop."""
+
+PAGE_SIZE = 500
 """Entries of the list that are read at once."""
 
 PAGE_OVERLAP = 20
@@ -84,6 +93,15 @@ async def _by_bucket(entries: ItemsView[OptOutKey, int]) -> list[list[tuple[OptO
     return buckets
 
 
+async def _gather(calls: Iterable[Awaitable[_Result]]) -> list[_Result]:
+    """Wait for all calls; raise the first error only when all have ended."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
 class OptOutSync:
     """Keeps one worker's copy and Redis the same.
 
@@ -114,6 +132,7 @@ class OptOutSync:
         self._lost_at = 0.0
         """When this worker last wrote opt-outs back, in seconds since the epoch."""
         self._lock = asyncio.Lock()
+        self._writing = asyncio.Lock()
         self._merged = asyncio.Event()
         self._task = PeriodicTask("opt-outs-sync", 0, self._wait_and_sync)
 
@@ -195,21 +214,22 @@ class OptOutSync:
             return
 
     async def restore(self, run: Run) -> None:
-        """Merge before a new server is used; what takes longer than `RESTORE_BUDGET` follows while it serves.
+        """Write back to a new server what it has lost, before it is used; compare the rest while it serves.
 
-        Nobody on the copy is answered meanwhile. Raises as `merge`.
+        What takes longer than `RESTORE_BUDGET` follows too: nobody on the copy is answered meanwhile. Raises
+        as `merge`.
         """
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESTORE_BUDGET):
-                await self.merge(run)
-        except TimeoutError:
-            self.request()
+                await self.merge(run, lost_only=True)
+        self.request()
 
-    async def merge(self, run: Run) -> None:
+    async def merge(self, run: Run, *, lost_only: bool = False) -> None:
         """Read the list, write back what is missing from it, and begin the epochs that are missing.
 
         Args:
             run: runs scripts, maybe on one node of a Cluster alone.
+            lost_only: whether only buckets are read whose epoch is missing or has changed.
 
         Raises:
             StoreUnavailableError: when Redis fails in between.
@@ -218,39 +238,54 @@ class OptOutSync:
         async with self._lock:
             knew_list = bool(self.cache) or bool(self._epochs)
             starts = await _by_bucket(self.cache.starts.items())
-            numbers, lost, restored = [*range(BUCKETS)], list[int](), 0
-            for number in (*numbers,):
-                try:
-                    epoch, count = await self._merge_bucket(
-                        run, number, list(self.cache.stops.items_of(number)), starts[number]
-                    )
-                except RedirectedError:
-                    numbers.remove(number)
-                    continue
-                restored += count
-                if not epoch:
-                    lost.append(number)
+            slots = asyncio.Semaphore(MAX_CONCURRENT_BUCKETS)
+
+            async def merge_bucket(number: int) -> tuple[str, int]:
+                async with slots:
+                    return await self._merge_bucket(run, number, starts[number])
+
+            numbers = [
+                number
+                for number, epoch in (await self._read_epochs(run)).items()
+                if not lost_only or not epoch or epoch != self._epochs.get(number, epoch)
+            ]
+            merged = dict(zip(numbers, await _gather(map(merge_bucket, numbers)), strict=True))
+            restored = sum(count for _, count in merged.values())
+            lost = [number for number, (epoch, _) in merged.items() if not epoch]
             if lost and not self.cache.is_complete:
                 lost = await self._wait_for_others(run, lost)
             mark = f"{int(self._clock() * 1000)} {uuid4().hex[:8]} {_LOST if knew_list else ''}".strip()
-            for number in lost:
-                key = ALL_BUCKETS[number].consent_epoch
-                begun = await run(scripts.mark_opt_outs(mark_key=key, mark=mark, ttl_ms=""))
-                self._epochs[number] = begun.decode()
+            keys = [ALL_BUCKETS[number].consent_epoch for number in lost]
+            begun = await _gather(
+                run(scripts.mark_opt_outs(mark_key=key, mark=mark, ttl_ms="")) for key in keys
+            )
+            self._epochs |= {number: one.decode() for number, one in zip(lost, begun, strict=True)}
             if len(self._epochs) == BUCKETS:
                 self.cache.is_complete = True
                 self._merged.set()
         if restored or (lost and knew_list):
             await self._report(run, ALL_BUCKETS[numbers[0]].consent_loss, mark, restored)
 
+    async def _read_epochs(self, run: Run) -> dict[int, str]:
+        """Return the epochs by the numbers of their buckets, without those of other nodes."""
+        calls = (run(scripts.read_opt_outs(bucket, first=0, count=0)) for bucket in ALL_BUCKETS)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, RedirectedError):
+                raise result
+        return {
+            number: result[0].decode()
+            for number, result in enumerate(results)
+            if not isinstance(result, BaseException)
+        }
+
     async def _merge_bucket(
-        self,
-        run: Run,
-        number: int,
-        copies: list[tuple[OptOutKey, int]],
-        starts: list[tuple[OptOutKey, int]],
+        self, run: Run, number: int, starts: list[tuple[OptOutKey, int]] | None
     ) -> tuple[str, int]:
-        """Merge the opt-outs of a bucket; return its epoch, and how many opt-outs Redis did not have."""
+        """Merge the opt-outs of a bucket; return its epoch, and how many opt-outs Redis did not have.
+
+        With None for the known STARTs it is only read.
+        """
         in_redis: set[OptOutKey] = set()
         first, entries = 0, [b""] * 2 * PAGE_SIZE
         while len(entries) == 2 * PAGE_SIZE:
@@ -261,12 +296,19 @@ class OptOutSync:
                 scope, _, contact = member.decode().partition(" ")
                 in_redis.add((scope, contact))
                 self.cache.apply((scope, contact), ConsentChange(is_opted_out=True, at=int(since)))
+                if len(in_redis) % TURN_SIZE == 0:
+                    await asyncio.sleep(0)  # messages go first
             first += PAGE_SIZE - PAGE_OVERLAP
         has_lost = not epoch or epoch != self._epochs.get(number, epoch)
         self.cache.is_evidence_lost = self.cache.is_evidence_lost or has_lost
-        await self._restore(run, "start", [one for one in starts if has_lost or one[0] in in_redis])
-        missing = [(key, at) for key, at in copies if key not in in_redis]
-        count = await self._restore(run, "stop", missing)
+        missing: list[tuple[OptOutKey, int]] = []
+        for part in self.cache.stops.parts_of(number) if starts is not None else ():
+            missing += [entry for entry in part if entry[0] not in in_redis]
+            await asyncio.sleep(0)
+        async with self._writing:
+            ended = [one for one in starts or () if has_lost or one[0] in in_redis]
+            await self._restore(run, "start", ended)
+            count = await self._restore(run, "stop", missing)
         if epoch:
             self._epochs[number] = epoch
         return epoch, count
@@ -277,10 +319,7 @@ class OptOutSync:
         for start in range(0, len(entries), BATCH_SIZE):
             batch = entries[start : start + BATCH_SIZE]
             runs = (run(restore_call(request, key, at, *ttls)) for key, at in batch)
-            results = await asyncio.gather(*runs, return_exceptions=True)
-            for (key, _), result in zip(batch, results, strict=True):
-                if isinstance(result, BaseException):
-                    raise result
+            for (key, _), result in zip(batch, await _gather(runs), strict=True):
                 changed, is_opted_out, holds_since = result
                 self.cache.apply(key, ConsentChange(bool(is_opted_out), holds_since))
                 count += changed
@@ -298,8 +337,8 @@ class OptOutSync:
         until = asyncio.get_running_loop().time() + COPY_TIMEOUT
         while others > 0 and lost and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(COPY_TIMEOUT / 20)
-            epochs = [(await self._merge_bucket(run, number, [], []))[0] for number in lost]
-            lost = [number for number, epoch in zip(lost, epochs, strict=True) if not epoch]
+            read = await _gather(self._merge_bucket(run, number, None) for number in lost)
+            lost = [number for number, (epoch, _) in zip(lost, read, strict=True) if not epoch]
         return lost
 
     async def _report(self, run: Run, mark_key: bytes, mark: str, restored: int) -> None:
