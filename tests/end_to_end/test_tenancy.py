@@ -63,3 +63,13 @@ async def test_requests_of_an_account_change_nothing_of_another(start_router: St
     assert "unsubscribed" in (await router.deliver(webhook("STOP"))).text
     assert "again" in (await deliver_as_other(router, "START")).text
     assert "first account" not in (await router.deliver(webhook("HOURS"))).text, "a START of another account"
+
+
+@pytest.mark.slow
+async def test_conversations_and_answers_are_not_those_of_another_account(start_router: StartRouter) -> None:
+    router = start_router(ACCOUNTS, handlers="tests.end_to_end.conversation_handlers", keywords=SCOPED)
+    ordered = webhook("ORDER cake")
+    assert "Which size?" in (await router.deliver(ordered)).text
+    assert "Hello." in (await deliver_as_other(router, "M")).text, "it is no answer to the question"
+    assert "Hello." in (await deliver_as_other(router, "hi", MessageSid=ordered["MessageSid"])).text
+    assert "One cake in M." in (await router.deliver(webhook("M"))).text

@@ -41,6 +41,7 @@ CASES = [
     ("+13035550100", "12345", "HOURS", {}, "HOURS", "our own numbers"),
     ("12345", "12345", "HOURS", {}, "HOURS", "our own numbers"),
     ("rcs:+14155550100", "12345", "HOURS", {}, "HOURS", "our own numbers"),
+    ("whatsapp:+14155550100", "12345", "HOURS", {}, "HOURS", "our own numbers"),
     ("24273", "12345", "HOURS", {}, "HOURS", "short code 24273, which cannot be texted (21265)"),
     ("+24273", "12345", "HOURS", {}, "HOURS", "short code +24273"),
     ("24273", "12345", "what?", {}, "default", "short code"),

@@ -125,7 +125,7 @@ class Composer:
         ``is_opt_out`` is True for the reply to an opt-out keyword, which also counts in a group.
         """
         contact = message.contact
-        if contact in self._own_numbers:
+        if contact in self._own_numbers or contact.rpartition(":")[2] in self._own_numbers:
             return "not sent: the message comes from one of our own numbers"
         if (machine := find_machine(contact)) is not None:
             return f"not sent: {machine}"
