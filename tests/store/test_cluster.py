@@ -18,7 +18,7 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket
 from sms_router.store.redis_py import async_client, sync_client
-from sms_router.store.slots import SLOT_OF_BUCKET
+from sms_router.store.slots import PROBE_OF_SLOT, SLOT_OF_BUCKET
 from sms_router.store.store import Store
 from tests.store.calls import OWNER, claim
 from tests.store.private_cluster import PrivateCluster
@@ -137,7 +137,7 @@ async def test_new_nodes_are_connected_and_nodes_without_slots_disconnected(
     cluster: PrivateCluster, store: Store
 ) -> None:
     leaving, staying = cluster.masters[0], cluster.masters[1]
-    slots = [slot for slot in SLOT_OF_BUCKET if cluster.owner(slot) is leaving]
+    slots = [slot for slot in PROBE_OF_SLOT if cluster.owner(slot) is leaving]
     for slot in slots:
         await asyncio.to_thread(cluster.move, slot, staying)
     assert await served(store, "AC/1") == set(ALL_BUCKETS)

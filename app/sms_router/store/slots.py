@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from redis.crc import key_slot
 
-from sms_router.store.keys import ALL_BUCKETS, SCHEMA, SCHEMA_PROBE
+from sms_router.store.keys import ALL_BUCKETS, SCHEMA, SCHEMA_PROBE, SUSPECTED
 
 SLOT_OF_BUCKET = tuple(key_slot(bucket.journal) for bucket in ALL_BUCKETS)
 """The slot of each bucket; no two buckets share one."""
 
-PROBE_OF_SLOT = {key_slot(SCHEMA): SCHEMA_PROBE} | dict(
+PROBE_OF_SLOT = {key_slot(SCHEMA): SCHEMA_PROBE, key_slot(SUSPECTED): SUSPECTED + b":probe"} | dict(
     zip(SLOT_OF_BUCKET, (bucket.probe for bucket in ALL_BUCKETS), strict=True)
 )
-"""For each slot that the workers use, a key that a probe may write: the buckets' slots and the schema's."""
+"""For each slot on which the workers run scripts, a key that a probe may write."""
 
 slot_of = key_slot
 """Returns the slot of a key: that of its hash tag."""
