@@ -36,7 +36,7 @@ I would like to opt out|remove|Remove me|please remove me from your list|
 Remove me from this list please|remove my number|remove my number from your list|take me off|
 Take me off your list|take my number off your list|delete me|delete my number|do not text me|
 Don't text me|dont text me again|Do not contact me|don't text this number|DON\u2019T TEXT ME ANYMORE|
-never text me again|no more texts|No more messages please|no more text messages|no texts|
+never text me again|no more texts|No more messages please|no more text messages|
 I don't want these messages|i do not want your texts|I no longer want to receive texts|
 i dont want any more messages|cancel|Cancel please|end|End.|
 quit|quit texting me|revoke|revoke consent|I revoke my consent|i withdraw my consent|
@@ -58,7 +58,36 @@ parar mensajes|Arrêt|arrêtez|ARRETER|arret svp|Stop merci|STOP s'il vous plaî
 stop sms|stop pub|plus de messages|Plus de SMS svp|ne m'envoyez plus de messages|N'envoyez plus rien|
 arrêtez de m'envoyer des messages|Arrêtez les messages|désabonnez-moi|désabonnement|
 Je veux me désabonner|je ne veux plus de messages|désinscrivez moi de votre liste|
-supprimez-moi de votre liste""")
+supprimez-moi de votre liste|
+stop :-(|stop 😡😡|🛑 STOP 🛑|stóp|Can you please stop texting me?|
+could you please remove me from this list|would you please stop|I want to stop receiving messages|
+i want to stop receiving texts from you|stop receiving messages|I want you to stop texting me|
+please don't text me anymore|please do not text me|unsubscribe from texts|
+I no longer wish to receive messages|i do not wish to receive these messages|I'd like to opt out|
+I would like to unsubscribe|i wish to unsubscribe|not interested, stop texting|wrong person, remove me|
+STOP STOP STOP!!!|STOP UNSUBSCRIBE|stop/unsubscribe|cancel stop end|unsubscribe, stop|opt-out now|
+OPT OUT PLEASE AND THANK YOU|stop and unsubscribe|Please stop sending these text messages|
+stop the messages|stop your messages|stop these text messages now|
+please stop all messages to this number|stop all texts|do not contact me again|Don't contact me anymore|
+do not send me messages|Don't send me any more texts|do not send any more messages|
+stop contacting this number|stop texting this phone|unsubscribe my number|unsubscribe this number|
+remove this number from your list|remove my number from your database|
+please take my number off your list|please remove my phone number|quit texting|quit messaging me|
+end all messages|cancel all messages|cancel texts|cancel all texts|no thanks, stop|no thank you stop|
+No. Stop texting me.|Sorry wrong number. Remove me from your list.|STOP SPAM|stop spamming|
+I am opting out|opt me out of texts|opt me out of all messages|I hereby revoke my consent|unsuscribe|
+unsubcribe|unsubsribe|stop msgs|stop txts|stop text messages|STOP MESSAGES|stop sms please|dont msg me|
+do not message me|never contact me again|please stop, i don't want these messages|alto gracias|
+detener mensajes|por favor no me envien mas mensajes|no me escriban mas|no enviar mas mensajes|
+quiero cancelar los mensajes|cancelar mensajes|eliminar mi numero|borrar mi numero|darse de baja|
+deseo darme de baja|dar de baja|dame de baja por favor|por favor denme de baja|basta ya|
+ya no quiero mensajes|ya no quiero recibir mensajes|no quiero mas mensajes|no más textos|
+parar por favor|arretez svp|arrêtez de m'envoyer des sms|arrêtez de m'écrire|
+ne plus recevoir de messages|je ne souhaite plus recevoir de messages|je souhaite me désabonner|
+merci de me désabonner|désabonnez moi svp|se désabonner|désinscription|stop aux sms|stop aux messages|
+plus de sms|plus de message svp|plus aucun message|retirez-moi de la liste|retirez moi de votre liste|
+enlevez-moi de votre liste|supprimez mon numéro|ne me contactez plus|cessez de m'écrire|
+fin des messages""")
 
 STAY = texts("""STOP 12345|stop filtering|don't stop|Dont stop now|can't stop won't stop|the bus stop on 5th|
 Is there a stop near you?|stop by anytime!|I will stop by tomorrow|non-stop|one stop shop|
@@ -73,7 +102,21 @@ hey there|please|👍|🙏|||what|why|who is this?|where do I stop on the way?|s
 pare down the list to 3|mas tacos|quiero mas tacos|no mas cebolla en mi taco gracias|para llevar|
 alta calidad|una orden por favor|plus de frites|un arret de bus|bonjour|merci|je veux plus de sauce|
 can you end the call at 5|end date?|cancelled flight|my flight was cancelled|
-how do i get to the bus stop|stoop|ENDO|finish|Sent from my iPhone|order 3 stop 5|stopp sign""")
+how do i get to the bus stop|stoop|ENDO|finish|Sent from my iPhone|order 3 stop 5|stopp sign|
+stop by at 5|I can't stop laughing|Don't stop believing|when does it end?|I quit smoking|
+cancel my order|how do I cancel my appointment?|cancel appointment|cancel my 3pm appointment|end date|
+stop loss|stop sign|full stop|stop and shop|stop worrying|no más queso|alto rendimiento|baja california|
+plus de fromage|opt in|opt for pizza|revoke my access badge|stop at 5|Stop in tomorrow|one more stop|
+end zone|quitting time|Yes stop by|can I stop in after work|my stop is next|I need to end my lease|
+cancel my table for 2|cancel my flight|please cancel the booking|remove the onions|remove item 3|
+delete item 3|text me|Text me back|how do I text you|do you send text messages|what messages do I get|
+is this number right|I want more messages|start sending me texts|subscribe|sign me up|do not disturb|
+don't forget my order|don't call me Shirley|I have more texts to show|what is your number|wrong order|
+wrong size|my order was wrong|I'm interested|spam musubi please|2 spam musubi|block party|report card|
+list of stores|where do I sign|I signed up yesterday|can you take me off hold|leave it at the door|
+leave me a message|para mañana|quiero cancelar mi cita|cancelar cita|parada de autobus|para mi|ya voy|
+basta con dos|fin|je veux arrêter de fumer|un arrêt maladie|annuler mon rendez-vous|plus tard|
+stop ou encore""")
 
 SUSPECTED = texts("""cancel subscription|cancel my subscription|end subscription|cancelar suscripción|
 no more|no more onions|
@@ -89,7 +132,16 @@ can you please stop with the messages|do not message me about pizza|numero equiv
 ya dejen de molestarme con sus mensajes|déjenme en paz|no quiero nada de mensajes|
 cómo cancelo los mensajes|laissez-moi tranquille|comment me désabonner de vos messages ?|
 je ne veux plus recevoir vos messages le soir|STOP. I don't want these|stop!! who are you|
-unsubscribed? no i love these|no more messages about pizza, only news""")
+unsubscribed? no i love these|no more messages about pizza, only news|
+I don't want this|this is harassment|how do I get off this list|I didn't sign up|
+I did not subscribe to this|you keep texting me|STOP - wrong number|Stop wrong number|quit it|
+knock it off|delete my data|who gave you my number|stop please i beg you|enough already|
+I'm going to report you to the FCC|you are spamming me|stop asking|make them stop|
+when will these texts stop|take my name off|how to stop these messages|how do i stop this|
+why am i getting these texts|please stop with the ads|ya basta con los mensajes|no quiero nada|
+numero incorrecto|j'en ai marre de vos messages|arrêtez ça tout de suite|
+je n'ai jamais donné mon accord pour ces sms|I revoke consent to be texted|next stop please text me? no|
+no messages?|no texts""")
 
 VERDICTS = {
     **dict.fromkeys([*OUT, *CASES["out"]], (Intent.STOP, False)),

@@ -147,7 +147,8 @@ class Recognizer(Generic[_Meaning]):
         polite: expressions that make no difference.
         suspected: expressions of texts that may be meant as an opt-out: words in their order, with two others
             in between at most; one that ends with ``*`` stands for its beginning.
-        suspected_sentences: a text with one of them as a sentence is suspected too.
+        suspected_sentences: keywords of one meaning: several of them have it too, and a text with one as a
+            sentence is suspected.
         ignored: keys (`key_of`) of keywords and phrases that have no meaning.
 
     """
@@ -241,6 +242,8 @@ class Recognizer(Generic[_Meaning]):
             if not length and (not bare or word != bare[-1]):
                 bare.append(word)
             place += length or 1
+        if len(bare) > 1 and all(self._sentences.get(word) == () for word in bare):
+            bare = bare[:1]  # "stop, unsubscribe"
         key = "".join(bare)
         return index.get(key, index.get(_without_repeats(key)))
 
