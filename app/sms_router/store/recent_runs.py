@@ -42,7 +42,7 @@ class RecentRuns:
 
     def __init__(self, observe: Callable[[str, RedisReply], None] = lambda *_: None) -> None:
         self._observe = observe
-        self._latest: list[ScriptRun] = []
+        self._latest: list[tuple[float, Call, RedisReply]] = []
         """Since the last `trim`."""
         self.append = self._latest.append
         """Takes a run; no method, because every message calls it."""
@@ -51,8 +51,9 @@ class RecentRuns:
 
     async def trim(self) -> None:
         """Forget what is beyond the bounds; called every second."""
-        sizes = [sum(map(getsizeof, run.call[2])) for run in self._latest]
-        self._runs.extend(zip(self._latest, sizes, strict=True))
+        runs = [ScriptRun(*fields) for fields in self._latest]
+        sizes = [sum(map(getsizeof, run.call[2])) for run in runs]
+        self._runs.extend(zip(runs, sizes, strict=True))
         self._bytes += sum(sizes)
         self._latest.clear()
         while self._runs and (
@@ -65,7 +66,7 @@ class RecentRuns:
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
         prefix = f"{tag}:".encode()
-        self._latest[:] = [run for run in self._latest if not run.call[1][0].startswith(prefix)]
+        self._latest[:] = [run for run in self._latest if not run[1][1][0].startswith(prefix)]
         kept = [(run, size) for run, size in self._runs if not run.call[1][0].startswith(prefix)]
         self._runs = deque(kept)
         self._bytes = sum(size for _, size in kept)

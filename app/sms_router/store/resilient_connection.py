@@ -22,7 +22,7 @@ from sms_router.store.connection import PipelinedConnection, RedisReply, connect
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import SCRIPTS, Call, Script
-from sms_router.store.scripts.reruns import REPEATABLE, ScriptRun
+from sms_router.store.scripts.reruns import REPEATABLE
 from sms_router.store.slots import RedirectKind, parse_redirection
 from sms_router.store.url import Address, Command
 from sms_router.tasks import cancel_and_wait
@@ -93,11 +93,11 @@ async def restore_nothing(_: Run) -> None:
     """Write nothing."""
 
 
-Record = Callable[[ScriptRun], None]
-"""Is called with each successful run of a `REPEATABLE` script."""
+Record = Callable[[tuple[float, Call, RedisReply]], None]
+"""Is called with the fields of a `ScriptRun` for each successful run of a `REPEATABLE` script."""
 
 
-def record_nothing(_: ScriptRun) -> None:
+def record_nothing(_: tuple[float, Call, RedisReply]) -> None:
     """Record nothing."""
 
 
@@ -203,7 +203,7 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             response = await self._retry_with_source(connection, call, response)
         if script.name in REPEATABLE:
-            self._record(ScriptRun(ended, call, response))
+            self._record((ended, call, response))
         return response
 
     async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
@@ -222,7 +222,7 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             raise self._classify(script, response)
         if script.name in REPEATABLE:
-            self._record(ScriptRun(time.monotonic(), call, response))
+            self._record((time.monotonic(), call, response))
         return response
 
     def retry_pending(self) -> None:
