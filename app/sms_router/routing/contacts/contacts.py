@@ -150,7 +150,7 @@ class Contacts:
 
     def is_opted_out_cached(self, scope: str, contact: str) -> bool:
         """Return whether this worker's cache has the contact on the opt-out list."""
-        return (scope, contact) in self.opted_out
+        return self.opted_out.stops.get((scope, contact)) is not None  # every message asks: one call
 
     async def opt_out(
         self,

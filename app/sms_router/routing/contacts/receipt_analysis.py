@@ -20,7 +20,7 @@ MMS_PREFIX = "MM"
 """Begins the sids of messages with media; their delivery says nothing about texts."""
 
 
-class Evidence(StrEnum):
+class DeliveryProof(StrEnum):
     """What is stored for the contact; the values are those of the receipt's script."""
 
     NOTHING = ""
@@ -34,7 +34,7 @@ class ReceiptAnalysis:
 
     scope: str
     """The Service, or the number outside of Services (`Contacts.scope_of`)."""
-    evidence: Evidence
+    evidence: DeliveryProof
     error_class: str | None
     """The class of the error, or `UNKNOWN_CODE`; None when the message has not failed."""
     opted_out: bool
@@ -76,12 +76,12 @@ class ReceiptAnalyzer:
             and error is not None
             and _blames_sender(error, sender, receipt.contact)
         )
-        evidence = Evidence.NOTHING
+        evidence = DeliveryProof.NOTHING
         if not receipt.message_sid.startswith(MMS_PREFIX) and address:
             if receipt.status.is_delivered and (is_short_code or has_alternatives):
-                evidence = Evidence.DELIVERED
+                evidence = DeliveryProof.DELIVERED
             elif blames_short_code:
-                evidence = Evidence.FAILED
+                evidence = DeliveryProof.FAILED
         return ReceiptAnalysis(
             scope=self.contacts.scope_of(receipt.service_sid, address, receipt.account_sid),
             evidence=evidence,

@@ -39,6 +39,8 @@ class OptOutTimes:
         return self.get(key) is not None
 
     def get(self, key: OptOutKey) -> int | None:
+        if key[0] not in self._scopes and len(self._scopes) < _MAX_SCOPES:
+            return None  # every message asks, and most Services have few opt-outs or none
         packed = self._pack(key)
         if packed is None:
             return self._others[bucket_of(key[1]).number].get(key)
