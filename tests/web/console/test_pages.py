@@ -187,6 +187,9 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
         in operator.post("/console/people/opt-in", {**somebody, **scope}).text
     )
     assert json.loads(router.command("opt-outs", "list", "--json").stdout) == []
+    evidence = operator.post("/console/people", somebody).text.partition("Evidence of consent")[2]
+    assert "stop: operator operator" in evidence
+    assert "start: operator operator" in evidence
     assert router.log.count("added +1415•••0199 to the opt-out list") == 1
     assert "+14155550199" not in router.log
 

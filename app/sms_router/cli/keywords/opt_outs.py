@@ -209,20 +209,14 @@ def show(
             entries = read_ledger(client, number)
     if not entries:
         raise CommandError(f"No opt-out or opt-in of {mask_number(number)} is known.")
-    if not reveal:
-        hidden = [replace(entry, text="•" if entry.text else "") for entry in entries]
-        entries = [replace(entry, number=mask_number(number)) for entry in hidden]
     if as_json:
-        print_json([asdict(entry) for entry in entries])
+        masked = {} if reveal else {"number": mask_number(number)}
+        print_json(
+            [asdict(one) | masked | ({} if reveal or not one.text else {"text": "•"}) for one in entries]
+        )
         return
     for entry in entries:
-        what = " ".join(part for part in (entry.how, entry.source) if part)
-        lines = [f"{entry.at}  {entry.event}: {what}, in {entry.service}"]
-        if entry.message or entry.text:
-            lines.append(f"    {entry.message} {entry.sender} {entry.text}".rstrip())
-        if entry.answer:
-            lines.append(f"    answered: {entry.answer}")
-        stdout.print("\n".join(lines), markup=False, soft_wrap=True)
+        stdout.print("\n    ".join(entry.describe(reveal)), markup=False, soft_wrap=True)
 
 
 @opt_outs.command("export")

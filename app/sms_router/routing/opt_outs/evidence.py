@@ -92,6 +92,14 @@ class LedgerEntry:
     text: str
     answer: str
 
+    def describe(self, reveal: bool) -> list[str]:
+        """Return lines for people: what happened, the message, and the answer; ``reveal`` shows its text."""
+        lines = [f"{self.at}  {self.event}: {self.how} {self.source}".rstrip() + f", in {self.service}"]
+        text = self.text if reveal or not self.text else "•"
+        if self.message or text:
+            lines.append(" ".join(part for part in (self.message, self.sender, text) if part))
+        return [*lines, f"answered: {self.answer}"] if self.answer else lines
+
 
 COLUMNS = tuple(column.name for column in fields(LedgerEntry))
 

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.handler.reply import Part, RedirectedPart, is_media_url
+from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.phone_numbers import is_e164
@@ -86,12 +87,15 @@ async def _redirect(
     if contacts.is_own_number(recipient, inbound.account_sid):
         return "the number is one of our senders, which would answer itself"
     scope = contacts.scope_of(inbound.service_sid, inbound.recipient, inbound.account_sid)
-    if contacts.is_opted_out_cached(scope, recipient):
-        return "the recipient has opted out"
     try:
         facts = await contacts.facts_now(scope, recipient)
     except StoreUnavailableError:
-        return "whether the recipient has opted out is unknown while Redis is unavailable"
-    if facts.opted_out:
-        return "the recipient has opted out"
-    return RedirectedPart(part.text, part.media, part.sender, recipient, facts)
+        if not contacts.is_opted_out_cached(scope, recipient):
+            return "whether the recipient has opted out is unknown while Redis is unavailable"
+    else:
+        if not facts.opted_out:
+            return RedirectedPart(part.text, part.media, part.sender, recipient, facts)
+    reason, sender = "the recipient has opted out", part.sender or ""
+    refused = Evidence(Event.REFUSED, "message of an application", reason, inbound.sid, sender, part.text)
+    await contacts.record_refusal(scope, recipient, refused)
+    return reason

@@ -14,6 +14,7 @@ from sms_router.privacy import mask_number
 from sms_router.routing.contacts.summary import ContactSummary, describe_contact, read_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, SuspectedText
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import parse_address, parse_contact
@@ -125,15 +126,16 @@ class ContactPages:
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
         reveal = request.reveal or self.context.is_open
 
-        def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow]]:
+        def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow], list[list[str]]]:
             services = [
                 _describe(scope, name, ContactSummary(read_contact(client, scope, number), table, now))
                 for scope, name in scopes.items()
             ]
             records = HistoryReader(client).for_contact(number, NEWEST_MESSAGES)
-            return services, [build_row(record, reveal) for record in records]
+            evidence = [entry.describe(reveal) for entry in read_ledger(client, number)]
+            return services, [build_row(record, reveal) for record in records], evidence
 
-        services, rows = await self.context.executor.run_with_client(read)
+        services, rows, evidence = await self.context.executor.run_with_client(read)
         if request.reveal:
             log.info("the contact %s was shown in full", mask_number(number))
         sid = request.form.get("sid")
@@ -144,6 +146,7 @@ class ContactPages:
             shown=number if reveal else mask_number(number),
             services=services,
             rows=rows,
+            evidence=evidence,
             notice=notice,
             ours=request.form.get("ours", ""),
             reveal=reveal,
