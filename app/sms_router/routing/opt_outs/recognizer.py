@@ -182,13 +182,14 @@ class Recognizer(Generic[_Meaning]):
             self._polite.setdefault(words[0], []).append(words)
         expressions = [words for same_start in self._polite.values() for words in same_start]
         self._polite_words = {word for words in expressions for word in words}
-        self._polite_marks = set(map(_mark, expressions))
         self._suspected: dict[str, list[tuple[set[str], list[str]]]] = {}
         """Expressions by their longest word without ``*``, each with all of these."""
         for words in (expression.split() for expression in suspected):
             exact = {word for word in words if word[-1] != "*"}
             self._suspected.setdefault(_mark(exact), []).append((exact, words))
         self._marks |= self._suspected.keys()
+        self._all_marks = self._marks.union(map(_mark, expressions))
+        """The same, and those of politeness."""
 
     def _index(self, texts: Iterable[tuple[str, _Meaning]], ignored: frozenset[str]) -> _Index[_Meaning]:
         index: _Index[_Meaning] = {}
@@ -215,13 +216,14 @@ class Recognizer(Generic[_Meaning]):
         meanings = self._whole.get(key)
         if meanings is not None:
             return meanings, False
-        if self._marks.isdisjoint(words):
-            if not self._polite_marks.isdisjoint(words):
-                words = [word for word in words if word not in self._polite_words]
-                key = "".join(words)
-            elif len(set(key)) > max(len(key) // 2, len(key) - 2):
+        if self._all_marks.isdisjoint(words):
+            if len(words) > _MAX_SHORT or len(set(key)) > max(len(key) // 2, len(key) - 2):
                 return (), False  # nothing is repeated
-            return (self._whole.get(_without_repeats(key), ()) if len(words) <= _MAX_SHORT else ()), False
+            return self._whole.get(_without_repeats(key), ()), False
+        if self._marks.isdisjoint(words):
+            words = [word for word in words if word not in self._polite_words]
+            is_short = len(words) <= _MAX_SHORT
+            return (self._whole.get(_without_repeats("".join(words)), ()) if is_short else ()), False
         if not _ADDITIONS.isdisjoint(words) or _MAY_BE_ADDED.search(text):
             text = _ADDED.sub(" ", text[:MAX_TEXT_LENGTH])
             words = split_words(text)
