@@ -11,6 +11,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import partial
@@ -19,6 +20,9 @@ from pathlib import Path
 from sms_router.tasks import cancel_and_wait
 
 _NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY = 4, 20
+
+NETLINK_TIMEOUT = 1.0
+"""Seconds; the kernel answers at once, or not at all."""
 
 EVERYBODY = "*"
 PAUSE = 0.6
@@ -52,6 +56,8 @@ class Network:
         self._changed = asyncio.Event()
         self._flapping: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(4)
+        """Of its own: the starts of servers occupy the others, and wait for the proxies."""
 
     def cut(self, links: Iterable[Link], what: Cut = Cut.ALL) -> None:
         self._cuts |= dict.fromkeys(links, what)
@@ -89,6 +95,7 @@ class Network:
                 yield
         finally:
             await cancel_and_wait(self._flapping, *self._tasks)
+            self._threads.shutdown(wait=False)
 
     def _change(self) -> None:
         self._changed.set()
@@ -105,7 +112,7 @@ class Network:
         ends = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
         with contextlib.suppress(OSError, asyncio.CancelledError):  # asyncio logs a cancelled connection
             try:
-                party = await asyncio.to_thread(self._party_of, *ends)
+                party = await asyncio.get_running_loop().run_in_executor(self._threads, self._party_of, *ends)
                 back, forth = await asyncio.open_connection("127.0.0.1", target)
                 pumps = (
                     self._pump(party, server, Cut.REQUESTS, reader, forth),
@@ -160,6 +167,7 @@ def _inode_of(end: tuple[str, int], other_end: tuple[str, int]) -> int:
     request = struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
     request += ports + addresses + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.settimeout(NETLINK_TIMEOUT)
         netlink.send(struct.pack("=IHHII", 16 + len(request), _SOCK_DIAG_BY_FAMILY, 1, 1, 0) + request)
         answer = netlink.recv(4096)
     is_found = struct.unpack_from("=H", answer, 4)[0] == _SOCK_DIAG_BY_FAMILY

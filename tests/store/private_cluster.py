@@ -33,7 +33,8 @@ class PrivateCluster:
         self.nodes = [
             ServerProcess(
                 folder / str(number),
-                f"cluster-enabled yes\n{self._bus(number)}cluster-node-timeout 1000\n"
+                f"cluster-enabled yes\n{self._bus(number)}"
+                f"cluster-node-timeout {2000 if behind_proxy else 1000}\n"
                 "cluster-require-full-coverage no\ncluster-replica-validity-factor 0\n"
                 f"repl-diskless-sync-delay 0\nsave ''\nappendonly {'yes' if lasting else 'no'}\n",
                 behind_proxy=behind_proxy,

@@ -30,7 +30,7 @@ class PrivateSentinels:
         self.servers = [first, second]
         watched = (
             f"sentinel monitor {MASTER} 127.0.0.1 {first.port} {sentinels // 2 + 1}\n"
-            f"sentinel down-after-milliseconds {MASTER} 500\n"
+            f"sentinel down-after-milliseconds {MASTER} {1200 if behind_proxy else 500}\n"
             f"sentinel failover-timeout {MASTER} 3000\n"
         )
         self.sentinels = [
