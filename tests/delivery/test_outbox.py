@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
-from sms_router.delivery.message import Cancelled, Rejected, SendLease, Sent, Unknown
+from sms_router.delivery.message import Accepted, Cancelled, Rejected, SendLease, Unknown
 from sms_router.delivery.outbox import Outbox
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import bucket_of
@@ -21,7 +21,7 @@ from sms_router.twilio.twiml import OutboundMessage, render
 from tests.delivery.outbox_fixture import CONTACT, MAX_AGE, SCOPE, OutboxFixture, run_outbox
 from tests.store.private_valkey import PrivateValkey
 
-SENT = Sent("SM" + "e" * 32)
+SENT = Accepted("SM" + "e" * 32)
 SENDING_TIMEOUT = 180.0
 """Seconds until a message that is being sent is given up."""
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)

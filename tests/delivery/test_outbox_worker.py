@@ -14,13 +14,13 @@ import pytest
 from sms_router.delivery import outbox_worker
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
+    Accepted,
     Cancelled,
     NotProcessed,
     OutboundSms,
     Rejected,
     SendLease,
     SendResult,
-    Sent,
 )
 from sms_router.delivery.outbox_worker import OutboxWorker, backoff
 from sms_router.store.keys import bucket_of
@@ -87,7 +87,7 @@ class FakeTwilio:
             await self.open.wait()
         finally:
             self.concurrent -= 1
-        return self.results.pop(0) if self.results else Sent(f"SM{len(self.calls):032x}")
+        return self.results.pop(0) if self.results else Accepted(f"SM{len(self.calls):032x}")
 
 
 @pytest.fixture

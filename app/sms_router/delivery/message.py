@@ -39,7 +39,7 @@ class SendState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class Accepted:
     """Twilio has accepted the message."""
 
     sid: str
@@ -67,7 +67,7 @@ class NotProcessed:
     sentence: str
 
 
-SendResult = Sent | Rejected | Unknown | NotProcessed
+SendResult = Accepted | Rejected | Unknown | NotProcessed
 
 
 OPTED_OUT = "the contact has opted out"

@@ -15,7 +15,15 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
-from sms_router.delivery.message import Cancelled, OutboundSms, Rejected, SendLease, SendState, Sent, Unknown
+from sms_router.delivery.message import (
+    Accepted,
+    Cancelled,
+    OutboundSms,
+    Rejected,
+    SendLease,
+    SendState,
+    Unknown,
+)
 from sms_router.store.connection import encode
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import Bucket
@@ -330,7 +338,7 @@ class Outbox:
         entry: OutboxEntry,
         part: MessagePart,
         message: OutboundSms | None,
-        result: Sent | Rejected | Unknown | Cancelled,
+        result: Accepted | Rejected | Unknown | Cancelled,
         *,
         lease: SendLease,
         now: int,
@@ -349,7 +357,7 @@ class Outbox:
 
         """
         state, cause = _state_and_cause(result)
-        sid = result.sid if isinstance(result, Sent) else ""
+        sid = result.sid if isinstance(result, Accepted) else ""
         sender = message.sender if message is not None else ""
         stored = {
             **{name: lease.state[name] for name in _RETAINED_FIELDS if name in lease.state},
@@ -404,9 +412,9 @@ class Outbox:
         return int(self._clock.time_of(monotonic) * 1000)
 
 
-def _state_and_cause(result: Sent | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
+def _state_and_cause(result: Accepted | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
     match result:
-        case Sent():
+        case Accepted():
             return SendState.SENT, ""
         case Rejected(_, sentence):
             return SendState.REFUSED, sentence

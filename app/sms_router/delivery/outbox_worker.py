@@ -14,13 +14,13 @@ from typing import Protocol
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     OPTED_OUT,
+    Accepted,
     Cancelled,
     NotProcessed,
     OutboundSms,
     Rejected,
     SendLease,
     SendResult,
-    Sent,
     Unknown,
 )
 from sms_router.delivery.outbox import SENDING_TIMEOUT, Outbox
@@ -315,7 +315,7 @@ class OutboxWorker:
         entry: OutboxEntry,
         part: MessagePart,
         message: OutboundSms | None,
-        result: Sent | Rejected | Unknown | Cancelled,
+        result: Accepted | Rejected | Unknown | Cancelled,
         lease: SendLease,
         resend: OutboxEntry | None = None,
     ) -> None:
@@ -334,7 +334,7 @@ def backoff(retries: int) -> float:
 
 
 _RESULT_LABELS: dict[type, str] = {
-    Sent: "sent",
+    Accepted: "sent",
     Rejected: "refused",
     Unknown: "unknown",
     Cancelled: "withdrawn",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sms_router.delivery.message import NotProcessed, OutboundSms, Rejected, SendResult, Sent, Unknown
+from sms_router.delivery.message import Accepted, NotProcessed, OutboundSms, Rejected, SendResult, Unknown
 from sms_router.delivery.outbox_worker import MAX_CONCURRENT_CALLS
 from sms_router.twilio.rest import FailureKind, account_resource, build_client, describe_error
 
@@ -74,7 +74,7 @@ class TwilioSender:
             )
         except Exception as error:
             return _failed(error, message)
-        return Sent(created.sid) if created.sid else Unknown("Twilio's response has no message sid")
+        return Accepted(created.sid) if created.sid else Unknown("Twilio's response has no message sid")
 
 
 def _failed(error: Exception, message: OutboundSms) -> SendResult:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     OPTED_OUT,
+    Accepted,
     Cancelled,
     OutboundSms,
     Rejected,
     SendLease,
     SendResult,
-    Sent,
     Unknown,
 )
 from sms_router.privacy import mask_number
@@ -149,7 +149,7 @@ class ReplyOutboxHandler:
         """Log the result of a send; True asks for another attempt from another sender."""
         name = f"{part.name} of {entry.message_sid} to {mask_number(entry.contact)}"
         match result:
-            case Sent(sid):
+            case Accepted(sid):
                 log.info("%s was sent from %s as %s", name, sms.sender, sid)
             case Unknown(sentence):
                 log.error("%s may have been sent from %s: %s", name, sms.sender, sentence)
