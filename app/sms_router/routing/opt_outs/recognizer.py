@@ -76,8 +76,8 @@ _ADDED = re.compile(
             (?:from|via|with|using|by|desde|de|con|depuis|von|mit)\b.*
         | get\ outlook\ for\b.*
         | (?:on|el|le|am)\b.{4,120}?\b(?:wrote|escribi[o\u00f3]|a\s[e\u00e9]crit|schrieb)\b\s*:.*
-        | -{2,}[ \t]*(?:$|original|forwarded).*
-        | _{3,}.*
+        | (?<!-)-{2,}+[ \t]*+(?:$|original|forwarded).*
+        | (?<!_)_{3,}+.*
     )
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE,
