@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 from xml.etree.ElementTree import fromstring
 
 import aiohttp
 from redis.asyncio import Redis
 
+from sms_router.store import scripts
 from sms_router.store.keys import bucket_of
+from sms_router.store.redis_py import run_script, sync_client
 from tests.end_to_end.router_process import ACCOUNT, HttpResponse, RouterProcess
 from tests.waiting import wait_until
 
@@ -76,6 +81,26 @@ async def report_status(
     answer = await router.deliver(receipt, path=f"/sms/status?reply={reply}")
     assert answer.status == 204
     return receipt["MessageSid"]
+
+
+def add_missed_message(router: RouterProcess, parameters: Mapping[str, str]) -> str:
+    """Store a dead letter that nobody has answered, as `reconcile` does; return its sid."""
+    reference = f"{ACCOUNT}/{parameters['MessageSid']}"
+    with sync_client(router.redis_url) as client:
+        call = scripts.journal_missed(
+            contact=parameters["From"],
+            reference=reference,
+            request=urlencode(parameters).encode(),
+            received=int(time.time() * 1000) - 120_000,
+            retention_ms=86_400_000,
+            cause="never arrived: error 11205 (no connection)",
+            answer=b"",
+            outcome="",
+            trail=b"",
+            work=b"",
+        )
+        run_script(client, call)
+    return parameters["MessageSid"]
 
 
 def show_message(router: RouterProcess, sid: str) -> dict[str, Any]:

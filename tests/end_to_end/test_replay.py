@@ -17,6 +17,7 @@ from tests.end_to_end.sandbox_twilio import (
     CONTACT,
     SHORT_DEADLINE,
     SandboxTwilio,
+    add_missed_message,
     report_status,
     show_message,
     wait_for_causes,
@@ -48,11 +49,9 @@ async def deliver(router: RouterProcess, body: str = "BOOM") -> str:
     return parameters["MessageSid"]
 
 
-async def deliver_to_fallback(router: RouterProcess, body: str = "HOURS") -> str:
-    """Deliver a message to the fallback URL alone; return its sid."""
-    parameters = webhook(body, ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
-    await router.deliver(parameters, "/sms/fallback")
-    return parameters["MessageSid"]
+async def miss(router: RouterProcess, body: str = "HOURS") -> str:
+    """Store a message that never arrived; return its sid."""
+    return await asyncio.to_thread(add_missed_message, router, webhook(body))
 
 
 @pytest.mark.slow
@@ -78,7 +77,7 @@ async def test_a_dry_run_shows_the_replay_and_sends_nothing(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    with_handler, with_text = await deliver(router, "BOOM"), await deliver_to_fallback(router, "HOURS")
+    with_handler, with_text = await deliver(router, "BOOM"), await miss(router, "HOURS")
     handler, text = await replay(router, with_handler, with_text, "--dry-run")
     assert (handler["rule"], handler["sender"], handler["text"]) == ("BOOM", "12345", [])
     assert handler["runs"].startswith("the function tests.end_to_end.handlers")
@@ -112,13 +111,13 @@ async def test_dead_letters_are_selected_by_cause_and_time(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment)
-    boom, hours = await deliver(router), await deliver_to_fallback(router)
+    boom, hours = await deliver(router), await miss(router)
     selected = await replay(router, "--since", "1h", "--cause", "RUNTIMEERROR", "--dry-run")
     assert [dead_letter["sid"] for dead_letter in selected] == [boom]
     selected = await replay(router, "--since", "2h", "--dry-run")
     assert {dead_letter["sid"] for dead_letter in selected} == {boom, hours}
     assert await replay(router, "--since", "2999-01-01", "--dry-run", code=1) == []
-    (result,) = await replay(router, "--cause", "Twilio called the fallback")
+    (result,) = await replay(router, "--cause", "never arrived")
     assert result["sid"] == hours
     await twilio.expect_messages(("12345", HOURS))
 
@@ -126,7 +125,7 @@ async def test_dead_letters_are_selected_by_cause_and_time(
 @pytest.mark.slow
 async def test_a_replay_waits_for_a_running_router(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await deliver_to_fallback(router)
+    sid = await miss(router)
     assert router.stop() == 0
     (result,) = await replay(router, sid, "--wait", "0")
     assert result["result"] == "waits in the outbox for a running router"
@@ -140,11 +139,11 @@ async def test_a_replay_over_the_late_limit_is_not_sent_and_can_be_repeated(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await deliver_to_fallback(router)
+    sid = await miss(router)
     make_older(valkey, sid, "received")  # the limit counts from the request to replay
     await replay(router, sid, "--wait", "0")
     await twilio.expect_messages(("12345", HOURS))
-    other = await deliver_to_fallback(router)
+    other = await miss(router)
     router.stop()
     assert (await replay(router, other, "--wait", "0"))[0]["replayed"]
     make_older(valkey, other, "replay:requested")
@@ -166,7 +165,7 @@ async def test_a_replay_is_refused_after_an_opt_out(start_router: StartRouter, t
 @pytest.mark.slow
 async def test_an_opt_out_word_is_not_replayed(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment=twilio.environment)
-    sid = await deliver_to_fallback(router, "HELP")
+    sid = await miss(router, "HELP")
     (result,) = await replay(router, sid, code=1)
     assert result["verdict"] in {"opt-out word", "answered"}
 
@@ -210,7 +209,7 @@ async def test_a_replayed_message_goes_to_the_step_of_the_contacts_conversation(
     start_router: StartRouter, twilio: SandboxTwilio
 ) -> None:
     router = start_router(environment=twilio.environment, handlers="tests.end_to_end.conversation_handlers")
-    sid = await deliver_to_fallback(router, "L")
+    sid = await miss(router, "L")
     await router.deliver(webhook("ORDER soup"))
     (result,) = await replay(router, sid, "--dry-run")
     assert result["rule"] == "step size"

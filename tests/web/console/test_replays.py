@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from html import unescape
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.end_to_end.sandbox_twilio import (
     CONTACT,
     SHORT_DEADLINE,
     SandboxTwilio,
+    add_missed_message,
     report_status,
     wait_for_causes,
 )
@@ -24,8 +26,8 @@ from tests.web.console.client import PASSWORD, ConsoleClient
 
 async def test_a_dead_letter_is_replayed(start_router: StartRouter, twilio: SandboxTwilio) -> None:
     router = start_router(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
-    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
-    await router.deliver(parameters, "/sms/fallback")
+    parameters = webhook("HOURS")
+    await asyncio.to_thread(add_missed_message, router, parameters)
     path = f"/console/messages/{parameters['MessageSid']}"
     with ConsoleClient(router.url) as operator:
         operator.log_in()
@@ -67,8 +69,8 @@ async def test_a_message_that_fails_again_or_was_answered_is_not_replayed(
 @pytest.mark.slow
 async def test_a_message_of_an_opted_out_contact_is_not_replayed(start_router: StartRouter) -> None:
     router = start_router(environment={"CONSOLE_PASSWORD": PASSWORD})
-    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
-    await router.deliver(parameters, "/sms/fallback")
+    parameters = webhook("HOURS")
+    await asyncio.to_thread(add_missed_message, router, parameters)
     router.command("opt-outs", "add", "+14155550123")
     with ConsoleClient(router.url) as operator:
         operator.log_in()
@@ -82,8 +84,8 @@ async def test_the_replay_of_an_old_message_needs_a_confirmation(
     start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
 ) -> None:
     router = start_router(environment={**twilio.environment, "CONSOLE_PASSWORD": PASSWORD})
-    parameters = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
-    await router.deliver(parameters, "/sms/fallback")
+    parameters = webhook("HOURS")
+    await asyncio.to_thread(add_missed_message, router, parameters)
     record = bucket_of(CONTACT).message(f"{ACCOUNT}/{parameters['MessageSid']}")
     with valkey.client() as client:
         client.hincrby(record, "received", -3 * 86_400_000)
