@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
@@ -42,6 +42,7 @@ from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
 from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.outbound import Sms
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -84,6 +85,7 @@ from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.rest import build_client
 from sms_router.twilio.signature import Credentials, SignatureVerifier
 from sms_router.web import metrics
+from sms_router.web.api import MessagesApi
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.routes import routes
@@ -368,6 +370,8 @@ class Worker(WorkerLifespan):
             Route("/readyz", probes.ready),
             Route("/metrics", probes.metrics),
         ]
+        if token := settings.api.token.get_secret_value():
+            others += MessagesApi(lambda: cast("Sms", self.handlers.resources["sms"]), token).routes
         if password := settings.console.password.get_secret_value():
             others += routes(console, password, time.monotonic)
         unrouted = UnroutedWebhookLog(tuple(webhooks), self.rejections)

@@ -36,7 +36,7 @@ NO_SCHEME = "must start with https:// or http://, like https://sms.example.com"
 NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign webhooks"
 NO_ROOM = (
-    "known ones are accounts, console, conversations, failures, groups, loop_guard, reconcile, redis,"
+    "known ones are accounts, api, console, conversations, failures, groups, loop_guard, reconcile, redis,"
     " router, sandbox, senders, server, services, twilio"
 )
 

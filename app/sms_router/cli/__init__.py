@@ -19,6 +19,7 @@ from sms_router.errors import ConfigurationError
 COMMANDS = {
     "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
     "text": ("sms_router.cli.server.text", "Send a signed text to the running router and show its reply."),
+    "send": ("sms_router.cli.server.send", "Send a message that is no reply, by the running router."),
     "explain": (
         "sms_router.cli.keywords.explain",
         "Show which rule and which sender a text would get, and why.",

@@ -21,6 +21,7 @@ VARIABLES = {
     "PRIVATE_HOST": ("server", "private_host"),
     "PRIVATE_PORT": ("server", "private_port"),
     "CONSOLE_PASSWORD": ("console", "password"),
+    "API_TOKEN": ("api", "token"),
 }
 """Variables of one key each; those of the credentials add or complete whole tables."""
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from sms_router.config.types import (
     AccountSid,
     ApiAddress,
+    ApiToken,
     ConsolePassword,
     Interruptions,
     NetworkAddress,
@@ -181,6 +182,12 @@ class ConsoleSettings(_Table):
     """Whose X-Forwarded-For is believed: addresses or networks."""
 
 
+class ApiSettings(_Table):
+    """``[api]``: messages that other programs send; off without a token."""
+
+    token: ApiToken = SecretStr("")
+
+
 class RedisSettings(_Table):
     """``[redis]``: an empty URL means the embedded Valkey."""
 
@@ -306,6 +313,7 @@ class RouterConfig(_Table):
     router: RouterSettings = RouterSettings()
     server: ServerSettings = ServerSettings()
     console: ConsoleSettings = ConsoleSettings()
+    api: ApiSettings = ApiSettings()
     redis: RedisSettings = RedisSettings()
     twilio: TwilioSettings = TwilioSettings()
     conversations: ConversationSettings = ConversationSettings()

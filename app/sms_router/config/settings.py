@@ -163,6 +163,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         router=tables.router,
         server=tables.server,
         console=tables.console,
+        api=tables.api,
         redis=tables.redis,
         twilio=tables.twilio,
         conversations=tables.conversations,

@@ -51,6 +51,12 @@ def _plain_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def _api_token(token: SecretStr) -> SecretStr:
+    if 0 < len(token.get_secret_value()) < 16:
+        raise ValueError("is too short; use at least 16 characters")
+    return token
+
+
 def _console_password(value: SecretStr) -> SecretStr:
     if 0 < len(value.get_secret_value()) < MIN_PASSWORD_LENGTH:
         raise ValueError(f"has fewer than {MIN_PASSWORD_LENGTH} characters, which is too easy to guess")
@@ -109,6 +115,7 @@ NetworkAddress = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PlainSecret = Annotated[SecretStr, AfterValidator(_plain_secret)]
 ConsolePassword = Annotated[SecretStr, AfterValidator(_console_password)]
+ApiToken = Annotated[SecretStr, AfterValidator(_api_token)]
 PublicAddress = Annotated[str, AfterValidator(_public_url)]
 ApiAddress = Annotated[str, AfterValidator(_api_base_url), Field(repr=False)]
 RedisAddress = Annotated[str, AfterValidator(_redis_url), Field(repr=False)]

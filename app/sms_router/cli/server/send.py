@@ -1,0 +1,81 @@
+"""``sms-router send``: a message that is no reply, by the running router."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from sms_router.cli.context import START_HINT, settings_for_command
+from sms_router.cli.output import (
+    CommandError,
+    JsonOption,
+    TextArgument,
+    address_option,
+    plain,
+    print_json,
+    stdout,
+)
+from sms_router.cli.times import parse_time
+
+
+def register(commands: typer.Typer) -> None:
+    commands.command("send")(send)
+
+
+def send(
+    to: Annotated[
+        str, typer.Argument(help="The contact's number, like +14155550123.", callback=address_option)
+    ],
+    text: TextArgument,
+    at: Annotated[str | None, typer.Option("--at", help="When: ISO 8601, or +3d, +12h.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="A message with the same key is sent to the contact once.")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="The Service; default: the first that is configured.")
+    ] = None,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Cancel the message with this --key instead, if it waits.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send a message that is no reply, by the running router.
+
+    It passes the opt-out list and leaves from a sender of the Service, once. The router needs API_TOKEN.
+    Exits with 1 when nothing is sent.
+    """
+    import requests  # noqa: PLC0415 (slow to import)
+
+    settings = settings_for_command()
+    token = settings.api.token.get_secret_value()
+    if not token:
+        raise CommandError("API_TOKEN is not set: the router sends for nobody.", "export API_TOKEN=...")
+    fields: dict[str, object] = {"to": to, "text": " ".join(text), "key": key, "service": service}
+    if at is not None:
+        fields["at"] = _iso(at)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    try:
+        response = requests.request(
+            "DELETE" if cancel else "POST",
+            f"{settings.private_url}/v1/messages",
+            json=fields,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=20,
+        )
+        answer = response.json()
+    except (requests.RequestException, ValueError) as error:
+        raise CommandError(
+            f"The router at {settings.private_url} did not answer: {error}", START_HINT
+        ) from error
+    if as_json:
+        print_json(answer)
+    else:
+        stdout.print(plain(" ".join(f"{name}: {value}" for name, value in answer.items())), soft_wrap=True)
+    if not response.ok:
+        raise typer.Exit(1)
+
+
+def _iso(at: str) -> str:
+    return datetime.fromtimestamp(parse_time(at) / 1000, UTC).isoformat()
