@@ -108,7 +108,7 @@ async def test_a_message_of_several_parts_waits_until_it_is_due(
 async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: redis.Redis) -> None:
     await fixture.sends.send(CONTACT, "Hello.", at=timedelta(hours=1), key="a")
     assert await fixture.sends.cancel(CONTACT, "b") is False
-    assert await fixture.sends.cancel(CONTACT, "a") is True
+    assert await fixture.sends.cancel("+1 (415) 555-0123", "a") is True
     assert entries(valkey) == {}
     assert await fixture.sends.cancel(CONTACT, "a") is False
 
@@ -122,8 +122,8 @@ async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"to": "4155550123"}, "to is a number like +14155550123"),
-        ({"to": "12345"}, "to is a number like +14155550123"),
+        ({"to": "4155550123"}, "to: '4155550123' is not a number: write it with its country code"),
+        ({"to": "12345"}, "to: '12345' is not a number: write it with its country code"),
         ({"service": "MG2"}, "the Messaging Service MG2 is not configured"),
         ({"at": timedelta(days=8)}, "at is more than 7 days from now (retention_days)"),
         ({"then": "nowhere"}, "no step has the name 'nowhere'"),

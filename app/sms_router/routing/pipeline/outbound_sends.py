@@ -6,7 +6,6 @@ without a text. Its sid follows from the key, so that a key is sent once.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -28,10 +27,8 @@ from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import PoolFinder
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
-from sms_router.twilio.phone_numbers import contact_of
+from sms_router.twilio.phone_numbers import InvalidNumberError, contact_of, parse_address, parse_contact
 from sms_router.twilio.twiml import parse_own
-
-_ADDRESS = re.compile(r"(?:[a-z]+:)?\+[1-9][0-9]{6,14}|messenger:\S+")
 
 CONVERSATION = "Conversation"
 """The parameter with the conversation that begins when the message leaves."""
@@ -96,7 +93,7 @@ class OutboundSends:
             sid = self._service(service)
             delay = self._delay(sid, at)
             parameters = self._parameters(sid, to, key or uuid4().hex)
-            facts = await self._contacts.facts_now(sid, contact_of(to))
+            facts = await self._contacts.facts_now(sid, contact_of(parameters["From"]))
             if facts.opted_out:
                 return OptedOut()
             texted = facts.last_sender or self._first_sender(sid)
@@ -180,9 +177,11 @@ class OutboundSends:
 
     def _parameters(self, service: str, to: str, key: str) -> dict[str, str]:
         """Return the parameters of the message that stands for the one to send."""
-        if not _ADDRESS.fullmatch(to):
-            raise _RefusedError(f"to is a number like +14155550123, not {to!r:.40}")
-        digest = sha256(f"{service} {contact_of(to)} {key}".encode()).hexdigest()[:32]
+        try:
+            contact, to = parse_contact(to), parse_address(to)
+        except InvalidNumberError as error:
+            raise _RefusedError(f"to: {error}") from error
+        digest = sha256(f"{service} {contact} {key}".encode()).hexdigest()[:32]
         return {
             "MessageSid": f"SM{digest}",
             "AccountSid": self._accounts[service],
