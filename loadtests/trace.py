@@ -134,14 +134,18 @@ class Recorder:
     def __init__(self) -> None:
         self.trace = Trace()
         self._begun: set[FrameType] = set()
+        self._answer_calls: set[str] = set()
+        """Built-in functions that reading an answer has called; those of other tasks may come in one read."""
 
-    def __call__(self, frame: FrameType, event: str, _: Any) -> None:
+    def __call__(self, frame: FrameType, event: str, called: Any) -> None:
         """Record one event of `sys.setprofile`."""
         code = frame.f_code
         if not code.co_filename.startswith(str(PACKAGE)) or not (_traced.get() or _is_answer(frame)):
             return
         if event == "c_call":
-            self.trace.builtin_calls += 1
+            self.trace.builtin_calls += _traced.get() or called.__name__ not in self._answer_calls
+            if not _traced.get():
+                self._answer_calls.add(called.__name__)
         elif event == "call" and frame not in self._begun and code.co_name not in COMPREHENSIONS:
             if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR):
                 self._begun.add(frame)
