@@ -33,7 +33,8 @@ MAX_PAGES = 10_000
 """More than a number's messages of a day: a longer list links to itself."""
 
 MAX_ATTEMPTS = 5
-"""Of a request that Twilio refuses for its rate, or does not answer; the pause doubles from one second on."""
+"""Of a request that Twilio refuses for its rate, or cannot serve; the pause doubles from one second on.
+Without a response there are two."""
 
 _NOT_FINAL = 20009
 """Twilio's error about a message that is not final (facts 11)."""
@@ -218,8 +219,9 @@ class MessageLog:
                 with api_errors():
                     return request()
             except ApiError as error:
-                may_pass = error.failure.kind in {FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE}
-                if not may_pass or attempt == MAX_ATTEMPTS - 1:
+                kind, has_response = error.failure.kind, error.failure.status is not None
+                may_pass = kind in {FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE}
+                if not may_pass or attempt == (MAX_ATTEMPTS - 1 if has_response else 1):
                     raise
                 self._sleep(2.0**attempt)
         raise AssertionError("the last attempt returns or raises")

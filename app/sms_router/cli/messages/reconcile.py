@@ -128,10 +128,10 @@ def _print(found: Comparison, reveal: bool, *, answer: bool, without_error: bool
             plain(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}"), soft_wrap=True
         )
     counts = f"{plural(found.read, 'message')} in Twilio's log, without those of the last minute"
-    if not found.missed:
-        stdout.print(f"{counts}; every one that failed is journaled.")
-    else:
+    if found.missed:
         stdout.print(f"\n{counts}; {len(found.missed)} never arrived.")
+    elif not found.failures:
+        stdout.print(f"{counts}; every one that failed is journaled.", soft_wrap=True)
     if found.without_error and not without_error:
         stdout.print(
             f"{plural(found.without_error, 'message')} without an error at Twilio, which another application"
