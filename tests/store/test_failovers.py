@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.store import Store
 from tests.store.calls import claim, commit
+from tests.store.private_cluster import PrivateCluster
 from tests.store.private_sentinels import PrivateSentinels
-from tests.store.private_valkey import PrivateValkey
+from tests.store.private_valkey import PrivateValkey, client_of
 from tests.waiting import wait_until
 
 BUCKETS = ALL_BUCKETS[:8]
@@ -127,3 +129,18 @@ async def test_a_failover_that_loses_writes(tmp_path: Path, fault: str) -> None:
                 lambda: store.error is None and (fault == "emptied" or sentinels.master is replica)
             )
             await assert_nothing_is_lost(store, sentinels.master.client)
+
+
+@pytest.mark.slow
+async def test_a_node_of_a_cluster_whose_replica_lacks_writes(tmp_path: Path) -> None:
+    with PrivateCluster(tmp_path, masters=3, replicas=3) as cluster:
+        node, replica = cluster.masters[0], cluster.replicas[0]
+        async with started(cluster.url) as store:
+            replica.freeze()
+            with node.client() as client:
+                client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            await write(store)
+            node.kill()
+            replica.thaw()
+            await wait_until(lambda: cluster.owner(0) is replica and store.error is None)
+            await assert_nothing_is_lost(store, partial(client_of, cluster.url))
