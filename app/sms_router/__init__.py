@@ -4,7 +4,7 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 """
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.decorators import keyword, lifespan, provide, reaction, step
+from sms_router.routing.handler.decorators import default, keyword, lifespan, provide, reaction, step
 from sms_router.routing.handler.inspection import HandlerInfo
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent, Sms
 from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
@@ -25,6 +25,7 @@ __all__ = [
     "Reply",
     "Sent",
     "Sms",
+    "default",
     "keyword",
     "lifespan",
     "provide",

@@ -5,11 +5,18 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sms_router import Reply
+from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
+from sms_router.routing.dispatch.responders import HandlerResponder
+from sms_router.routing.dispatch.rule_loader import load_rules
+from tests.routing.messages import message
 
 IMPORTS = "from sms_router import keyword\n"
 Write = Callable[..., None]
@@ -312,3 +319,46 @@ def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None
         strict=True,
     ):
         assert part in mistake
+
+
+@pytest.mark.parametrize(
+    ("toml", "texts"),
+    [
+        ("", ["any X", "only X"]),
+        ('[default]\ndid_you_mean = "Did you mean {{ keyword }}?"\n', ["any X", "only X"]),
+        (f'[default.services.MG{"3" * 32}]\nreply = "From the file."\n', ["any X", "only X"]),
+        ('[default]\nreply = "From the file."\n', "shop:5 other: keywords.toml has a reply in [default] too"),
+    ],
+)
+async def test_a_function_is_the_default_where_the_file_has_none(
+    write: Write, tmp_path: Path, toml: str, texts: list[str] | str
+) -> None:
+    write(
+        shop=f"""
+        from sms_router import default
+
+        @default()
+        def other(argument): return f"any {{argument}}"
+
+        @default(services=["MG{"1" * 32}"])
+        def of_service(argument): return f"only {{argument}}"
+        """
+    )
+    (tmp_path / "keywords.toml").write_text(toml)
+    registry = HandlerRegistry.load(("shop",))
+
+    def load() -> Dispatcher:
+        return load_rules(tmp_path / "keywords.toml", tmp_path, registry, label="keywords.toml")
+
+    if isinstance(texts, str):
+        with pytest.raises(ConfigurationError) as error:
+            load()
+        assert error.value.mistakes[0].startswith(texts)
+        return
+    replies = []
+    for sid in ("MG" + "2" * 32, "MG" + "1" * 32):
+        text = replace(message("X"), service_sid=sid)
+        responder = load().resolve(text).responder
+        assert isinstance(responder, HandlerResponder)
+        replies.append(await responder.run(text))
+    assert replies == [Reply(text) for text in texts]

@@ -64,8 +64,8 @@ class ForwardConfig:
 class Defaults:
     """What responds to a text that no rule takes."""
 
-    everywhere: ConfiguredReply | Forward | None = None
-    services: Mapping[str, ConfiguredReply | Forward] = field(default_factory=dict)
+    everywhere: RuleAction | None = None
+    services: Mapping[str, RuleAction] = field(default_factory=dict)
     """What a Service has instead, by its sid."""
     suggestion: ConfiguredReply | None = None
     """Asks whether a similar keyword was meant; the keyword itself is not carried out."""

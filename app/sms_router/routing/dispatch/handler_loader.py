@@ -7,14 +7,15 @@ import inspect
 import pkgutil
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.handler.decorators import (
+    DefaultSpec,
     DependencySpec,
     KeywordSpec,
     ReactionSpec,
@@ -41,6 +42,8 @@ class HandlerRegistry(NamedTuple):
     """The middlewares that stand around templates and other applications too."""
     environment: HandlerEnvironment | None = None
     on_reaction: Handler | None = None
+    defaults: Mapping[str | None, Handler] = MappingProxyType({})
+    """By the sid of the Service; under None that of all others."""
 
     @classmethod
     def load(
@@ -82,6 +85,7 @@ class HandlerRegistry(NamedTuple):
         handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
         reactions: list[Handler] = []
+        defaults: dict[str | None, Handler] = {}
         for function, specs in registered:
             if all(isinstance(spec, DependencySpec) for spec in specs):
                 continue
@@ -100,6 +104,13 @@ class HandlerRegistry(NamedTuple):
                 if isinstance(spec, ReactionSpec):
                     reactions.append(own)
                     continue
+                if isinstance(spec, DefaultSpec):
+                    mistakes += [
+                        f"{handler.source}: @default is also at {other.source}"
+                        for sid in spec.services or (None,)
+                        if (other := defaults.setdefault(sid, own)) is not own
+                    ]
+                    continue
                 mistakes += [
                     f"{handler.source}: the step {name!r} is also at {other.source}"
                     for name in (spec.name, *spec.was)
@@ -108,10 +119,11 @@ class HandlerRegistry(NamedTuple):
         mistakes += _reaction_mistakes(reactions)
         if mistakes:
             return cls([], mistakes)
-        functions = (handler for _, handler in handlers)
+        functions = [*(handler for _, handler in handlers), *defaults.values()]
         conversations = ConversationManager.of(steps, functions, policy or ConversationPolicy())
         for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
-        return cls(handlers, [], conversations, for_all, environment, next(iter(reactions), None))
+        on_reaction = next(iter(reactions), None)
+        return cls(handlers, [], conversations, for_all, environment, on_reaction, defaults)
 
 
 def _reaction_mistakes(handlers: Sequence[Handler]) -> list[str]:

@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -154,7 +154,7 @@ def load_rules(
         loader.mistakes += [
             f"{place}: {mistake}" for mistake in handlers.conversations.unknown_interruptions(words)
         ]
-    defaults = loader.defaults(content.default)
+    defaults = loader.with_functions(loader.defaults(content.default), handlers.defaults)
     try:
         index = RuleTable.build(rules)
     except (InvalidRulesError, PatternError) as error:
@@ -162,7 +162,7 @@ def load_rules(
         raise ConfigurationError([*loader.mistakes, *problems]) from error
     if loader.mistakes:
         raise ConfigurationError(loader.mistakes)
-    if not content.keywords and content.default is None:
+    if not content.keywords and content.default is None and not handlers.defaults:
         state = "is empty" if file.exists() else "is missing"
         log.warning(
             "%s %s: texts that no @keyword function takes get no reply; write a [default] reply there",
@@ -273,6 +273,21 @@ class _RuleLoader:
         }
         everywhere = None if table.has_no_action else self.answer(table, "default", ("default",))
         return Defaults(everywhere, services, self._suggestion(table.did_you_mean))
+
+    def with_functions(self, defaults: Defaults, functions: Mapping[str | None, Handler]) -> Defaults:
+        """Add the functions with ``@default``; one beside a default of the file is a mistake."""
+        services = dict(defaults.services)
+        for sid, handler in functions.items():
+            if sid is not None and not SERVICE_SID.fullmatch(sid):
+                self.mistakes.append(f"{handler.source}: services: {sid!r} should be MG and 32 hex digits")
+            elif (services.get(sid) if sid is not None else defaults.everywhere) is not None:
+                table = f"[default.services.{sid}]" if sid is not None else "[default]"
+                self.mistakes.append(
+                    f"{handler.source}: {self.label} has a reply in {table} too; keep one of them"
+                )
+            elif sid is not None:
+                services[sid] = handler
+        return replace(defaults, everywhere=defaults.everywhere or functions.get(None), services=services)
 
     def _suggestion(self, text: str | None) -> ConfiguredReply | None:
         if text is None:

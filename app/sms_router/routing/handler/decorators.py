@@ -63,7 +63,15 @@ class ReactionSpec:
     deadline: float | None = None
 
 
-Spec = KeywordSpec | StepSpec | ReactionSpec | DependencySpec
+@dataclass(frozen=True, slots=True)
+class DefaultSpec:
+    """The arguments of ``@default``."""
+
+    services: tuple[str, ...] = ()
+    deadline: float | None = None
+
+
+Spec = KeywordSpec | StepSpec | ReactionSpec | DefaultSpec | DependencySpec
 
 
 def keyword(
@@ -224,6 +232,26 @@ def reaction(function: Any = None, /, *, deadline: float | None = None) -> Any:
         return _register("@reaction", function, ReactionSpec(deadline))
 
     return register if function is None else register(function)
+
+
+def default(*, services: Sequence[str] = (), deadline: float | None = None) -> Callable[[Function], Function]:
+    """Call a function for texts that no rule takes, where ``keywords.toml`` has no ``[default]``.
+
+    The function is passed the same arguments as that of a `keyword`; ``argument`` is the whole text.
+
+    Args:
+        services: sids of the Messaging Services for which it is the default; none for all others.
+        deadline: as in `keyword`.
+
+    Raises:
+        TypeError: when an argument has the wrong type, or the decorated object is no function.
+
+    """
+    if isinstance(services, str) or not all(isinstance(service, str) for service in services):
+        raise TypeError('@default: services is a list of texts, as in services=["MG..."]')
+    _check_deadline("@default", deadline)
+    spec = DefaultSpec(tuple(services), deadline)
+    return lambda function: _register("@default", function, spec)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
