@@ -396,3 +396,32 @@ async def test_annotations_of_many_callers_are_all_stored(store: RedisClient, va
     notes = (store.run(note(CONTACT, number)) for number in range(1000))
     assert await asyncio.gather(*notes) == [1] * 1000
     assert valkey.hlen(CONTACT.message("AC/SM")) == 1001
+
+
+@pytest.mark.parametrize("refusal", [("replicaof", "127.0.0.1 1"), ("min-replicas-to-write", "1")])
+async def test_a_refusal_asks_anew_which_server_is_the_master(
+    tmp_path: Path, refusal: tuple[str, str]
+) -> None:
+    with PrivateValkey(tmp_path / "1") as first, PrivateValkey(tmp_path / "2") as second:
+        masters = [RedisUrl.parse(first.url).seeds[0]]
+
+        async def locate() -> Address:
+            return masters[-1]
+
+        store = RedisClient(locate)
+        await store.start()
+        try:
+            await run_claim(store)
+            masters += RedisUrl.parse(second.url).seeds
+            with first.client() as client:
+                if refusal[0] == "replicaof":
+                    client.execute_command("REPLICAOF", *refusal[1].split())
+                else:
+                    client.config_set(*refusal)
+            await unavailable(1, store)
+            async with asyncio.timeout(LONG):
+                while store.error is not None:
+                    await asyncio.sleep(0.01)
+            assert await run_claim(store) == [b"claimed", 1]
+        finally:
+            await store.aclose()
