@@ -183,6 +183,11 @@ async def fill_the_disk_and_free_it(deployment: Deployment) -> None:
     assert not await deployment.routers[0].may_be_texted("+14155550777")
 
 
+def _count_listed(deployment: Deployment) -> int:
+    with deployment.valkey.client() as client:
+        return sum(int(client.zcard(bucket.opt_outs)) for bucket in ALL_BUCKETS)
+
+
 @pytest.mark.parametrize(
     "lose",
     [
@@ -237,6 +242,22 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     assert not await other.may_be_texted(EARLY[1])
 
 
+async def test_further_losses_within_a_minute_are_repaired_without_a_reconnection(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
+    await deployment.start()
+    for contact in EARLY:
+        await deployment.routers[0].contacts.opt_out(MG, contact, "STOP")
+    await wait_until(lambda: (MG, EARLY[-1]) in deployment.routers[1].contacts.opted_out)
+    for _ in range(3):
+        await flush(deployment)
+        await wait_until(lambda: _count_listed(deployment) == len(EARLY))
+        for router in deployment.routers:
+            assert [contact for contact in EARLY if await router.may_be_texted(contact)] == []
+    assert caplog.text.count("does not serve (it has lost its data)") <= 2, "once for each router"
+    assert caplog.text.count(TOLD) <= 3
+
+
 async def test_a_list_too_long_for_the_start_is_written_back_while_redis_serves(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,9 +270,4 @@ async def test_a_list_too_long_for_the_start_is_written_back_while_redis_serves(
     await lose_data_in_restart(deployment)
     for router in deployment.routers:
         assert [contact for contact in EARLY if await router.may_be_texted(contact)] == []
-
-    def is_restored() -> bool:
-        with deployment.valkey.client() as client:
-            return sum(int(client.zcard(bucket.opt_outs)) for bucket in ALL_BUCKETS) == len(EARLY)
-
-    await wait_until(is_restored)
+    await wait_until(lambda: _count_listed(deployment) == len(EARLY))

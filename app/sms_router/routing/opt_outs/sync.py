@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, ItemsView, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -51,6 +52,12 @@ PAGE_OVERLAP = 20
 
 RESTORE_BUDGET = 3.0
 """Seconds for which a new server is not used, at most: enough for some 100,000 opt-outs."""
+
+RESET_INTERVAL = 60.0
+"""Seconds between two reconnections because of a loss: a Redis that evicts keys loses some all the time."""
+
+PAUSE_FACTOR = 9
+"""A merge is followed by a pause of so many times its duration: it takes a tenth of the time at most."""
 
 BATCH_SIZE = 200
 """Opt-outs that are written back at once."""
@@ -131,6 +138,8 @@ class OptOutSync:
         self._next_check = 0
         self._lost_at = 0.0
         """When this worker last wrote opt-outs back, in seconds since the epoch."""
+        self._reset_at = -math.inf
+        """When the store was last reset, on the loop's clock."""
         self._lock = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._merged = asyncio.Event()
@@ -199,19 +208,24 @@ class OptOutSync:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CHECK_INTERVAL):
                 await requested.wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             if not requested.is_set() and self._merged.is_set():
                 number = self._next_check = (self._next_check + 1) % BUCKETS
                 epoch, _ = await self._store.run(scripts.read_opt_outs(ALL_BUCKETS[number], first=0, count=0))
-                if not epoch:
+                if epoch.decode() == self._epochs.get(number):
+                    return
+                if not epoch and began > self._reset_at + RESET_INTERVAL:
+                    self._reset_at = began
                     self._store.reset("it has lost its data")  # reconnects, and calls `restore`
-                if epoch.decode() in ("", self._epochs.get(number)):
                     return
             requested.clear()
             self._merged.clear()
             await self.merge(self._store.run)
         except StoreUnavailableError:
             return
+        await asyncio.sleep(PAUSE_FACTOR * (loop.time() - began))
 
     async def restore(self, run: Run) -> None:
         """Write back to a new server what it has lost, before it is used; compare the rest while it serves.
