@@ -17,7 +17,7 @@ import uvloop
 from loadtests.bench.traffic import Webhook
 
 HEAD = b"POST /sms HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 RESET = struct.pack("ii", 1, 0)
 
 DRIP_INTERVAL = 1.0
@@ -40,7 +40,9 @@ KINDS = {
     "slow head": Kind(b"POST /sms HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"a"),
     "slow body": Kind(HEAD + b"Content-Length: 60000\r\n\r\nBody=", b"a"),
     "63 kB of pipelined requests": Kind((b"GET / HTTP/1.1\r\n\r\n" * 3500)[:63_000]),
-    "unread answers": Kind(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 4, GET, reads=False),
+    "unread answers": Kind(
+        METRICS * 4, METRICS + (HEAD + b"Content-Length: 60000\r\n\r\n" + b"a" * 60_000) * 4, reads=False
+    ),
     "a header of 64 kB": Kind(HEAD + b"X-Long: " + b"a" * 65_000, b"a"),
     "5,000 headers": Kind(HEAD + b"a: b\r\n" * 5000),
     "chunks of a byte": Kind(
@@ -81,6 +83,8 @@ async def _hold(port: int, kind: Kind, slots: asyncio.Semaphore, opened: Synchro
     loop = asyncio.get_running_loop()
     with suppress(OSError), socket.socket() as connection:
         connection.setblocking(False)
+        if not kind.reads:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         async with slots:
             await loop.sock_connect(connection, ("127.0.0.1", port))
         opened.value += 1

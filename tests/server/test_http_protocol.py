@@ -269,7 +269,7 @@ async def test_a_body_of_very_many_chunks_is_refused() -> None:
 
 
 async def test_what_all_incomplete_requests_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "MAX_INCOMPLETE_BYTES", 200_000)
+    monkeypatch.setattr(http_protocol, "MAX_WAITING_BYTES", 200_000)
     head = b"POST /sms HTTP/1.1\r\nContent-Length: 60000\r\n\r\n"
     async with serving(slow=True) as site:
         largest = await site.connect(head + b"a" * 59_000)
@@ -279,6 +279,34 @@ async def test_what_all_incomplete_requests_hold_is_bounded(monkeypatch: pytest.
         for client in smaller:
             client.send(b"a" * 30_000)
             assert await client.status() == 200
+
+
+async def test_what_all_pipelined_requests_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "MAX_WAITING_BYTES", 200_000)
+    body = b"POST /sms HTTP/1.1\r\nContent-Length: 50000\r\n\r\n" + b"a" * 50_000
+    async with serving(slow=True) as site:
+        for _ in range(3):
+            await site.connect(REQUEST + body * 2)
+        async with asyncio.timeout(10):
+            while site.connections > 2:
+                await asyncio.sleep(0.01)
+        site.application.open.set()
+        answered = 0
+        for client in site.clients:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                assert [await client.status() for _ in range(3)] == [200] * 3
+                answered += 1
+        assert answered == 2
+
+
+async def test_unread_responses_count_as_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "MAX_WAITING_BYTES", 1_000_000)
+    async with serving() as site:
+        site.application.body = b"a" * 8_000_000
+        await site.connect(REQUEST)
+        async with asyncio.timeout(10):
+            while site.connections:
+                await asyncio.sleep(0.01)
 
 
 async def test_the_largest_head_is_read_and_a_larger_one_refused() -> None:

@@ -40,8 +40,9 @@ its client sends the others again (RFC 9112, section 9.3.2). Twilio does not pip
 MAX_UNSENT_BYTES = 16_384
 """Of responses that the client has not read, beyond which no further response is written."""
 
-MAX_INCOMPLETE_BYTES = 33_554_432
-"""Of incomplete requests on all connections of a worker; beyond it the largest ones are closed."""
+MAX_WAITING_BYTES = 33_554_432
+"""Of incomplete and pipelined requests, and of unread responses, on all connections of a worker; beyond it
+those that hold most are closed."""
 
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -94,13 +95,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _idle_since = 0.0
     """End of the latest response, in the event loop's time."""
     _counted_bytes = 0
-    """The part of `_request_bytes` that is in `_incomplete_bytes`."""
+    """What this connection has in `_waiting_bytes`."""
     _accepts_requests = True
     """False once the last request that is answered here has begun."""
     _timeout_check: asyncio.TimerHandle
 
-    _incomplete_bytes: ClassVar[int] = 0
-    """Of the incomplete requests on all connections of this process."""
+    _waiting_bytes: ClassVar[int] = 0
+    """Of all connections of this process."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Close other connections when there are too many, and schedule the timeouts."""
@@ -121,10 +122,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._write_paused_since = self.loop.time()
+        self._count_waiting_bytes()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self._write_paused_since = inf
+        self._count_waiting_bytes()
 
     def data_received(self, data: bytes) -> None:
         if self._read_state is _COMPLETE:
@@ -137,8 +140,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             super().data_received(data)
         else:
             self._read_beyond_head_limit(data)
-        if self._read_state is not _COMPLETE:
-            self._count_incomplete_bytes()
+        if self._read_state is not _COMPLETE or self.pipeline:
+            self._count_waiting_bytes()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refuses, and close; the parser's own stops need no answer."""
@@ -203,7 +206,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._read_state = _COMPLETE
         self._request_bytes = self._chunks = 0
         if self._counted_bytes:
-            self._discount_bytes()
+            self._count_waiting_bytes()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -218,6 +221,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+            self._count_waiting_bytes()
         else:
             self._idle_since = self.loop.time()
 
@@ -291,14 +295,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.write(_HEAD_TOO_LARGE)
         self.transport.close()
 
-    def _count_incomplete_bytes(self) -> None:
-        """Count what is held of an incomplete request; close the largest ones when all hold too much."""
+    def _count_waiting_bytes(self) -> None:
+        """Count what is held of requests that wait and of responses that are not read.
+
+        The connections that hold most are closed when all hold too much.
+        """
         if self.transport.is_closing():
             return
         protocol = BoundedHttpProtocol
-        protocol._incomplete_bytes += self._request_bytes - self._counted_bytes
-        self._counted_bytes = self._request_bytes
-        if protocol._incomplete_bytes > MAX_INCOMPLETE_BYTES:
+        waiting = self._request_bytes + sum(len(cycle.body) for cycle, _ in self.pipeline)
+        if self._write_paused_since < inf:
+            waiting += self.transport.get_write_buffer_size()
+        protocol._waiting_bytes += waiting - self._counted_bytes
+        self._counted_bytes = waiting
+        if protocol._waiting_bytes > MAX_WAITING_BYTES:
             holders = [
                 connection for connection in self.connections if isinstance(connection, BoundedHttpProtocol)
             ]
@@ -306,9 +316,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             for connection in holders[: len(holders) // 16 + 1]:
                 connection.transport.abort()
                 connection._discount_bytes()
+                # connection_lost follows when all other connections have been read
+                connection.pipeline.clear()
+                connection.headers = []
+                if connection.cycle is not None:
+                    connection.cycle.body = b""
 
     def _discount_bytes(self) -> None:
-        BoundedHttpProtocol._incomplete_bytes -= self._counted_bytes
+        BoundedHttpProtocol._waiting_bytes -= self._counted_bytes
         self._counted_bytes = 0
 
     def _check_timeouts(self) -> None:
