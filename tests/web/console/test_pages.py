@@ -203,6 +203,7 @@ async def test_a_suspected_text_is_answered_and_decided_with_one_click_or_comman
     }
     for text in texts.values():
         assert "<Message" in (await router.deliver(text)).text
+    await router.deliver(webhook("I said stop texting", From="24273"))  # a short code is no contact
     listed = json.loads(router.command("opt-outs", "list", "--suspected", "--reveal", "--json").stdout)
     assert {row["number"]: row["text"] for row in listed} == dict.fromkeys(texts, "I said stop texting")
     page = operator.get("/console/suspected").text

@@ -147,7 +147,7 @@ class Pipeline:
         try:
             if resolution.opt_out is not None or facts.opted_out:
                 return await self._handle_opt_out(context, resolution)
-            if resolution.is_suspected:
+            if resolution.is_suspected and self._composer.refusal(message, is_opt_out=True) is None:
                 await self._contacts.suspect(scope, key.contact, key.reference)
             return await self._respond(context, resolution)
         finally:
