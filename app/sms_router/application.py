@@ -203,6 +203,7 @@ class Worker(WorkerLifespan):
             settings.router.upstream_calls,
             frozenset(settings.router.private_hosts),
         )
+        self.handlers.forward = self.forwarder.forward_for_handler
         number_forwards = self._number_forwards()
         forward_config = ForwardConfig(
             self.forwarder, number_forwards.forward_for, settings.public_url, self.tenancy

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from sms_router import HandlerInfo, Reply, keyword, lifespan, provide
+from sms_router import Forward, HandlerInfo, InboundMessage, Reply, keyword, lifespan, provide
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.responders import TemplateResponder, WrappedResponder
 from sms_router.routing.handler.environment import HandlerEnvironment
@@ -200,6 +200,26 @@ async def test_a_middleware_for_all_stands_around_a_template() -> None:
     ):
         wrapped = WrappedResponder(template, "hours", [Middleware.of(function)], environment)
         assert await wrapped.run(message("HOURS today"), 0.0, ()) == expected
+
+
+async def test_a_handler_may_have_another_application_reply() -> None:
+    async def forward(target: Forward, message: InboundMessage) -> Reply:
+        if "broken" in target.url:
+            raise HandlerError("it answered 500")
+        return Reply(f"{target.url} got {message.body}")
+
+    async def to_the_old_one(argument: str) -> Forward:
+        return Forward(argument)
+
+    environment = HandlerEnvironment()
+    handler = Handler.of(to_the_old_one, environment)
+    with pytest.raises(HandlerError, match="nothing is forwarded here"):
+        await handler(message("X"), "https://old.example.com", "X")
+    environment.forward = forward
+    reply = await handler(message("X"), "https://old.example.com", "X")
+    assert reply.texts == ("https://old.example.com got X",)
+    with pytest.raises(HandlerError, match="it answered 500"):
+        await handler(message("X"), "https://broken.example.com", "X")
 
 
 async def test_a_plain_function_sees_that_its_deadline_has_passed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,8 +18,10 @@ from sms_router.routing.handler.inspection import (
     is_async,
     name_and_source,
 )
+from sms_router.routing.handler.reply import HandlerForward, Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
+from sms_router.twilio.inbound import InboundMessage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,7 @@ class HandlerEnvironment:
         resources: what the functions with ``@lifespan`` have made, by name; none in commands.
         lifespans: make resources, in this order.
         providers: make values for one message.
+        forward: calls another application and returns its reply; None where nothing is forwarded.
         passed_on: names that middlewares pass on to ``call_next``.
 
     """
@@ -75,6 +78,7 @@ class HandlerEnvironment:
     lifespans: dict[str, Dependency] = field(default_factory=dict)
     providers: dict[str, Dependency] = field(default_factory=dict)
     passed_on: set[str] = field(default_factory=set)
+    forward: Callable[[HandlerForward, InboundMessage], Awaitable[Reply]] | None = None
 
     @property
     def names(self) -> list[str]:

@@ -28,7 +28,7 @@ from sms_router.routing.handler.inspection import (
     is_async,
     name_and_source,
 )
-from sms_router.routing.handler.reply import SILENCE, Reply
+from sms_router.routing.handler.reply import SILENCE, HandlerForward, Reply
 from sms_router.twilio.inbound import InboundMessage
 
 _log = logging.getLogger("handlers")
@@ -305,6 +305,10 @@ class Handler:
         except asyncio.CancelledError:
             context.cancel()
             raise
+        if isinstance(result, HandlerForward):
+            if self.environment.forward is None:
+                raise HandlerError("nothing is forwarded here")
+            return await self.environment.forward(result, cast("InboundMessage", context.values["message"]))
         return _to_reply(self.name, result)
 
 

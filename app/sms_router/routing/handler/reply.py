@@ -131,8 +131,23 @@ class Reply:
 CallNext = Callable[..., Awaitable[Reply]]
 """What a middleware declares as ``call_next``."""
 
-Answer = str | Reply | None
-"""What a handler returns: a text, a `Reply`, or None for no reply."""
+
+@dataclass(frozen=True, slots=True)
+class HandlerForward:
+    """What a handler returns to have another application reply, which is called as Twilio would call it.
+
+    Args:
+        url: of the application; http or https.
+        fallback_url: is called when the application fails.
+
+    """
+
+    url: str
+    fallback_url: str | None = None
+
+
+Answer = str | Reply | HandlerForward | None
+"""What a handler returns: a text, a `Reply`, a forward, or None for no reply."""
 
 
 def is_media_url(text: str) -> bool:

@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sms_router.routing.contacts.contacts import Contacts
-from sms_router.routing.handler.reply import Reply, ReplyFailed
+from sms_router.routing.handler.inspection import HandlerError
+from sms_router.routing.handler.reply import HandlerForward, Reply, ReplyFailed
 from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.endpoint import EndpointPool, EndpointStatus
-from sms_router.routing.upstream.forward_rule import Forward, is_loop
+from sms_router.routing.upstream.forward_rule import Forward, ForwardModel, is_loop
 from sms_router.routing.upstream.models import Fetch, Headers, UpstreamFailure
 from sms_router.routing.upstream.recipients import resolve_recipients
 from sms_router.routing.upstream.session import MAX_MESSAGES, TwimlSession
@@ -31,6 +32,9 @@ PRIMARY_SHARE = 0.6
 
 RESERVE = 0.2
 """Seconds of the remaining time, at most a tenth of it, that are kept for composing the reply."""
+
+HANDLER_TIMEOUT = 15.0
+"""Seconds that an application gets where a handler forwards to it, as many as Twilio gives it (facts 1.4)."""
 
 MAX_LOGGED_WARNINGS = 1000
 """Warnings that are kept in memory, so that each is logged once."""
@@ -88,6 +92,22 @@ class Forwarder:
     def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return the state of each endpoint, for probes and metrics."""
         return self._endpoints.statuses()
+
+    async def forward_for_handler(self, target: HandlerForward, message: InboundMessage) -> Reply:
+        """Forward a text for a handler and return the reply.
+
+        Raises:
+            HandlerError: when the URL cannot be called, or the application fails.
+
+        """
+        try:
+            forward = ForwardModel(url=target.url, fallback_url=target.fallback_url).build()
+        except ValueError as error:
+            raise HandlerError(f"Forward: {target.url!r:.80} cannot be called: {error}") from error
+        reply = await self.forward(forward, message, time.monotonic() + HANDLER_TIMEOUT)
+        if isinstance(reply, ReplyFailed):
+            raise HandlerError(reply.cause)
+        return reply
 
     async def forward(
         self, forward: Forward, message: InboundMessage, deadline: float, headers: Headers = ()
