@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -446,7 +446,7 @@ class Worker(WorkerLifespan):
             return None
 
         def build(client: Redis, sleep: Callable[[float], None]) -> Reconciler:
-            @cache
+            @lru_cache(maxsize=64)
             def log_of(service_sid: str) -> MessageLog:
                 service, twilio = settings.service(service_sid), self._client_for(service_sid)
                 assert service is not None and twilio is not None, "the pools are those of the settings"

@@ -28,16 +28,17 @@ def write_atomically(path: Path, content: str) -> None:
         raise
 
 
-def stored_secret(file: Path, make: Callable[[], str], min_length: int) -> str:
+def stored_secret(file: Path, make: Callable[[], str], min_length: int, *, write: bool = True) -> str:
     """Return the secret in a file that only its owner can read; it is made at its first use.
 
-    Where the folder cannot be written, it is another one each time.
+    Without ``write``, or where the folder cannot be written, it is another one each time.
     """
     with contextlib.suppress(OSError, UnicodeDecodeError):
         secret = file.read_text().strip()
         if len(secret) >= min_length:
             return secret
     secret = make()
-    with contextlib.suppress(OSError):
-        write_atomically(file, f"{secret}\n")
+    if write:
+        with contextlib.suppress(OSError):
+            write_atomically(file, f"{secret}\n")
     return secret

@@ -42,10 +42,11 @@ reports in two seconds that Redis is frozen."""
 START_HINT = "Start it in another terminal: make run (or sms-router serve)"
 
 
-def sandbox_world(settings: Settings) -> World:
+def sandbox_world(settings: Settings, *, is_server: bool = False) -> World:
     """Read sandbox.toml of the configuration folder, or the demo's.
 
-    The account, token and Service are the configured ones, where there are any.
+    The account, token and Service are the configured ones, where there are any. Without a token, only
+    what starts a sandbox (``is_server``) makes one: another command writes nothing.
 
     Raises:
         CommandError: when the file has no Messaging Service.
@@ -58,7 +59,9 @@ def sandbox_world(settings: Settings) -> World:
     world = load_world(
         file if file.is_file() else DEMO_FOLDER / "sandbox.toml",
         settings.public_url,
-        stored_secret(settings.router.data_dir / "sandbox-token", lambda: secrets.token_hex(16), 32),
+        stored_secret(
+            settings.router.data_dir / "sandbox-token", lambda: secrets.token_hex(16), 32, write=is_server
+        ),
     )
     if not world.services:
         raise CommandError(f"{file}: services: is empty; the sandbox needs a Messaging Service")

@@ -93,7 +93,9 @@ def sandbox(
         )
     settings = load_settings()
     router_url = (router or settings.local_url).rstrip("/")
-    world = replace(sandbox_world(settings), proxy=ReverseProxy(settings.public_url, router_url))
+    world = replace(
+        sandbox_world(settings, is_server=True), proxy=ReverseProxy(settings.public_url, router_url)
+    )
     port = port or settings.sandbox.port
     check_port(host, port, f"Use another one: sms-router sandbox --port {port + 1}")
     if not quiet:

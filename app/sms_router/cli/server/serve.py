@@ -96,7 +96,7 @@ def serve(
         _check_not_exposed(settings)
     with contextlib.ExitStack() as started:
         os.environ["REDIS_URL"] = started.enter_context(store_url(settings, shared=False))
-        world = sandbox_world(settings) if settings.is_offline else None
+        world = sandbox_world(settings, is_server=True) if settings.is_offline else None
         password = generate_password(settings) if world is not None else None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
