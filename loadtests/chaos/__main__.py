@@ -107,6 +107,8 @@ def _run_loss(loss: Loss, keep: Path | None, console: Console) -> LossResult:
         result = asyncio.run(run_loss(loss, folder))
     mark, style = ("✓", "green") if result.passed else ("✗", "bold red")
     console.print(f"{mark} {loss.name:<40} {result.sent} messages", style=style)
+    if result.unanswered:
+        console.print(f"  {result.unanswered} messages were not answered", style="red")
     return result
 
 
