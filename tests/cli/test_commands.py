@@ -15,7 +15,7 @@ import redis
 
 from sms_router.cli import COMMANDS, load_command
 from sms_router.sandbox.hosting import free_port
-from tests.cli.conftest import PROGRAM, ROUTER_TOML, Cli
+from tests.cli.conftest import PROGRAM, ROUTER_TOML, Cli, CommandResult
 from tests.store.private_valkey import PrivateValkey
 
 NAMES = list(COMMANDS)
@@ -41,6 +41,21 @@ def test_the_list_of_commands_fits_a_terminal(cli: Cli) -> None:
     assert result.code == 0
     assert all(f" {name} " in result.out for name in NAMES)
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("words", [(), ("serve",), ("opt-outs",), ("opt-outs", "add")])
+def test_the_short_option_shows_the_help(cli: Cli, words: tuple[str, ...]) -> None:
+    assert cli(*words, "-h") == cli(*words, "--help")
+
+
+def test_the_version_is_that_of_the_package(cli: Cli) -> None:
+    assert cli("--version") == CommandResult(0, "sms-router 0.1.0\n", "")
+
+
+def test_a_shell_completes_commands() -> None:
+    line = {"_SMS_ROUTER_COMPLETE": "complete_bash", "COMP_WORDS": "sms-router opt-outs a", "COMP_CWORD": "2"}
+    done = subprocess.run([PROGRAM], env=line, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "add\n")
 
 
 def test_without_a_command_the_list_is_shown(cli: Cli) -> None:

@@ -7,7 +7,7 @@ import importlib
 import io
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -86,13 +86,25 @@ commands = typer.Typer(
     name="sms-router",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 (no other command needs it)
+
+        typer.echo(f"sms-router {version('sms-router')}")
+        raise typer.Exit
+
+
 @commands.callback()
-def _about() -> None:
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     """Route the inbound messages of Twilio Messaging Services to keyword rules and handlers."""
 
 
