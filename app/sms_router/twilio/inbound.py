@@ -95,6 +95,11 @@ class InboundMessage:
         return _parse_count(self.parameters.get("NumSegments")) or 1
 
     @property
+    def is_outbound(self) -> bool:
+        """Whether it stands for a message of ours that is no reply: nobody has sent it."""
+        return self.parameters.get("Direction") == "outbound-api"
+
+    @property
     def from_country(self) -> str | None:
         """The country of the contact's number (ISO 3166, two letters); None if Twilio does not know it."""
         return self.parameters.get("FromCountry") or None

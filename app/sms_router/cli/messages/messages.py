@@ -145,6 +145,8 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
     """Yield who texted what, the reply and its deliveries."""
     if record.message is None:
         yield "the message itself is deleted"
+    elif record.message.is_outbound:
+        yield f"to {number_of(record, reveal)}, sent by a handler or a program"
     else:
         body = " ".join(body_of(record, reveal).split())
         text = body if len(body) <= MAX_TEXT_LENGTH else f"{body[:MAX_TEXT_LENGTH]}…"
