@@ -652,3 +652,5 @@ def test_services_of_the_sandbox_need_no_account(load: Load) -> None:
 def test_credentials_of_the_sandbox_are_not_sent_to_twilio(load: Load) -> None:
     with pytest.raises(ConfigurationError, match="is the sandbox's account, which Twilio does not have"):
         load(f'[[accounts]]\nsid = "{SANDBOX}"\nauth_token = "t"\n')
+    settings = load(TWILIO_ACCOUNT_SID=SANDBOX, TWILIO_AUTH_TOKEN="t", SANDBOX_PORT="8901")
+    assert settings.twilio.api_base_url == "http://127.0.0.1:8901"

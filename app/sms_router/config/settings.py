@@ -178,6 +178,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     )
     sandbox = overlay.sandbox_account
     if any(account.sid == sandbox for account in settings.accounts) and not settings.uses_sandbox:
+        if variables.get("TWILIO_ACCOUNT_SID") == sandbox:
+            url = f"http://127.0.0.1:{settings.sandbox.port}"
+            return settings.model_copy(
+                update={"twilio": settings.twilio.model_copy(update={"api_base_url": url})}
+            )
         sentence = (
             "is the sandbox's account, which Twilio does not have; remove its table: without credentials the"
             " sandbox is started, and [[services]] need no account"
