@@ -148,12 +148,12 @@ class Serving:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path, **more: str) -> Serving:
+    def start(cls, folder: Path, program: Path = PROGRAM, **more: str) -> Serving:
         port, sandbox_port = free_port(), free_port()
         environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [PROGRAM, "serve"],
+                [program, "serve"],
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], **environment},
                 stdout=log,

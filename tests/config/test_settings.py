@@ -220,6 +220,32 @@ def test_the_demo_configuration_loads() -> None:
     assert load_settings({"SMS_ROUTER_CONFIG": str(folder)}).is_offline
 
 
+@pytest.mark.parametrize(
+    ("files", "variables", "is_demo"),
+    [
+        ([], {}, True),
+        (["settings.yaml"], {}, True),  # the folder of another program
+        (["router.toml"], {}, False),
+        (["keywords.toml"], {}, False),
+        (["settings.yaml"], {"TWILIO_ACCOUNT_SID": "AC" + "1" * 32, "TWILIO_AUTH_TOKEN": "1" * 32}, False),
+        (["settings.yaml"], {"SMS_ROUTER_CONFIG": "config"}, False),
+    ],
+)
+def test_the_demo_replaces_a_missing_configuration_without_credentials(
+    files: list[str],
+    variables: dict[str, str],
+    is_demo: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in files:
+        (tmp_path / "config").mkdir(exist_ok=True)
+        (tmp_path / "config" / name).touch()
+    folder = load_settings(variables).folder
+    assert folder == (Path(__file__).parents[2] / "config" if is_demo else Path("config"))
+
+
 def test_a_missing_folder_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="export SMS_ROUTER_CONFIG="):
         load_settings({"SMS_ROUTER_CONFIG": str(tmp_path / "none")})

@@ -18,6 +18,7 @@ from sms_router.errors import ConfigurationError
 
 COMMANDS = {
     "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
+    "init": ("sms_router.cli.server.init", "Write a starter project: configuration, a handler, its test."),
     "text": ("sms_router.cli.server.text", "Send a signed text to the running router and show its reply."),
     "send": ("sms_router.cli.server.send", "Send a message that is no reply, by the running router."),
     "explain": (

@@ -16,7 +16,7 @@ import redis
 from redis.exceptions import ResponseError
 
 from sms_router.cli.output import CommandError
-from sms_router.config.settings import DEFAULT_FOLDER, Settings, load_settings
+from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS, Settings, load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.files import stored_secret
 from sms_router.store.embedded import embedded, running_at
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from sms_router.routing.dispatch.published import PublishedRules
     from sms_router.sandbox import World
     from sms_router.senders.pool import Pool
-
-DEMO_FOLDER = Path(__file__).parents[3] / "config"
-"""Has the demo sandbox.toml, for configuration folders without one."""
 
 _FIRST_RESPONSE_TIMEOUT = 0.9
 """Seconds for Redis to return the version of its data. With the look for an embedded Valkey, a command
@@ -79,6 +76,7 @@ def sandbox_world(settings: Settings, *, is_server: bool = False) -> World:
 def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
     """Return the environment variables with which the router uses the sandbox in place of Twilio."""
     return {
+        "SMS_ROUTER_CONFIG": str(settings.folder),  # the demo's is looked for only without credentials
         "TWILIO_ACCOUNT_SID": world.account_sid,
         "TWILIO_AUTH_TOKEN": world.auth_token,
         "TWILIO_MESSAGING_SERVICE_SID": ",".join(
@@ -199,6 +197,8 @@ def _rule_loader(
     current_folder = str(Path.cwd())
     if current_folder not in sys.path and "" not in sys.path:
         sys.path.append(current_folder)
+    if settings.folder == DEMO_FOLDER:  # first: the current folder may have a package of the same name
+        sys.path.insert(0, str(DEMO_HANDLERS.parent))
     opt_outs = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
     with contextlib.redirect_stdout(sys.stderr):  # what a module prints is not the command's output
         handlers = HandlerRegistry.load(

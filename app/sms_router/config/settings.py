@@ -30,6 +30,15 @@ from sms_router.twilio.sids import PLACEHOLDER
 
 DEFAULT_FOLDER = "config"
 
+_PACKAGE = Path(__file__).parents[1]
+_IS_WHEEL = (_PACKAGE / "demo").is_dir()
+
+DEMO_FOLDER = _PACKAGE / "demo" / "config" if _IS_WHEEL else _PACKAGE.parents[1] / "config"
+"""The demo's configuration: pyproject.toml puts that of the clone into the wheel."""
+
+DEMO_HANDLERS = _PACKAGE / "demo" / "handlers" if _IS_WHEEL else _PACKAGE.parent / "handlers"
+"""The package of the demo's handlers."""
+
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 """How a listener on all addresses is reached from this machine; one on ``::`` may accept IPv6 only."""
 
@@ -147,11 +156,10 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     """
     variables = os.environ if environment is None else environment
-    folder = Path(variables.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
+    folder = _find_folder(variables)
     if not folder.is_dir():
-        raise ConfigurationError(
-            [f"SMS_ROUTER_CONFIG: {folder} is not a folder; export SMS_ROUTER_CONFIG=/path/to/config"]
-        )
+        remedy = "export SMS_ROUTER_CONFIG=/path/to/config, or make a project: sms-router init shop"
+        raise ConfigurationError([f"SMS_ROUTER_CONFIG: {folder} is not a folder; {remedy}"])
     overlay = EnvironmentOverlay(folder / "router.toml", read_toml(folder / "router.toml"), variables)
     overlay.apply()
     tables, mistakes = _validate(overlay)
@@ -189,6 +197,18 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         )
         raise ConfigurationError([f"{overlay.file}: accounts: {sandbox} {sentence}"])
     return settings
+
+
+def _find_folder(variables: Mapping[str, str]) -> Path:
+    """Return the configuration folder: the demo's where there is none, and no credentials of Twilio.
+
+    A ``config`` folder of another program has neither of the router's files.
+    """
+    folder = Path(variables.get("SMS_ROUTER_CONFIG") or DEFAULT_FOLDER)
+    is_given = variables.get("SMS_ROUTER_CONFIG") or any(name.startswith("TWILIO_") for name in variables)
+    if is_given or any((folder / name).is_file() for name in ("router.toml", "keywords.toml")):
+        return folder
+    return DEMO_FOLDER
 
 
 def _validate(overlay: EnvironmentOverlay) -> tuple[RouterConfig | None, list[str]]:

@@ -30,7 +30,7 @@ from sms_router.cli.context import (
 )
 from sms_router.cli.output import CommandError, plain, program, stderr, stdout
 from sms_router.cli.server.console_password import console_lines, generate_password
-from sms_router.config.settings import Settings, load_settings
+from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
 from sms_router.logs import log_config
 from sms_router.senders.error_table import load_error_table
 from sms_router.server.metrics_dir import multiprocess_metrics_dir
@@ -69,7 +69,8 @@ def serve(
 
     It reads router.toml and keywords.toml in the folder SMS_ROUTER_CONFIG (config/), and environment
     variables, which have precedence: PUBLIC_URL, REDIS_URL, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN,
-    TWILIO_MESSAGING_SERVICE_SID and others. Handlers may be in the current folder.
+    TWILIO_MESSAGING_SERVICE_SID and others. Handlers may be in the current folder. Without such a folder and
+    without Twilio credentials, the demo's rules are used; sms-router init makes a project of your own.
 
     Without REDIS_URL it starts an embedded Valkey with its data under .data/. Without Twilio credentials it
     starts the sandbox, an offline Twilio, on SANDBOX_PORT. It does not with a HOST that is not loopback, or a
@@ -89,6 +90,8 @@ def serve(
         load_rules(settings)
         load_error_table(settings.folder)
     first_text = first_text_lines()
+    if settings.folder == DEMO_FOLDER:
+        first_text.append(f"These are the demo's rules. A project of your own: {program()} init shop\n")
     if settings.server.traces:
         check_installed()
     _check_ports(settings)

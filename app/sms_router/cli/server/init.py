@@ -1,0 +1,67 @@
+"""``sms-router init``: a starter project, from the files of the demo."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sms_router.cli.output import CommandError, print_line, program
+from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS
+
+_TEST = """\
+from handlers.echo import ping
+
+
+def test_ping_is_answered() -> None:
+    assert ping().texts[0] == "pong"
+"""
+
+
+def register(commands: typer.Typer) -> None:
+    commands.command("init")(init)
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of the project; it is made where needed.")
+    ] = Path(),
+) -> None:
+    """Write a starter project: configuration, a handler, its test.
+
+    The files are those of the demo, with comments. Nothing is overwritten.
+    """
+    contents = {".gitignore": b".data/\n__pycache__/\n", "test_handlers.py": _TEST.encode()}
+    for source, target in ((DEMO_FOLDER, DEFAULT_FOLDER), (DEMO_HANDLERS, "handlers")):
+        contents |= {
+            f"{target}/{file.relative_to(source)}": file.read_bytes()
+            for file in sorted(source.rglob("*"))
+            if file.is_file() and file.suffix != ".pyc"
+        }
+    if existing := [name for name in contents if name != ".gitignore" and (folder / name).exists()]:
+        raise CommandError(
+            f"{folder / existing[0]} exists; nothing was written.",
+            "Name another folder: sms-router init shop",
+        )
+    try:
+        for name, content in contents.items():
+            file = folder / name
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+    change, run = "", program()
+    if folder.resolve() != Path.cwd():
+        change = f"cd {shlex.quote(str(folder))} && "
+        run = run if "/" not in run or run.startswith("/") else f"{shlex.quote(str(Path.cwd()))}/{run}"
+    for line in (
+        "config/ has the settings and keywords, handlers/ the functions that reply.",
+        "\nStart the router, with an offline Twilio:",
+        f"  {change}{run} serve",
+        "\nRun the test of the handler (pip install pytest):",
+        f"  {change}pytest",
+    ):
+        print_line(line)

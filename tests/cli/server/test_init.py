@@ -1,0 +1,94 @@
+"""``init``, and the demo in an installed package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, Serving
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+def test_a_starter_project_has_the_files_of_the_demo(cli: Cli, tmp_path: Path) -> None:
+    shop = tmp_path / "our shop"
+    result = cli("init", "our shop")
+    assert (result.code, result.err) == (0, "")
+    assert "  cd 'our shop' && sms-router serve\n" in result.out.replace(f"{tmp_path}/", "")
+    assert files_in(shop / "config") == files_in(REPOSITORY / "config")
+    assert files_in(shop / "handlers") == files_in(REPOSITORY / "app" / "handlers")
+    assert (shop / ".gitignore").read_text() == ".data/\n__pycache__/\n"
+
+
+@pytest.mark.parametrize("taken", ["config/router.toml", "handlers/echo.py", "test_handlers.py"])
+def test_init_overwrites_nothing(cli: Cli, tmp_path: Path, taken: str) -> None:
+    mine = tmp_path / "shop" / taken
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    result = cli("init", "shop")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"shop/{taken} exists; nothing was written.")
+    assert files_in(tmp_path / "shop") == {taken: b"mine"}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of an environment with the wheel of the source distribution, and its dependencies."""
+    built = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    offline = ("-q", "--no-deps", "--no-index")
+    for command in (
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(built)],
+        [sys.executable, "-m", "venv", "--without-pip", str(built / "venv")],
+    ):
+        subprocess.run(command, cwd=REPOSITORY, check=True)
+    (source,) = built.glob("*.tar.gz")
+    subprocess.run([*pip, "wheel", *offline, "--no-build-isolation", "-w", built, source], check=True)
+    (wheel,) = built.glob("*.whl")
+    python = built / "venv" / "bin" / "python"
+    subprocess.run([*pip, "--python", python, "install", *offline, wheel], check=True)
+    (packages,) = (built / "venv" / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(
+        "\n".join(path for path in sys.path if path.endswith("site-packages"))
+    )
+    return built / "venv" / "bin" / "sms-router"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_project", [False, True])
+def test_the_installed_package_replies_in_any_folder(
+    installed: Path, tmp_path: Path, is_project: bool
+) -> None:
+    for name in ("app", "config", "handlers"):  # of another program
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError")
+    folder = tmp_path
+    if is_project:
+        subprocess.run([installed, "init", "shop"], cwd=tmp_path, check=True)
+        folder /= "shop"
+        python = installed.with_name("python")
+        subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider"], cwd=folder, check=True)
+    serving = Serving.start(folder, installed)
+    try:
+        for text, reply in (("HOURS", "We are open 9 to 5"), ("ECHO a pie", "You texted 12345: a pie")):
+            done = subprocess.run(
+                [installed, "text", text],
+                cwd=folder,
+                env={"PATH": os.environ["PATH"], **serving.environment},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert reply in done.stdout, done.stderr
+        assert ("These are the demo's rules" in serving.log) is not is_project
+    finally:
+        assert serving.stop() == 0
