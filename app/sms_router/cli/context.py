@@ -216,6 +216,11 @@ def _rule_loader(
     return load
 
 
+def handlers_folder(settings: Settings) -> Path:
+    """Return the folder that a router in another process imports its handlers from."""
+    return DEMO_HANDLERS.parent if settings.folder == DEMO_FOLDER else Path.cwd()
+
+
 def rules_and_pools(
     settings: Settings, snapshots: Iterable[Snapshot]
 ) -> tuple[Dispatcher, Mapping[str, Pool]]:

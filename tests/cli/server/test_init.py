@@ -89,6 +89,8 @@ def test_the_installed_package_replies_in_any_folder(
                 check=False,
             )
             assert reply in done.stdout, done.stderr
+        subprocess.run([installed, "sandbox", "audit"], cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        assert (folder / ".data" / "audit.txt").is_file()
         assert ("These are the demo's rules" in serving.log) is not is_project
     finally:
         assert serving.stop() == 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sms_router.cli.context import load_rules, sandbox_world
+from sms_router.cli.context import handlers_folder, load_rules, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
 from sms_router.config.settings import Settings, load_settings
 from sms_router.files import write_atomically
@@ -80,7 +80,7 @@ async def _play(settings: Settings, languages: Sequence[Language]) -> list[Audit
         for one in languages
     ]
     try:
-        runner = ScenarioRunner(OwnRouter(settings.folder, port))
+        runner = ScenarioRunner(OwnRouter(settings.folder, port, handlers_folder(settings)))
         async with runner.start(Scenario("audit", world, ())) as (platform, _):
             return [text async for text in play_audit(platform, words)]
     except (HostingError, RouterError) as error:

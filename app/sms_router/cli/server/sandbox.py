@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sms_router.cli.context import check_port, sandbox_world
+from sms_router.cli.context import check_port, handlers_folder, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
 from sms_router.cli.server.audit import audit
 from sms_router.config.settings import load_settings
@@ -202,7 +202,8 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Sc
     from sms_router.sandbox.hosting import free_port  # noqa: PLC0415
     from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner  # noqa: PLC0415
 
-    own = None if router_url else OwnRouter(load_settings().folder, free_port())
+    settings = load_settings()
+    own = None if router_url else OwnRouter(settings.folder, free_port(), handlers_folder(settings))
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
         return _run_until_signal(ScenarioRunner(own, port).play(scenario, lambda _: None))

@@ -66,7 +66,7 @@ class RunningRouter:
 
 @contextlib.asynccontextmanager
 async def run_router(
-    scenario: Scenario, folder: Path, port: int, twilio_url: str
+    scenario: Scenario, folder: Path, port: int, twilio_url: str, handlers: Path | None = None
 ) -> AsyncIterator[RunningRouter]:
     """Run ``sms-router serve`` on a port, with a copy of a configuration folder.
 
@@ -77,7 +77,9 @@ async def run_router(
     with tempfile.TemporaryDirectory(prefix="sms-router-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         write_configuration(scenario, folder, home)
-        router = RunningRouter(home / "log", _environment(scenario, home, port, twilio_url))
+        router = RunningRouter(
+            home / "log", _environment(scenario, (home, handlers or Path.cwd()), port, twilio_url)
+        )
         log = router.log
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
@@ -146,9 +148,11 @@ def _toml_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _environment(scenario: Scenario, home: Path, port: int, twilio_url: str) -> Mapping[str, str]:
+def _environment(
+    scenario: Scenario, folders: tuple[Path, Path], port: int, twilio_url: str
+) -> Mapping[str, str]:
     world = scenario.world
-    paths = (str(home), str(Path.cwd()), os.environ.get("PYTHONPATH", ""))
+    paths = (*map(str, folders), os.environ.get("PYTHONPATH", ""))
     inherited = {name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES}
     return {
         **inherited,
@@ -160,8 +164,9 @@ def _environment(scenario: Scenario, home: Path, port: int, twilio_url: str) -> 
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "WORKERS": "1",
-        "SMS_ROUTER_CONFIG": str(home / "config"),
+        "SMS_ROUTER_CONFIG": str(folders[0] / "config"),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONSAFEPATH": "1",  # else the current folder, which may be of another program, comes first
     }
 
 

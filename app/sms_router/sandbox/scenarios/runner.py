@@ -42,6 +42,8 @@ class OwnRouter:
 
     folder: Path
     port: int
+    handlers: Path | None = None
+    """The folder that its handlers are imported from; default: the current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,6 @@ class ScenarioRunner:
             router = None
             if self.router:
                 scenario = await stack.enter_async_context(with_upstream(scenario))
-                run = run_router(scenario, self.router.folder, self.router.port, url)
+                run = run_router(scenario, self.router.folder, self.router.port, url, self.router.handlers)
                 router = await stack.enter_async_context(run)
             yield sandbox.state.platform, router
