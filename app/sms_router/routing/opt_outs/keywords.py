@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from sms_router.routing.handler.reply import SILENCE, Reply
@@ -26,8 +27,8 @@ class Language:
     """The keywords of one language, and the replies to them."""
 
     code: str
-    words: Mapping[Intent, tuple[str, ...]]
-    replies: Mapping[Intent, str]
+    words: Mapping[Intent, tuple[str, ...]] = field(hash=False)
+    replies: Mapping[Intent, str] = field(hash=False)
     countries: frozenset[str] = frozenset()
     """The contacts' countries for which it is chosen where languages share a keyword."""
     phrases: tuple[str, ...] = ()
@@ -104,20 +105,8 @@ class OptOutKeywords:
         """What it was built from, by name, to report what a reload has changed."""
         self.languages = {language.code: language for language in languages}
         """By code."""
-        keywords = [
-            (word, _Meaning(intent, language, plain_word(word)))
-            for language in languages
-            for intent, words in language.words.items()
-            for word in words
-        ]
-        self._recognizer = Recognizer(
-            keywords,
-            ((text, _Meaning(Intent.STOP, one, text)) for one in languages for text in one.phrases),
-            {text for language in languages for text in language.polite},
-            {text for language in languages for text in language.suspected},
-            [word for word, meaning in keywords if meaning.intent is Intent.STOP],
-            ignored,
-        )
+        keywords = _meanings_of(languages)
+        self._recognizer = _recognizer_of(tuple(languages), ignored)
         self.unused = sorted(word for word in left_to_keywords if key_of(word) in self._recognizer.unused)
         """Words that are left to keywords, and are no opt-out words."""
         self.words: Iterable[str] = {
@@ -181,6 +170,28 @@ class OptOutKeywords:
         if not number.isdigit():
             return typed in _TWILIO_KEYWORDS
         return number not in self._standalone and service_sid in self._by_twilio and typed in _TWILIO_KEYWORDS
+
+
+def _meanings_of(languages: Iterable[Language]) -> list[tuple[str, _Meaning]]:
+    return [
+        (word, _Meaning(intent, language, plain_word(word)))
+        for language in languages
+        for intent, words in language.words.items()
+        for word in words
+    ]
+
+
+@lru_cache(maxsize=4)  # the thousands of shipped phrases take 40 ms, and a reload seldom changes any
+def _recognizer_of(languages: tuple[Language, ...], ignored: frozenset[str]) -> Recognizer[_Meaning]:
+    keywords = _meanings_of(languages)
+    return Recognizer(
+        keywords,
+        ((text, _Meaning(Intent.STOP, one, text)) for one in languages for text in one.phrases),
+        {text for language in languages for text in language.polite},
+        {text for language in languages for text in language.suspected},
+        [word for word, meaning in keywords if meaning.intent is Intent.STOP],
+        ignored,
+    )
 
 
 def match_from_twilio(opt_out_type: str) -> OptOutMatch | None:
