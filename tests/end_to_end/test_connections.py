@@ -94,6 +94,7 @@ async def test_hostile_connections_of_all_kinds_hold_little_memory_and_messages_
     assert (await router.deliver(webhook())).status == 200
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_is_closed_after_the_configured_time(start_router: StartRouter) -> None:
     router = start_router("[server]\nkeep_alive = 1\n")
     with connect(router, signed_request()) as connection:

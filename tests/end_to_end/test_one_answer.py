@@ -54,6 +54,7 @@ async def test_simultaneous_deliveries_run_the_handler_once(
     assert sorted(routers[0].runs) == sorted(message["MessageSid"] for message in messages)
 
 
+@pytest.mark.slow
 async def test_the_fallback_answers_the_message_of_a_killed_worker_and_the_handler_runs_again(
     start_router: StartRouter, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ async def test_a_whole_port_passes() -> None:
     assert result.passed, result
 
 
+@pytest.mark.slow
 async def test_every_included_scenario_passes() -> None:
     assert len(INCLUDED) >= 5
     conversations = [path for path in INCLUDED if path != PORT]  # its commands take ten seconds
