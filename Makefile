@@ -19,7 +19,7 @@ run: $(VENV)/.run ## start the router on 127.0.0.1:8000; without Twilio credenti
 install: $(VENV)/.run ## create .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.dev ## run the slow tests: whole scenarios, limits, failovers
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow

@@ -9,6 +9,7 @@ import struct
 from urllib.parse import urlencode
 
 import psutil
+import pytest
 
 from loadtests.hostile.connections import KINDS
 from tests.end_to_end.conftest import StartRouter

@@ -191,7 +191,8 @@ def _count_listed(deployment: Deployment) -> int:
 @pytest.mark.parametrize(
     "lose",
     [
-        flush, lose_data_in_restart, empty_append_only_file, fail_over_to_a_late_replica, evict,
+        flush, lose_data_in_restart, empty_append_only_file, evict,
+        pytest.param(fail_over_to_a_late_replica, marks=pytest.mark.slow),
         move_to_a_new_server, restart_without_redis, fill_the_disk_and_free_it,
     ],
 )  # fmt: skip

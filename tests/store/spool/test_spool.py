@@ -194,7 +194,7 @@ async def test_one_of_two_workers_adopts_a_file(tmp_path: Path) -> None:
         added = add(dead, make_entries(3 * BATCH))
     restored = Restored()
     async with spool_in(tmp_path) as one, spool_in(tmp_path) as other:
-        counts = [0, 0]
+        counts = (0, 0)
         while not any(
             counts
         ):  # who opens the file at the same moment may find it locked; the next try adopts it
