@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
@@ -42,7 +42,6 @@ from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
 from sms_router.routing.handler.environment import HandlerEnvironment
-from sms_router.routing.handler.outbound import Sms
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -261,10 +260,9 @@ class Worker(WorkerLifespan):
             self.membership.pool_for,
             {service.sid: service.account for service in settings.services},
             settings.time_zones,
-            days * 86_400,
             wake,
         )
-        self.handlers.resources["sms"] = outbound
+        self.handlers.sms_for = self.sms_for = outbound.requested_by
         self.outbox_handler = ReplyOutboxHandler(
             contacts,
             self.receipt_analyzer,
@@ -372,7 +370,7 @@ class Worker(WorkerLifespan):
             Route("/metrics", probes.metrics),
         ]
         if token := settings.api.token.get_secret_value():
-            others += MessagesApi(lambda: cast("Sms", self.handlers.resources["sms"]), token).routes
+            others += MessagesApi(self.sms_for, token).routes
         if password := settings.console.password.get_secret_value():
             others += routes(console, password, time.monotonic)
         unrouted = UnroutedWebhookLog(tuple(webhooks), self.rejections)

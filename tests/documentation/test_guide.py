@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from sms_router import Reply
+from sms_router import Reply, Sms
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.responders import HandlerResponder
@@ -70,7 +71,7 @@ async def test_the_clinic_works_as_the_page_tells(modules: list[str], tmp_path: 
         f"{name}:timing" for name in modules if "def timing" in (tmp_path / f"{name}.py").read_text()
     )
     sms, environment = RecordedSms(), HandlerEnvironment()
-    environment.resources["sms"] = sms
+    environment.sms_for = lambda _: cast("Sms", sms)
     registry = HandlerRegistry.load(modules, environment, (timing,))
     assert registry.errors == []
     phone = Phone(load_rules(tmp_path / "keywords.toml", tmp_path, registry))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 import redis
@@ -69,6 +72,31 @@ async def test_a_late_reply_is_sent_after_a_restart(
     (tmp_path / "release").touch()
     router.start()
     await twilio.expect_messages(("12345", "released"))
+
+
+@pytest.mark.slow
+async def test_a_scheduled_message_survives_the_router_and_redis_and_is_sent_once(
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey
+) -> None:
+    router = start_router(SHORT_DEADLINE, {**twilio.environment, "API_TOKEN": "a-token-of-16-characters"})
+    headers = {"Authorization": "Bearer a-token-of-16-characters"}
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    body = json.dumps({"to": CONTACT, "text": "Tomorrow at nine.", "key": "visit", "at": at}).encode()
+    assert (await router.send("POST", "/v1/messages", body, headers)).status == 202
+    await asyncio.sleep(1.2)  # appendfsync everysec
+    router.kill()
+    valkey.kill()
+    valkey.start()
+    router.start()
+    assert json.loads((await router.send("POST", "/v1/messages", body, headers)).body) == {
+        "result": "duplicate"
+    }
+    assert await twilio.phone_messages() == []
+    scheduled = bucket_of(CONTACT).scheduled
+    client = valkey.client()
+    (line,) = cast("list[bytes]", client.zrange(scheduled, 0, -1))
+    client.zadd(scheduled, {line: 1})
+    await twilio.expect_messages(("12345", "Tomorrow at nine."))
 
 
 @pytest.mark.slow

@@ -48,6 +48,13 @@ def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, 
     if kind == "template":
         yield worker, scripts.claim_prepared(claim, counter=None, **answer)
         return
+    entry = OutboxEntry(reference, "late", SCOPE, CONTACT)
+    if kind == "scheduled":
+        yield worker, outbox.schedule(
+            document=b"<a/>", trail=b"{}", reason="", entry_suffix=entry.contact_suffix, count=1, due=2**42,
+            retention_ms=RETENTION, request=b"Body=x", empty_answer=b"<Response/>", **contact,
+        )  # fmt: skip
+        return
     yield worker, claim
     if kind == "unfinished":
         return
@@ -56,7 +63,6 @@ def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, 
             scope=SCOPE, contact=f"{CONTACT}{number}", message=None, request="stop", source="keyword",
             requested_at=number + 1, ttl_ms=RETENTION, consent_ttl_ms=RETENTION,
         )  # fmt: skip
-    entry = OutboxEntry(reference, "late", SCOPE, CONTACT)
     work = entry.line if kind == "late" else b""
     yield worker, scripts.commit(
         retention_ms=RETENTION, cause=b"", work=work, owner=b"w%d" % worker, lease_ms=3000, counter=None,
@@ -84,7 +90,7 @@ def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, 
 
 
 def schedule(rng: random.Random) -> list[tuple[int, Call]]:
-    kinds = ("template", "handler", "stop", "late", "late", "unfinished")
+    kinds = ("template", "handler", "stop", "late", "late", "unfinished", "scheduled")
     messages = [list(steps_of(rng.choice(kinds), number, rng)) for number in range(12)]
     order = [message for message in messages for _ in message]
     rng.shuffle(order)
@@ -109,6 +115,7 @@ def state_of(valkey: Any) -> dict[str, Any]:
         "dead letters": valkey.xlen(BUCKET.dead_letters),
         "opt-outs": {key: valkey.hget(key, ":opt-out") for key in valkey.scan_iter("*:contact:*")},
         "outbox": sorted(valkey.zrange(BUCKET.outbox, 0, -1)),
+        "scheduled": valkey.zrange(BUCKET.scheduled, 0, -1, withscores=True),
     }
 
 

@@ -103,6 +103,7 @@ CALLS: dict[str, Call] = {
     "outbox_postpone": named(outbox.postpone),
     "outbox_restore": named(outbox.restore),
     "outbox_cancel": named(outbox.cancel),
+    "outbox_schedule": named(outbox.schedule),
     "start_conversation": named(outbox.start_conversation),
     "outbox_record_result": named(outbox.record_result),
     "store_snapshot": named(senders.store_snapshot),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.types import Message
 from sms_router import Duplicate, OptedOut, Refused, Reply, Sent, Sms
 from sms_router.web.api import MessagesApi
 
+AT = datetime(2026, 12, 1, 9, tzinfo=UTC)
 TO, TOKEN = "+14155550123", {"authorization": "Bearer a-token-of-16-characters"}
 
 
@@ -19,7 +21,7 @@ class RecordedSms:
     """Answers with a result that a test sets."""
 
     def __init__(self) -> None:
-        self.result: object = Sent("SM1")
+        self.result: object = Sent("SM1", AT)
         self.calls: list[tuple[Any, ...]] = []
 
     async def send(self, to: str, reply: Reply, **options: Any) -> Any:
@@ -45,7 +47,7 @@ async def request(
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": "/v1/messages", "headers": raw}
-    api = MessagesApi(lambda: cast("Sms", sms), "a-token-of-16-characters")
+    api = MessagesApi(lambda _: cast("Sms", sms), "a-token-of-16-characters")
     response = await api.handle(Request(scope, receive))
     return response.status_code, json.loads(bytes(response.body))
 
@@ -53,7 +55,7 @@ async def request(
 @pytest.mark.parametrize(
     ("result", "status", "answer"),
     [
-        (Sent("SM1"), 202, {"result": "sent", "sid": "SM1"}),
+        (Sent("SM1", AT), 202, {"result": "sent", "sid": "SM1", "at": "2026-12-01T09:00:00+00:00"}),
         (Duplicate(), 200, {"result": "duplicate"}),
         (OptedOut(), 409, {"result": "opted_out"}),
         (Refused("no sender"), 422, {"result": "refused", "reason": "no sender"}),

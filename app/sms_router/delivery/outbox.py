@@ -163,9 +163,9 @@ class Outbox:
         count: int,
         reason: str,
         request: bytes,
-        delay: float,
+        due: float,
     ) -> bool:
-        """Store a message that is no reply, to be sent after a delay in seconds; False where it is stored.
+        """Store a message that is no reply until it is due; False where it was stored before.
 
         Args:
             entry: stands for it; its reference follows from what makes it unique.
@@ -174,29 +174,23 @@ class Outbox:
             count: messages in the document.
             reason: why it is sent.
             request: the parameters under which it is stored.
-            delay: at most the time for which messages are stored.
+            due: seconds since the epoch.
 
         """
-        due = int((time.time() + delay) * 1000)
-        call = scripts.enqueue(
+        call = scripts.schedule(
             contact=entry.contact,
             reference=entry.reference,
-            kind=entry.name,
             document=document,
             trail=encode(trail_text),
             reason=reason,
-            work=entry.line,
             entry_suffix=entry.contact_suffix,
             count=count,
-            retention_ms=self._retention_ms + int(delay * 1000),
-            cause=b"",
-            since=due,
+            due=int(due * 1000),
+            retention_ms=self._retention_ms,
             request=request,
-            received=int(time.time() * 1000),
             empty_answer=EMPTY,
-            delay_ms=int(delay * 1000),
         )
-        return await self._writer.write(call) == 1
+        return await self._writer.write(call) != 0  # None: it waits on disk, and is stored later
 
     async def cancel(self, entry: OutboxEntry) -> bool:
         """Withdraw the messages that `schedule` has stored and that still wait; True where there were any.
@@ -229,7 +223,11 @@ class Outbox:
 
         """
         call = scripts.lease_due(
-            bucket, lease_ms=int(LEASE * 1000), count=count, max_wait_ms=int(MAX_WAIT * 1000)
+            bucket,
+            lease_ms=int(LEASE * 1000),
+            count=count,
+            max_wait_ms=int(MAX_WAIT * 1000),
+            retention_ms=self._retention_ms,
         )
         entries = []
         for line in await self._store.run(call):

@@ -117,6 +117,8 @@ class Bucket:
     """Contacts on the opt-out list, by when they opted out: ``scope contact``."""
     outbox: bytes
     """What leaves by REST, by when a worker should look at it next."""
+    scheduled: bytes
+    """Entries of the outbox for messages that are no replies, until they are due, by when that is."""
     probe: bytes
     """Written to find out whether the bucket's node accepts writes; it expires by itself."""
     body_retention_cursor: bytes
@@ -170,6 +172,7 @@ def _bucket(number: int) -> Bucket:
         "dead-letters",
         "opt-outs",
         "outbox",
+        "scheduled",
         "probe",
         "body-retention-cursor",
         "abandoned-cursor",

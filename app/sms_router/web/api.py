@@ -22,18 +22,21 @@ _REPLY_FIELDS, _OPTIONS = {"text", "media", "sender"}, {"service", "key", "then"
 _STATUS = {Sent: 202, Duplicate: 200, OptedOut: 409, Refused: 422}
 _NAMES = {Sent: "sent", Duplicate: "duplicate", OptedOut: "opted_out", Refused: "refused"}
 
+COMMAND = "sms-router send"
+"""The User-Agent of the command."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessagesApi:
     """Sends and cancels.
 
     Args:
-        sms: sends.
+        sms_for: sends, for whoever it is called with.
         token: what the Authorization header has to bring.
 
     """
 
-    sms: Callable[[], Sms]
+    sms_for: Callable[[str], Sms]
     token: str
 
     @property
@@ -53,17 +56,18 @@ class MessagesApi:
             if not isinstance(fields, dict) or not isinstance(fields.get("to"), str):
                 raise TypeError("the body is a JSON object with to and text")
             if request.method == "DELETE":
-                is_cancelled = await self.sms().cancel(
+                is_cancelled = await self.sms_for("").cancel(
                     fields["to"], str(fields["key"]), service=fields.get("service")
                 )
                 return JSONResponse({"cancelled": is_cancelled}, 200 if is_cancelled else 404)
-            return await self._send(fields)
+            is_command = request.headers.get("user-agent") == COMMAND
+            return await self._send(fields, COMMAND if is_command else "API")
         except StoreUnavailableError:
             return _refuse(503, "Redis does not serve; nothing was changed")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             return _refuse(400, str(error))
 
-    async def _send(self, fields: dict[str, Any]) -> Response:
+    async def _send(self, fields: dict[str, Any], requester: str) -> Response:
         unknown = fields.keys() - _REPLY_FIELDS - _OPTIONS - {"to"}
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
@@ -71,10 +75,10 @@ class MessagesApi:
         if isinstance(options.get("at"), str):
             options["at"] = datetime.fromisoformat(options["at"])
         reply = Reply(**{name: fields[name] for name in _REPLY_FIELDS & fields.keys()})
-        result = await self.sms().send(fields["to"], reply, **options)
+        result = await self.sms_for(requester).send(fields["to"], reply, **options)
         answer = {"result": _NAMES[type(result)]}
         if isinstance(result, Sent):
-            answer["sid"] = result.sid
+            answer |= {"sid": result.sid, "at": result.at.isoformat(timespec="seconds")}
         elif isinstance(result, Refused):
             answer["reason"] = result.reason
         return JSONResponse(answer, _STATUS[type(result)])

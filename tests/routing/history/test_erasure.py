@@ -67,6 +67,8 @@ def write_contact(client: redis.Redis, contact: str) -> None:
     client.hset(bucket.conversation(SERVICE, contact), "state", "{}")
     entry = OutboxEntry(f"{ACCOUNT}/{sid_of(contact, 0)}", "late", SERVICE, contact)
     client.zadd(bucket.outbox, {entry.line: 1})
+    client.zadd(bucket.scheduled, {entry._replace(reference=f"{ACCOUNT}/scheduled").line: 1})
+    client.hset(bucket.message(f"{ACCOUNT}/scheduled"), "request", f"From={contact}")
 
 
 def everything(client: redis.Redis) -> dict[str, str]:
@@ -106,10 +108,10 @@ def test_no_key_or_value_with_the_number_is_left(valkey: redis.Redis) -> None:
     eraser = ContactEraser(valkey, CONTACT)
     data = eraser.find()
     assert dict(data.counts) == {
-        "messages": 3,
+        "messages": 4,
         "receipts": 3,
         "dead_letters": 3,
-        "outbox": 1,
+        "outbox": 2,
         "suspected": 1,
         "contact": 3,
         "last_delivery": 3,
@@ -174,8 +176,8 @@ def test_a_number_with_special_characters_matches_only_itself(valkey: redis.Redi
 def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
-        r"^(message|receipt|journal|dead_letters|opt_outs|outbox|probe|body_retention_cursor|abandoned_cursor"
-        r"|consents|consent_epoch|consent_loss|number|tag)$"
+        r"^(message|receipt|journal|dead_letters|opt_outs|outbox|scheduled|probe|body_retention_cursor"
+        r"|abandoned_cursor|consents|consent_epoch|consent_loss|number|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):
@@ -193,7 +195,7 @@ def test_a_dead_letter_without_its_message_is_ignored(valkey: redis.Redis, bucke
 def test_an_outbox_entry_that_cannot_be_parsed_is_ignored(valkey: redis.Redis, bucket: Bucket) -> None:
     write_contact(valkey, CONTACT)
     valkey.zadd(bucket.outbox, {b"of tomorrow": 1, b"\xff": 1})
-    assert ContactEraser(valkey, CONTACT).find().counts["outbox"] == 1
+    assert ContactEraser(valkey, CONTACT).find().counts["outbox"] == 2
 
 
 def test_the_removal_of_an_opt_out_is_published(valkey: redis.Redis) -> None:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +23,7 @@ from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.senders.error_table import load_error_table
@@ -54,6 +55,7 @@ async def answer(argument: str) -> str:
 class Fixture:
     sends: OutboundSends
     contacts: Contacts
+    outbox: Outbox
     woken: list[str]
 
 
@@ -71,15 +73,13 @@ async def fixture(valkey_url: str, tmp_path: Path) -> AsyncIterator[Fixture]:
         dispatcher = Dispatcher(RuleTable([]), handlers=HandlerRegistry([], [], manager))
         woken: list[str] = []
         accounts, zones = {SERVICE: ACCOUNT}, TimeZones("America/New_York")
-        sends = OutboundSends(
-            contacts, dispatcher, composer, outbox, pool_for, accounts, zones, 7 * 86_400, woken.append
-        )
-        yield Fixture(sends, contacts, woken)
+        sends = OutboundSends(contacts, dispatcher, composer, outbox, pool_for, accounts, zones, woken.append)
+        yield Fixture(sends, contacts, outbox, woken)
 
 
 def entries(valkey: redis.Redis) -> dict[str, float]:
-    """Return what waits in the outbox of the contact, and in how many seconds it is due."""
-    found = cast("list[tuple[bytes, float]]", valkey.zrange(BUCKET.outbox, 0, -1, withscores=True))
+    """Return what is scheduled for the contact, and in how many seconds it is due."""
+    found = cast("list[tuple[bytes, float]]", valkey.zrange(BUCKET.scheduled, 0, -1, withscores=True))
     return {line.decode(): due / 1000 - time.time() for line, due in found}
 
 
@@ -99,10 +99,21 @@ async def test_a_message_of_several_parts_waits_until_it_is_due(
     fixture: Fixture, valkey: redis.Redis
 ) -> None:
     reply = Reply(parts=[Part("One"), Part("Two")])
-    for at in (timedelta(hours=1), datetime.now().astimezone() + timedelta(hours=1)):
-        assert isinstance(await fixture.sends.send(CONTACT, reply, at=at, key=str(at)), Sent)
-    assert sorted(round(due / 60) for due in entries(valkey).values()) == [60, 60, 60, 60]
+    for at in (timedelta(days=30), datetime.now().astimezone() + timedelta(days=30)):
+        sent = await fixture.sends.send(CONTACT, reply, at=at, key=str(at))
+        assert isinstance(sent, Sent)
+        key = BUCKET.message(f"{ACCOUNT}/{sent.sid}")
+        assert sent.at - datetime.now(UTC) > timedelta(days=29)
+    assert sorted(round(due / 86_400) for due in entries(valkey).values()) == [30, 30, 30, 30]
     assert fixture.woken == []
+    assert await fixture.outbox.lease_due(BUCKET, 9) == []
+    assert valkey.ttl(key) > 36 * 86_400
+    assert valkey.ttl(BUCKET.scheduled) > 36 * 86_400
+
+    valkey.zadd(BUCKET.scheduled, dict.fromkeys(entries(valkey), 1))
+    due = await fixture.outbox.lease_due(BUCKET, 9)
+    assert sorted(entry.name for entry in due) == ["late.0", "late.0", "late.1", "late.1"]
+    assert (valkey.xlen(BUCKET.journal), entries(valkey)) == (2, {})
 
 
 async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: redis.Redis) -> None:
@@ -115,8 +126,10 @@ async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: r
 
 async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey: redis.Redis) -> None:
     await fixture.contacts.opt_out(SERVICE, CONTACT, "STOP")
-    assert await fixture.sends.send(CONTACT, "Hello.") == OptedOut()
+    assert await fixture.sends.send(CONTACT, "Hello.", key="a") == OptedOut()
     assert entries(valkey) == {}
+    (refusal,) = read_ledger(valkey, CONTACT)
+    assert (refusal.event, refusal.how, refusal.text) == ("refused", "sms.send a", "Hello.")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +138,7 @@ async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey
         ({"to": "4155550123"}, "to: '4155550123' is not a number: write it with its country code"),
         ({"to": "12345"}, "to: '12345' is not a number: write it with its country code"),
         ({"service": "MG2"}, "the Messaging Service MG2 is not configured"),
-        ({"at": timedelta(days=8)}, "at is more than 7 days from now (retention_days)"),
+        ({"at": timedelta(days=401)}, "at is more than 400 days from now"),
         ({"then": "nowhere"}, "no step has the name 'nowhere'"),
         ({"then": "answer", "state": {"a": object()}}, "conversation.state cannot be stored"),
         ({"reply": ""}, "there is nothing to send"),

@@ -61,7 +61,7 @@ def send(
             "DELETE" if cancel else "POST",
             f"{settings.private_url}/v1/messages",
             json=fields,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "sms-router send"},
             timeout=20,
         )
         answer = response.json()

@@ -18,6 +18,7 @@ from sms_router.routing.handler.inspection import (
     is_async,
     name_and_source,
 )
+from sms_router.routing.handler.outbound import Sms
 from sms_router.routing.handler.reply import HandlerForward, Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -68,6 +69,7 @@ class HandlerEnvironment:
         providers: make values for one message.
         forward: calls another application and returns its reply; None where nothing is forwarded.
         passed_on: names that middlewares pass on to ``call_next``.
+        sms_for: sends messages that are no replies, for whoever it is called with.
 
     """
 
@@ -79,6 +81,7 @@ class HandlerEnvironment:
     providers: dict[str, Dependency] = field(default_factory=dict)
     passed_on: set[str] = field(default_factory=set)
     forward: Callable[[HandlerForward, InboundMessage], Awaitable[Reply]] | None = None
+    sms_for: Callable[[str], Sms] | None = None
 
     @property
     def names(self) -> list[str]:

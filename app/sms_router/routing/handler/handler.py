@@ -101,6 +101,9 @@ class HandlerContext:
         environment = self._environment
         if name == "cancelled":
             return threading.Event()
+        if name == "sms" and environment.sms_for is not None:
+            info = cast("HandlerInfo", self.values["handler"])
+            return environment.sms_for(f"handler {info.name or info.rule}")
         provider = environment.providers.get(name)
         if provider is None:
             return environment.value(name)

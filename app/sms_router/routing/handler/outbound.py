@@ -16,6 +16,8 @@ class Sent:
 
     sid: str
     """Under which ``sms-router messages show`` lists it."""
+    at: datetime
+    """When it leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Sms(Protocol):
             to: the contact's number in E.164, or ``channel:address``.
             reply: a text, or a `Reply`.
             service: the Messaging Service; the first that is configured if it is not given.
-            at: when; a time without a zone is one of the Service's. At most ``retention_days`` from now.
+            at: when; a time without a zone is one of the Service's. At most 400 days from now.
             key: a message with the same key is sent to the contact once; `cancel` takes it too.
             then: the step that takes the contact's answer: its name, or its function.
             state: of the conversation that begins with it.

@@ -32,6 +32,9 @@ KEPT_PARAMETERS = (
     "NumSegments",
     "FromCountry",
     "OptOutType",
+    "Direction",
+    "Key",
+    "Requester",
 )
 """The parameters of a request that stay in the record; they contain nothing that the contact wrote."""
 

@@ -94,10 +94,7 @@ class ContactEraser:
         for entry, fields in self._stream(self._bucket.dead_letters):
             if fields.get(b"message") in references:
                 data.dead_letters.append(entry)
-        for line, _ in self._client.zscan_iter(self._bucket.outbox, count=BATCH):
-            self._progress(1)
-            if _contact_of(line) == self._contact:
-                data.outbox.append(line)
+        self._find_outbox(data)
         for list_key, members in (
             (self._bucket.opt_outs, data.opt_outs),
             (self._bucket.consents, data.evidence),
@@ -126,6 +123,7 @@ class ContactEraser:
         bucket = data.bucket
         self._in_batches(data.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
         self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
+        self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.scheduled, line))
         self._in_batches(data.suspected, lambda pipeline, one: pipeline.hdel(SUSPECTED, one))
         for key, kind in data.keys.items():
             self._remove_key(key, keep_opt_out=kind == "contact" and not opt_out_too)
@@ -187,6 +185,16 @@ class ContactEraser:
             fields = cast("Fields", self._client.hgetall(self._bucket.message(reference)))
             account = reference.partition("/")[0]
             data.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in sent_replies(fields)]
+
+    def _find_outbox(self, data: StoredData) -> None:
+        """Find what waits to be sent; the journal does not have the messages that are scheduled."""
+        for name in (self._bucket.outbox, self._bucket.scheduled):
+            for line, _ in self._client.zscan_iter(name, count=BATCH):
+                self._progress(1)
+                if _contact_of(line) == self._contact:
+                    data.outbox.append(line)
+                    if name == self._bucket.scheduled:
+                        data.messages.setdefault(OutboxEntry.read(line).reference, ())
 
     def _own_keys(self) -> Iterator[tuple[bytes, str]]:
         """Yield the keys of this contact alone, in every Service, each with the kind of its content."""

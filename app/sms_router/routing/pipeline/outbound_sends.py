@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from copy import copy
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.delivery.message import OPTED_OUT
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
@@ -22,6 +24,7 @@ from sms_router.routing.handler.conversation import Conversation, ConversationEr
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import PoolFinder
@@ -32,6 +35,9 @@ from sms_router.twilio.twiml import parse_own
 
 CONVERSATION = "Conversation"
 """The parameter with the conversation that begins when the message leaves."""
+
+MAX_AHEAD = timedelta(days=400)
+"""Until a message is due."""
 
 
 class _RefusedError(Exception):
@@ -49,7 +55,6 @@ class OutboundSends:
         pool_for: finds the senders of a Service.
         accounts: the account of each Service; the first one is the default.
         zones: of the Services, for times without a zone.
-        max_delay: seconds until a message is due.
         wake_outbox: called with a contact for whom messages are enqueued.
 
     """
@@ -63,7 +68,6 @@ class OutboundSends:
         pool_for: PoolFinder,
         accounts: Mapping[str, str],
         zones: TimeZones,
-        max_delay: float,
         wake_outbox: Callable[[str], None],
     ) -> None:
         self._contacts = contacts
@@ -73,8 +77,14 @@ class OutboundSends:
         self._pool_for = pool_for
         self._accounts = accounts
         self._zones = zones
-        self._max_delay = max_delay
         self._wake_outbox = wake_outbox
+        self._requester = ""
+
+    def requested_by(self, name: str) -> OutboundSends:
+        """Return the same, for messages that this requester asks for."""
+        sends = copy(self)
+        sends._requester = name
+        return sends
 
     async def send(
         self,
@@ -91,10 +101,15 @@ class OutboundSends:
         reply = Reply(reply) if isinstance(reply, str) else reply
         try:
             sid = self._service(service)
-            delay = self._delay(sid, at)
-            parameters = self._parameters(sid, to, key or uuid4().hex)
-            facts = await self._contacts.facts_now(sid, contact_of(parameters["From"]))
+            due = self._due(sid, at)
+            parameters = self._parameters(sid, to, key)
+            contact = contact_of(parameters["From"])
+            facts = await self._contacts.facts_now(sid, contact)
+            rule = f"sms.send {key}" if key else "sms.send"
             if facts.opted_out:
+                text = "\n".join(reply.texts)
+                evidence = Evidence(Event.REFUSED, rule, OPTED_OUT, parameters["MessageSid"], text=text)
+                await self._contacts.record_refusal(sid, contact, evidence)
                 return OptedOut()
             texted = facts.last_sender or self._first_sender(sid)
             begun = self._conversation(then if then is not None else reply.then, state)
@@ -105,7 +120,6 @@ class OutboundSends:
             return Refused(str(error))
         except StoreUnavailableError:
             return Refused("Redis does not serve, so that the opt-out list cannot be read")
-        rule = f"sms.send {key}" if key else "sms.send"
         rendered = self._composer.compose(
             message, reply, rule, facts, f"{message.sid}.{ReplyKind.LATE.value}"
         )
@@ -119,11 +133,11 @@ class OutboundSends:
             count,
             rule,
             urlencode(message.parameters).encode(),
-            delay,
+            due,
         )
-        if is_new and not delay:
-            self._wake_outbox(message.contact)
-        return Sent(message.sid) if is_new else Duplicate()
+        if is_new and due <= time.time():
+            self._wake_outbox(contact)
+        return Sent(message.sid, datetime.fromtimestamp(due, UTC)) if is_new else Duplicate()
 
     async def cancel(self, to: str, key: str, *, service: str | None = None) -> bool:
         """Cancel a message that waits; see `Sms.cancel`.
@@ -164,24 +178,26 @@ class OutboundSends:
             raise _RefusedError(f"no sender of {service} is known")
         return min(pool.senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
 
-    def _delay(self, service: str, at: datetime | timedelta | None) -> float:
-        """Return the seconds until a message is due."""
+    def _due(self, service: str, at: datetime | timedelta | None) -> float:
+        """Return when a message is due, in seconds since the epoch."""
+        due = now = time.time()
         if isinstance(at, datetime):
             moment = at if at.tzinfo is not None else at.replace(tzinfo=self._zones.zone_of(service))
-            at = timedelta(seconds=moment.timestamp() - time.time())
-        delay = max(0.0, at.total_seconds()) if at is not None else 0.0
-        if delay > self._max_delay:
-            days = self._max_delay / 86_400
-            raise _RefusedError(f"at is more than {days:g} days from now (retention_days)")
-        return delay
+            due = max(now, moment.timestamp())
+        elif at is not None:
+            due = max(now, now + at.total_seconds())
+        if due - now > MAX_AHEAD.total_seconds():
+            raise _RefusedError(f"at is more than {MAX_AHEAD.days} days from now")
+        return due
 
-    def _parameters(self, service: str, to: str, key: str) -> dict[str, str]:
+    def _parameters(self, service: str, to: str, key: str | None) -> dict[str, str]:
         """Return the parameters of the message that stands for the one to send."""
         try:
             contact, to = parse_contact(to), parse_address(to)
         except InvalidNumberError as error:
             raise _RefusedError(f"to: {error}") from error
-        digest = sha256(f"{service} {contact} {key}".encode()).hexdigest()[:32]
+        digest = sha256(f"{service} {contact} {key or uuid4().hex}".encode()).hexdigest()[:32]
+        named = {"Key": key, "Requester": self._requester}
         return {
             "MessageSid": f"SM{digest}",
             "AccountSid": self._accounts[service],
@@ -189,6 +205,7 @@ class OutboundSends:
             "From": to,
             "Body": "",
             "Direction": "outbound-api",
+            **{name: value for name, value in named.items() if value},
         }
 
     @staticmethod

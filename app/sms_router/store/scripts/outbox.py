@@ -40,10 +40,34 @@ def enqueue(
     return SCRIPTS["outbox_enqueue"], keys, arguments
 
 
+def schedule(
+    *,
+    contact: str,
+    reference: str,
+    document: bytes,
+    trail: bytes,
+    reason: str,
+    entry_suffix: bytes,
+    count: int,
+    due: int,
+    retention_ms: int,
+    request: bytes,
+    empty_answer: bytes,
+    delay_ms: int = 0,
+) -> Call:
+    """Store a message that is no reply until it is due."""
+    bucket = bucket_of(contact)
+    arguments = (
+        reference, document, trail, reason, entry_suffix, count, due, retention_ms, request, empty_answer,
+        delay_ms,
+    )  # fmt: skip
+    return SCRIPTS["outbox_schedule"], (bucket.message(reference), bucket.scheduled), arguments
+
+
 def cancel(*, contact: str, reference: str, entry_suffix: bytes) -> Call:
     """Withdraw the messages of a document that still wait."""
     bucket = bucket_of(contact)
-    keys = (bucket.message(reference), bucket.outbox)
+    keys = (bucket.message(reference), bucket.outbox, bucket.scheduled)
     return SCRIPTS["outbox_cancel"], keys, (reference, entry_suffix)
 
 
@@ -52,9 +76,10 @@ def start_conversation(*, conversation: bytes, state: bytes, valid_ms: int, ttl_
     return SCRIPTS["start_conversation"], (conversation,), (state, valid_ms, ttl_ms)
 
 
-def lease_due(bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int) -> Call:
+def lease_due(bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int, retention_ms: int) -> Call:
     """Lease what is due in a bucket's outbox."""
-    return SCRIPTS["outbox_lease_due"], (bucket.outbox,), (lease_ms, count, max_wait_ms)
+    keys = (bucket.outbox, bucket.scheduled, bucket.journal)
+    return SCRIPTS["outbox_lease_due"], keys, (lease_ms, count, max_wait_ms, bucket.message(""), retention_ms)
 
 
 def claim(

@@ -1,5 +1,5 @@
 -- Withdraws the messages of a document that still wait. Returns their number.
-local message, outbox = unpack(KEYS)
+local message, outbox, scheduled = unpack(KEYS)
 local reference, entry_suffix = unpack(ARGV)
 --- @include "now"
 local cancelled, number = 0, 0
@@ -13,7 +13,9 @@ while true do
   if send.state == 'waiting' then
     send.state, send.at, send.result = 'withdrawn', now, 'cancelled'
     redis.call('HSET', message, field, cjson.encode(send))
-    redis.call('ZREM', outbox, reference .. ' late.' .. number .. entry_suffix)
+    for _, list in ipairs({outbox, scheduled}) do
+      redis.call('ZREM', list, reference .. ' late.' .. number .. entry_suffix)
+    end
     cancelled = cancelled + 1
   end
   number = number + 1

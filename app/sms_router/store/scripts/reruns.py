@@ -23,9 +23,8 @@ _BUCKET_OF_JOURNAL = {bucket.journal: bucket for bucket in ALL_BUCKETS}
 _AS_IT_WAS = frozenset(
     {"release", "annotate", "change_consent", "change_suspected", "record_evidence", "set_sticky_sender"}
 )
-_REPLY = frozenset(
-    {"outbox_enqueue", "outbox_mark_sending", "outbox_postpone", "outbox_record_result", "record_receipt"}
-)
+_REPLY = frozenset({"outbox_enqueue", "outbox_schedule", "outbox_mark_sending", "outbox_postpone",
+                    "outbox_record_result", "record_receipt"})  # fmt: skip
 _MESSAGE = frozenset({"claim", "claim_prepared", "commit", "outbox_claim", "journal_missed", "write_session"})
 
 REPEATABLE = frozenset(
@@ -84,6 +83,9 @@ def plan_reruns(runs: Sequence[ScriptRun], time_of: Callable[[float], int]) -> l
     first, sends, replies = [], dict[tuple[bytes, str], Call](), []
     for run in history.runs:
         given = time_of(run.run.ended)
+        if run.name == "outbox_schedule":
+            replies.append(_changed(run, delay_ms=RESEND_DELAY_MS))
+            continue
         if run.name == "outbox_enqueue":
             if run.status == 1 or run.arguments["request"]:
                 replies.append(_changed(run, enqueued_at=given, delay_ms=RESEND_DELAY_MS))
