@@ -119,12 +119,17 @@ class Snapshot:
 
     @classmethod
     def _decode(cls, value: dict[str, Any]) -> Snapshot:
+        # Each string once: a sender's sid is also the key of its URLs, and thousands have the same URLs.
+        strings: dict[str, str] = {}
         return cls(
             account_sid=str(value["account_sid"]),
             service_sid=str(value["service_sid"]),
-            senders=tuple(_decode_sender(sender) for sender in value["senders"]),
+            senders=tuple(_decode_sender(_share(sender, strings)) for sender in value["senders"]),
             settings=_from_known_fields(ServiceProperties, value["settings"]),
-            number_urls={sid: _decode_urls(urls) for sid, urls in value["number_urls"].items()},
+            number_urls={
+                strings.setdefault(sid, sid): _from_known_fields(NumberUrls, _share(urls, strings))
+                for sid, urls in value["number_urls"].items()
+            },
             read_at=float(value["read_at"]),
             version=int(value["version"]),
             account_numbers=tuple(map(str, value.get("account_numbers", ()))),
@@ -147,7 +152,7 @@ def _decode_sender(value: dict[str, Any]) -> Sender:
         sid=value["sid"],
         address=value["address"],
         kind=SenderKind(value["kind"]),
-        country=intern(value["country"]) if value["country"] else None,
+        country=value["country"] or None,
         capabilities=parse_capabilities(value["capabilities"]),
         live=value["live"],
     )
@@ -163,22 +168,25 @@ def parse_capabilities(names: list[str] | None) -> Capability:
 
 def parse_number_urls(number: Any) -> NumberUrls:
     """Return the URLs in Twilio's record of a number or short code."""
-    return _decode_urls(
-        {
-            "friendly_name": number.friendly_name or "",
-            "sms_url": number.sms_url or None,
-            "sms_method": number.sms_method or "POST",
-            "sms_fallback_url": number.sms_fallback_url or None,
-            "sms_fallback_method": number.sms_fallback_method or "POST",
-            "sms_application_sid": getattr(number, "sms_application_sid", None) or None,
-        }
-    )
-
-
-def _decode_urls(values: Mapping[str, Any]) -> NumberUrls:
+    urls = {
+        "friendly_name": number.friendly_name or "",
+        "sms_url": number.sms_url or None,
+        "sms_method": number.sms_method or "POST",
+        "sms_fallback_url": number.sms_fallback_url or None,
+        "sms_fallback_method": number.sms_fallback_method or "POST",
+        "sms_application_sid": getattr(number, "sms_application_sid", None) or None,
+    }
     # Interned, because thousands of numbers have the same URLs.
-    interned = {name: intern(str(value)) if value else value for name, value in values.items()}
+    interned = {name: intern(str(value)) if value else value for name, value in urls.items()}
     return _from_known_fields(NumberUrls, interned)
+
+
+def _share(values: dict[str, Any], strings: dict[str, str]) -> dict[str, Any]:
+    """Replace each string by the equal one of ``strings``, which gets the new ones."""
+    return {
+        name: strings.setdefault(value, value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def _from_known_fields(type_: type[_Value], values: dict[str, Any]) -> _Value:
