@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
-from tempfile import mkstemp
+from stat import S_ISDIR
+from tempfile import gettempdir, mkstemp
 
 
 def write_atomically(path: Path, content: str) -> None:
@@ -31,14 +33,28 @@ def write_atomically(path: Path, content: str) -> None:
 def stored_secret(file: Path, make: Callable[[], str], min_length: int, *, write: bool = True) -> str:
     """Return the secret in a file that only its owner can read; it is made at its first use.
 
-    Without ``write``, or where the folder cannot be written, it is another one each time.
+    Where its folder cannot be written, it is in a folder of this user below the temporary one, so that the
+    commands of one machine have the same secret. Without ``write`` a new one is stored nowhere.
     """
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        secret = file.read_text().strip()
-        if len(secret) >= min_length:
-            return secret
+    files = [file, *_private_file(file)]
+    for place in files:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            secret = place.read_text().strip()
+            if len(secret) >= min_length:
+                return secret
     secret = make()
-    if write:
+    for place in files if write else ():
         with contextlib.suppress(OSError):
-            write_atomically(file, f"{secret}\n")
+            write_atomically(place, f"{secret}\n")
+            break
     return secret
+
+
+def _private_file(file: Path) -> Iterator[Path]:
+    """Yield a file in place of another one, if its folder is this user's and closed to all others."""
+    folder = Path(gettempdir()) / f"sms-router-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()  # another user may have made it, or a link
+        if S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+            yield folder / sha256(os.fsencode(file.absolute())).hexdigest()[:32]

@@ -68,6 +68,11 @@ def one(url: str) -> tuple[bool, str, str]:
             "Redis does not answer: 127.0.0.1:1: Connection refused.",
             "Set REDIS_URL, or start Redis.",
         ),
+        (
+            "redis+sentinel://127.0.0.1:1,127.0.0.1:2/mine",
+            "Redis does not answer: the Sentinel 127.0.0.1:1 (Connection refused), the Sentinel 127.0.0.1:2",
+            "Name others in REDIS_URL, or start them.",
+        ),
     ],
 )
 def test_a_url_that_does_not_fit(server: ServerProcess, url: str, sentence: str, remedy: str) -> None:

@@ -93,11 +93,12 @@ class StoreProblem(NamedTuple):
 
 
 class _ProblemError(Exception):
-    """A problem after which nothing else can be found out."""
+    """A problem after which nothing else can be found out; ``reason`` is why there is no connection."""
 
-    def __init__(self, sentence: str, remedy: str) -> None:
+    def __init__(self, sentence: str, remedy: str, reason: str = "") -> None:
         super().__init__(sentence)
         self.problem = StoreProblem(True, sentence, remedy)
+        self.reason = reason
 
 
 def find_problems(url: str) -> list[StoreProblem]:
@@ -182,14 +183,19 @@ class StoreMonitor:
 
 def _data_servers(url: RedisUrl) -> list[Address]:
     """Return the servers with the data, or raise why the URL does not lead to them."""
-    failure = None
+    failures = []
     for seed in url.seeds:
         try:
             return _servers_by(url, seed)
         except _ProblemError as error:
-            failure = failure or error
-    assert failure is not None, "a URL names a server"
-    raise failure
+            failures.append(error)
+    reasons = [failure.reason for failure in failures]
+    is_sentinel = url.topology is Topology.SENTINEL
+    if not all(reasons) or (len(reasons) == 1 and not is_sentinel):
+        raise next((failure for failure in failures if not failure.reason), failures[0])
+    kind = "the Sentinel " if is_sentinel else ""
+    servers = ", ".join(f"{kind}{seed} ({why})" for seed, why in zip(url.seeds, reasons, strict=True))
+    raise _ProblemError(f"{_UNREACHABLE}: {servers}.", "Name others in REDIS_URL, or start them.")
 
 
 def _servers_by(url: RedisUrl, seed: Address) -> list[Address]:
@@ -440,16 +446,14 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
             "Write rediss:// in place of redis://, or name the server's port without TLS.",
         )
     if isinstance(error, TimeoutError):
-        return _ProblemError(*FROZEN)
+        return _ProblemError(*FROZEN, "no response in time")
     if "CERTIFICATE_REQUIRED" in str(error):
         return _ProblemError(
             f"{server} asks for a certificate of the client.",
             "REDIS_URL=rediss://host:6379/0?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key",
         )
-    return _ProblemError(
-        f"{_UNREACHABLE}: {server}: {getattr(error, 'strerror', None) or error}.",
-        "Set REDIS_URL, or start Redis.",
-    )
+    reason = getattr(error, "strerror", None) or str(error)
+    return _ProblemError(f"{_UNREACHABLE}: {server}: {reason}.", "Set REDIS_URL, or start Redis.", reason)
 
 
 def _speaks(server: Address, tls: ssl.SSLContext | None) -> bool:

@@ -121,13 +121,14 @@ def test_workers_write_their_metrics_to_memory(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_workers_run_without_a_writable_data_folder(
-    folder: Path, cli: Cli, private_valkey: PrivateValkey
+    folder: Path, cli: Cli, private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
     router = folder / "config" / "router.toml"
     router.write_text(
         router.read_text().replace("[router]\n", '[router]\ndata_dir = "config/router.toml/data"\n')
     )
-    serving = Serving.start(folder, WORKERS="2", REDIS_URL=private_valkey.url)
+    serving = Serving.start(folder, WORKERS="2", REDIS_URL=private_valkey.url, TMPDIR=str(folder))
     try:
         assert "open 9 to 5" in cli("text", "HOURS", inside=folder, **serving.environment).out
         metrics = f"http://127.0.0.1:{serving.environment['PORT']}/metrics"
