@@ -16,6 +16,7 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
+from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
@@ -220,6 +221,8 @@ async def test_suspected_texts_wait_until_an_operator_or_the_contact_decides(
     assert contacts.suspected == 3
     assert opt_outs.add([OptOut(others[1], MG, NOW, "operator")]) == 1
     assert [opt_outs.dismiss([OptOut(others[2], MG, 0, "")]) for _ in range(2)] == [1, 0]
+    (entry,) = read_ledger(valkey, others[2])
+    assert (entry.event, entry.how, entry.message) == ("dismissed", "operator", "SM2")
     assert [text.reference for text in opt_outs.suspected()] == ["AC1/SM3"]
     full = scripts.change_suspected(suspect=f"{MG} {others[0]}", entry="9999999999999 AC1/SM9", max_size=1)
     assert await one.store.run(full) == 1

@@ -39,7 +39,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
 def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> Iterator[RouterProcess]:
     """Give a router with a console, to all tests of a file."""
     folder = write_configuration(tmp_path_factory.mktemp("c"))
-    running = RouterProcess(folder, server.url, {"CONSOLE_PASSWORD": PASSWORD}).start()
+    environment = {"CONSOLE_PASSWORD": PASSWORD, "API_TOKEN": "a-token-of-16-characters"}
+    running = RouterProcess(folder, server.url, environment).start()
     yield running
     running.kill()
 

@@ -52,6 +52,35 @@ async def test_a_message_has_a_timeline(router: RouterProcess, operator: Console
     assert operator.get("/console/messages/SM1").status_code == 404
 
 
+async def test_scheduled_messages_are_listed_and_cancelled(
+    router: RouterProcess, operator: ConsoleClient
+) -> None:
+    headers, sids = {"Authorization": "Bearer a-token-of-16-characters"}, {}
+    for key in ("visit", "bill"):
+        fields = {"to": "+14155550166", "text": "See you at nine.", "at": "2027-01-08T09:00", "key": key}
+        response = await router.send("POST", "/v1/messages", json.dumps(fields).encode(), headers)
+        sids[key] = json.loads(response.body)["sid"]
+    page = operator.get("/console/messages?scheduled=1&reveal=1").text
+    assert page.count("See you at nine.") == 2
+    page = operator.get(f"/console/messages/{sids['visit']}?reveal=1").text
+    for line in ("API, key visit", "2027-01-08 09:00:00", "+14155550166", "the message leaves at"):
+        assert line in page
+    assert sids["visit"] not in operator.get("/console/messages").text, "it has not left"
+    for status in (303, 409):
+        assert operator.post(f"/console/messages/{sids['visit']}/cancel", {}).status_code == status
+
+    (row,) = json.loads(router.command("messages", "--scheduled", "--json").stdout)
+    names = ("sid", "direction", "requested_by", "due", "from")
+    assert [row[name] for name in names] == [
+        sids["bill"], "outbound", "API, key bill", "2027-01-08T09:00:00.000+00:00", "12345",
+    ]  # fmt: skip
+    assert "to +1415•••0166: (16 characters)" in router.command("messages", "--from", "+14155550166").stdout
+    assert "is no reply" in router.command("replay", sids["bill"]).stdout
+    codes = [router.command("messages", "cancel", sids["bill"]).returncode for _ in range(2)]
+    assert codes == [0, 1]
+    assert router.command("messages", "--scheduled").stdout == "Nothing waits to be sent.\n"
+
+
 @pytest.mark.parametrize(
     ("sid", "place"), [(" SM1 ", "SM1"), ("//evil.example", "%2F%2Fevil.example"), ("x" * 99, "x" * 40)]
 )

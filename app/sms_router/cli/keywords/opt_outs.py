@@ -131,7 +131,7 @@ def dismiss(number: NumberArgument, service: ScopeOption = None) -> None:
     settings = settings_for_command()
     entry = _entry(settings, number, service, "")
     with store_client(settings) as client:
-        dismissed = _list(client, settings).dismiss([entry])
+        dismissed = _list(client, settings).dismiss([_with_current_time(entry, client)])
     if not dismissed:
         raise CommandError(
             f"No text of {number} waits for a decision, for {entry.service}.",

@@ -24,6 +24,7 @@ from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt
+from sms_router.routing.history.scheduled import cancel
 from sms_router.routing.history.timeline import (
     body_of,
     build_timeline,
@@ -59,6 +60,9 @@ def register(commands: typer.Typer) -> None:
 def list_newest(
     context: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
+    scheduled: Annotated[
+        bool, typer.Option("--scheduled", help="Only messages that wait until they are due.")
+    ] = False,
     sender: Annotated[
         str | None,
         typer.Option("--from", help="Only the newest messages of this contact.", callback=address_option),
@@ -70,17 +74,23 @@ def list_newest(
     """List the newest messages."""
     if context.invoked_subcommand is not None:
         return
-    if failed and sender is not None:
-        raise CommandError("--from lists failed messages too: leave --failed out.", code=2)
+    if (failed or scheduled) and sender is not None:
+        raise CommandError("--from lists failed and scheduled messages too: leave the other out.", code=2)
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
-    records = _read_newest(settings, failed, limit, sender)
+    records = _read_newest(settings, failed, scheduled, limit, sender)
     if as_json:
         print_json([_as_json(record, reveal) for record in records])
     elif sender is not None and not records:
         stdout.print("None of the newest messages is from this number.")
+    elif scheduled:
+        title = "Scheduled messages (the first ones first, times in UTC)"
+        _print_list(records, title, "Nothing waits to be sent.", reveal)
+    elif failed:
+        _print_list(records, "Dead letters (newest first, times in UTC)", "No dead letters.", reveal)
     else:
-        _print_list(records, failed, reveal)
+        hint = f"No messages yet. Send one: {program()} text HOURS"
+        _print_list(records, "Messages (newest first, times in UTC)", hint, reveal)
 
 
 @messages.command("show")
@@ -103,6 +113,22 @@ def show(
         _print_timeline(record, reveal)
 
 
+@messages.command("cancel")
+def cancel_scheduled(
+    sid: Annotated[str, typer.Argument(metavar="SID", help="Of a scheduled message.")],
+) -> None:
+    """Cancel a message that waits until it is due.
+
+    Exits with 1 when it has left, or is a reply.
+    """
+    settings = settings_for_command()
+    record = find_message(settings, sid)
+    with store_client(settings) as client:
+        if not cancel(client, record):
+            raise CommandError(f"{sid} does not wait.", f"See its timeline: {program()} messages show {sid}")
+    stdout.print("Cancelled.")
+
+
 def find_message(settings: Settings, sid: str) -> MessageRecord:
     """Return one message.
 
@@ -119,22 +145,22 @@ def find_message(settings: Settings, sid: str) -> MessageRecord:
     return record
 
 
-def _read_newest(settings: Settings, failed: bool, limit: int, sender: str | None) -> list[MessageRecord]:
+def _read_newest(
+    settings: Settings, failed: bool, scheduled: bool, limit: int, sender: str | None
+) -> list[MessageRecord]:
     if not has_store(settings):
         return []
     with store_client(settings) as client:
         history = HistoryReader(client)
         if sender is not None:
             return history.for_contact(contact_of(sender), limit, MAX_SEARCHED)
+        if scheduled:
+            return history.scheduled(limit)
         return history.failed(limit) if failed else history.recent(limit)
 
 
-def _print_list(records: list[MessageRecord], failed: bool, reveal: bool) -> None:
-    if not records:
-        hint = plain(f"No messages yet. Send one: {program()} text HOURS")
-        stdout.print("No dead letters." if failed else hint, soft_wrap=True)
-        return
-    stdout.print("Dead letters" if failed else "Messages", "(newest first, times in UTC)")
+def _print_list(records: list[MessageRecord], title: str, hint: str, reveal: bool) -> None:
+    stdout.print(plain(title if records else hint), soft_wrap=True)
     for record in records:
         stdout.print(plain(f"\n{format_time(record.received)}  {record.sid}", "bold"), soft_wrap=True)
         for line in _summary_lines(record, reveal):
@@ -146,21 +172,27 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
     if record.message is None:
         yield "the message itself is deleted"
     elif record.message.is_outbound:
-        yield f"to {number_of(record, reveal)}, sent by a handler or a program"
+        yield f"to {number_of(record, reveal)}: {_shorten(body_of(record, reveal))}"
+        yield f"requested by {record.requester}"
     else:
-        body = " ".join(body_of(record, reveal).split())
-        text = body if len(body) <= MAX_TEXT_LENGTH else f"{body[:MAX_TEXT_LENGTH]}…"
+        text = _shorten(body_of(record, reveal))
         yield f"{number_of(record, reveal)} to {record.message.recipient}: {text}"
-    outcome = record.outcome or "unanswered"
-    yield f"{outcome} from {record.sender}" if record.sender else outcome
+    if not record.is_outbound:
+        outcome = record.outcome or "unanswered"
+        yield f"{outcome} from {record.sender}" if record.sender else outcome
     for attempt in record.attempts:
-        yield describe_attempt(attempt)
+        yield describe_attempt(attempt, is_outbound=record.is_outbound)
     if record.replay is not None and not any(each.part.kind == "replay" for each in record.attempts):
         yield "replay: " + ("nothing was sent" if record.replay.answer else "waits for a router")
     for sent in record.sent:
         yield f"delivery: {sent.status} {sent.error_code}".rstrip()
     for cause in record.causes:
         yield f"cause: {cause.text}"
+
+
+def _shorten(body: str) -> str:
+    body = " ".join(body.split())
+    return body if len(body) <= MAX_TEXT_LENGTH else f"{body[:MAX_TEXT_LENGTH]}…"
 
 
 def _print_timeline(record: MessageRecord, reveal: bool) -> None:
@@ -171,21 +203,27 @@ def _print_timeline(record: MessageRecord, reveal: bool) -> None:
         when = time[:12] if date == day else f"{date}\n{time[:12]}"
         day = date
         rows.append((when, event.type.value, "\n".join(event.lines)))
-    stdout.print(plain(f"{record.sid}  {record.outcome or 'unanswered'}", "bold"), soft_wrap=True)
+    outcome = "no reply" if record.is_outbound else record.outcome or "unanswered"
+    stdout.print(plain(f"{record.sid}  {outcome}", "bold"), soft_wrap=True)
     print_table(("time (UTC)", "what", ""), rows)
 
 
 def _as_json(record: MessageRecord, reveal: bool) -> dict[str, object]:
     """Return a message for programs; times are ISO 8601."""
+    outbound = record.is_outbound
+    recipient = record.message.recipient if record.message else None
     return {
+        "direction": "outbound" if outbound else "inbound",
+        "requested_by": record.requester if outbound else None,
+        "due": format_iso(record.due),
         "sid": record.sid,
         "account_sid": record.account_sid,
         "received": format_iso(record.received),
-        "from": number_of(record, reveal),
-        "to": record.message.recipient if record.message else None,
+        "from": record.late_reply.sender if outbound and record.late_reply else number_of(record, reveal),
+        "to": number_of(record, reveal) if outbound else recipient,
         "body": body_of(record, reveal),
-        "outcome": record.outcome,
-        "rule": record.rule,
+        "outcome": "outbound" if outbound else record.outcome,
+        "rule": record.late_reply.rule if outbound and record.late_reply else record.rule,
         "sender": record.sender,
         "trail": list(record.trail),
         "answer": _texts(record.answer, reveal),

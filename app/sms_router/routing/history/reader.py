@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 import redis
 
 from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, sent_replies
+from sms_router.routing.history.scheduled import list_scheduled
 from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, Cursor, StreamEntry, StreamReader
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from sms_router.twilio.inbound import parse_stored_request
@@ -118,8 +119,9 @@ class HistoryReader:
         There is no index by contact: the last ``depth`` messages of the contact's bucket are searched.
         """
         bucket = bucket_of(contact)
+        scheduled = list_scheduled(self._client, limit, contact)
         entries = islice(self._streams.newest_of(bucket, JOURNAL, BATCH), depth)
-        locations: list[_Location] = []
+        locations: list[_Location] = [(bucket, entry.reference) for entry in scheduled]
         while len(locations) < limit and (page := [entry.reference for entry in islice(entries, BATCH)]):
             pipeline = self._client.pipeline(transaction=False)
             for reference in page:
@@ -132,6 +134,11 @@ class HistoryReader:
             ]
         locations = locations[:limit]
         return self._records(locations, self._causes(locations))
+
+    def scheduled(self, limit: int) -> list[MessageRecord]:
+        """Return the messages that wait until they are due, the first ones first."""
+        entries = list_scheduled(self._client, limit)
+        return self.read((entry.contact, entry.reference) for entry in entries)
 
     def read(self, contacts_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
         """Return messages whose contacts are known, without the causes of dead letters."""

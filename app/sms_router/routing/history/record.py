@@ -85,6 +85,8 @@ class OutboundAttempt:
     sender: str
     sid: str
     trail: tuple[str, ...]
+    due: int | None = None
+    """When a message that is no reply leaves, or has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +134,33 @@ class MessageRecord:
         return self.reference.partition("/")[0]
 
     @property
+    def is_outbound(self) -> bool:
+        """Whether it is no reply: a handler or a program has asked for it."""
+        return self.message is not None and self.message.is_outbound
+
+    @property
+    def due(self) -> int | None:
+        """When a message that is no reply leaves, while it waits; None where nothing of it waits."""
+        waiting = (attempt.due for attempt in self.attempts if attempt.state is SendState.WAITING)
+        return next(waiting, None) if self.is_outbound else None
+
+    @property
+    def requester(self) -> str:
+        """Who has asked for a message that is no reply, and under which key."""
+        parameters = self.message.parameters if self.message is not None else {}
+        by, key = parameters.get("Requester", "a handler or a program"), parameters.get("Key")
+        return f"{by}, key {key}" if key else by
+
+    @property
     def rule(self) -> str | None:
         """The rule that answered."""
         return self.answer.rule if self.answer is not None else None
 
     @property
     def sender(self) -> str | None:
-        """The sender of the answer."""
-        return self.answer.sender if self.answer is not None else None
+        """The sender of the answer, or of a message that is no reply."""
+        answer = self.late_reply if self.is_outbound else self.answer
+        return answer.sender if answer is not None else None
 
     @property
     def trail(self) -> tuple[str, ...]:
@@ -236,6 +257,7 @@ def _attempt(part: MessagePart, stored: Mapping[str, object]) -> OutboundAttempt
         sender=text("sender"),
         sid=text("sid"),
         trail=tuple(text("trail").splitlines()),
+        due=int(text("since") or 0) or None,
     )
 
 

@@ -90,6 +90,8 @@ def check_replayable(record: MessageRecord, now: int, max_age: int, *, even_unkn
     """
     if record.message is None or record.received is None or record.bodies_removed is not None:
         return ReplayCheck(ReplayStatus.GONE, "its text is no longer kept")
+    if record.is_outbound:
+        return ReplayCheck(ReplayStatus.ANSWERED, "it is no reply; send it again: sms-router send")
     age = now - record.received
     if age > max_age:
         reason = (

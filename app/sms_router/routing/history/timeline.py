@@ -18,9 +18,11 @@ class EventType(StrEnum):
     """What happened; the order is that of events in the same millisecond."""
 
     RECEIVED = "received"
+    REQUESTED = "requested"
     ANSWERED = "answered"
     SECOND_ANSWER = "answered twice"
     LATE = "late answer"
+    COMPOSED = "composed"
     REPLAY_REQUESTED = "replay asked"
     REPLAY = "replay"
     ATTEMPT = "by REST"
@@ -66,26 +68,29 @@ def build_timeline(record: MessageRecord, reveal: bool) -> list[TimelineEvent]:
 
 
 def _events(record: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:
-    yield TimelineEvent(record.received, EventType.RECEIVED, tuple(_received(record, reveal)))
-    if record.answer is not None:
+    outbound = record.is_outbound
+    first = EventType.REQUESTED if outbound else EventType.RECEIVED
+    yield TimelineEvent(record.received, first, tuple(_received(record, reveal)))
+    if record.answer is not None and not outbound:
         headline = f"{record.outcome or 'unanswered'} by {record.answer.rule}"
         yield _answer(EventType.ANSWERED, record.answer, headline, reveal)
     if record.second_answer is not None:
         headline = f"by {record.second_answer.rule}, in another worker, while Redis was away"
         yield _answer(EventType.SECOND_ANSWER, record.second_answer, headline, reveal)
     if record.late_reply is not None:
-        yield _answer(EventType.LATE, record.late_reply, f"by {record.late_reply.rule}", reveal)
+        composed = EventType.COMPOSED if outbound else EventType.LATE
+        yield _answer(composed, record.late_reply, f"by {record.late_reply.rule}", reveal)
     if record.replay is not None:
         yield TimelineEvent(record.replay.requested_at, EventType.REPLAY_REQUESTED, ("by an operator",))
         if (answer := record.replay.answer) is not None:
             yield _answer(EventType.REPLAY, answer, f"by {answer.rule}", reveal)
     for attempt in record.attempts:
         as_sid = (f"as {attempt.sid}",) if attempt.sid else ()
-        lines = (describe_attempt(attempt), *as_sid, *attempt.trail)
+        lines = (describe_attempt(attempt, is_outbound=outbound), *as_sid, *attempt.trail)
         yield TimelineEvent(attempt.at, EventType.ATTEMPT, lines, attempt.sid or None)
     sids_of_attempts = {attempt.sid for attempt in record.attempts}
     for message in record.sent:
-        yield from _statuses(message, with_sid=message.sid not in sids_of_attempts)
+        yield from _statuses(message, outbound, with_sid=message.sid not in sids_of_attempts)
     for cause in record.causes:
         yield TimelineEvent(cause.at, EventType.DEAD_LETTER, (cause.text,))
     if record.bodies_removed is not None:
@@ -96,10 +101,14 @@ def _received(record: MessageRecord, reveal: bool) -> Iterator[str]:
     if record.message is None:
         yield "the message itself is no longer kept"
         return
-    yield f"{number_of(record, reveal)} to {record.message.recipient}"
+    if record.is_outbound:
+        yield f"to {number_of(record, reveal)}, by {record.requester}"
+    else:
+        yield f"{number_of(record, reveal)} to {record.message.recipient}"
     if record.message.service_sid:
         yield f"Service {record.message.service_sid}"
-    yield body_of(record, reveal)
+    if not record.is_outbound:
+        yield body_of(record, reveal)
     for media in record.message.media:
         yield f"{media.content_type} {media.url}" if reveal else media.content_type
 
@@ -117,22 +126,24 @@ def _message(message: OutboundMessage, reveal: bool) -> str:
     return f"{to}{sender}{message.body if reveal else mask_text(message.body)}{media}"
 
 
-def describe_attempt(attempt: OutboundAttempt) -> str:
+def describe_attempt(attempt: OutboundAttempt, *, is_outbound: bool = False) -> str:
     """Return a sentence about a message that is sent by REST: its state and the reason."""
+    if is_outbound and attempt.state is SendState.WAITING:
+        return f"{_name(attempt.part, is_outbound)} leaves at {format_time(attempt.due)}: {attempt.reason}"
     sender = f" from {attempt.sender}" if attempt.sender else ""
     reason = attempt.failure or (f"because of {attempt.reason}" if attempt.part.resend else attempt.reason)
-    return f"{_name(attempt.part)} {_STATES[attempt.state]}{sender}: {reason}".rstrip(": ")
+    return f"{_name(attempt.part, is_outbound)} {_STATES[attempt.state]}{sender}: {reason}".rstrip(": ")
 
 
-def _name(part: MessagePart) -> str:
+def _name(part: MessagePart, is_outbound: bool = False) -> str:
     rerouted = "re-routed " if part.resend else ""
     number = f", message {part.number + 1}," if part.number else ""
-    return f"the {rerouted}{_REPLY_KINDS[part.kind]}{number}"
+    return f"the {rerouted}{'message' if is_outbound else _REPLY_KINDS[part.kind]}{number}"
 
 
-def _statuses(message: SentMessage, *, with_sid: bool) -> Iterator[TimelineEvent]:
+def _statuses(message: SentMessage, is_outbound: bool, *, with_sid: bool) -> Iterator[TimelineEvent]:
     """Yield the statuses of one message; the first names its sid if ``with_sid`` is set."""
-    name = _name(message.part) if message.part is not None else "a message"
+    name = _name(message.part, is_outbound) if message.part is not None else "a message"
     for at, status in message.statuses or ((None, message.status),):
         error = f", error {message.error_code}" if message.error_code and status == message.status else ""
         sender = f" from {message.sender}" if message.sender else ""
@@ -162,9 +173,12 @@ def number_of(record: MessageRecord, reveal: bool) -> str:
 
 
 def body_of(record: MessageRecord, reveal: bool) -> str:
-    """Return the text of the message, masked unless ``reveal``."""
+    """Return the text of the message, masked unless ``reveal``; of ours, where it is no reply."""
     if record.bodies_removed is not None:
         return "(no longer kept)"
     if record.message is None:
         return ""
-    return record.message.body if reveal else mask_text(record.message.body)
+    body = record.message.body
+    if record.is_outbound and record.late_reply is not None:
+        body = "\n".join(record.late_reply.texts)
+    return body if reveal else mask_text(body)

@@ -36,6 +36,8 @@ class Event(StrEnum):
     START = "start"
     REFUSED = "refused"
     """A message was not sent, because the contact has opted out."""
+    DISMISSED = "dismissed"
+    """An operator has decided that a text which speaks of stopping messages is no opt-out."""
 
 
 class How(StrEnum):

@@ -110,9 +110,35 @@ class OptOutList:
         return sorted(texts, key=lambda text: text.at, reverse=True)
 
     def dismiss(self, entries: Sequence[OptOut]) -> int:
-        """Remove contacts from the suspected ones; return how many were among them."""
+        """Decide that the texts of suspected contacts are no opt-outs; return how many were among them.
+
+        The decision is kept in the contact's ledger, at the time of the entry.
+        """
+        pipeline, dismissed = self._client.pipeline(transaction=False), self._take_suspected(entries)
+        for entry, reference in dismissed:
+            sid = reference.rpartition("/")[2]
+            evidence = Evidence(Event.DISMISSED, How.OPERATOR, entry.source, message=sid)
+            call = scripts.record_evidence(
+                scope=entry.service,
+                contact=entry.number,
+                at=entry.since,
+                consent_ttl_ms=self._consent_ttl_ms,
+                entry_id=evidence.id_at(entry.since),
+                entry=encode(evidence.to_json()),
+            )
+            run_script(pipeline, call)
+        pipeline.execute()
+        return len(dismissed)
+
+    def _take_suspected(self, entries: Sequence[OptOut]) -> list[tuple[OptOut, str]]:
+        """Remove contacts from the suspected ones; return those that were, with their messages."""
         members = [f"{entry.service} {entry.number}" for entry in entries]
-        return self._client.hdel(SUSPECTED, *members) if members else 0
+        if not members:
+            return []
+        values = cast("list[bytes | None]", self._client.hmget(SUSPECTED, members))
+        self._client.hdel(SUSPECTED, *members)
+        pairs = zip(entries, values, strict=True)
+        return [(entry, value.decode().partition(" ")[2]) for entry, value in pairs if value is not None]
 
     def _run(self, request: Event, entries: Sequence[OptOut], how: How) -> int:
         pipeline = self._client.pipeline(transaction=False)
@@ -132,7 +158,7 @@ class OptOutList:
             )
             run_script(pipeline, call)
         changes = pipeline.execute()
-        self.dismiss(entries)
+        self._take_suspected(entries)
         return sum(changed for changed, *_ in changes)
 
     def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:

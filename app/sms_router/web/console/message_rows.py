@@ -57,6 +57,8 @@ _STATUS_TONES: dict[str, str] = {
 
 
 def outcome_badge(record: MessageRecord) -> Badge:
+    if record.is_outbound:
+        return Badge("scheduled" if record.due is not None else "no reply to a text", "plain")
     return _OUTCOMES.get(record.outcome, Badge(record.outcome or "", "plain"))
 
 
@@ -69,18 +71,20 @@ def delivery_badge(sent: SentMessage) -> Badge:
 def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
     """Return the line of a message; without ``reveal`` its number and text are masked."""
     text = " ".join(body_of(record, reveal).split())
+    outbound, number = record.is_outbound, number_of(record, reveal) or "unknown"
+    ours = record.message.recipient if record.message is not None else ""
     return MessageRow(
         record.sid,
         record.received,
-        number_of(record, reveal) or "unknown",
-        record.message.recipient if record.message is not None else "",
+        (record.sender or "") if outbound else number,
+        number if outbound else ours,
         text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…",
-        record.rule or "",
+        f"requested by {record.requester}" if outbound else record.rule or "",
         outcome_badge(record),
         record.sender or "",
         tuple(delivery_badge(sent) for sent in record.sent),
         (
             *(cause.text for cause in record.causes[:1]),
-            *(describe_attempt(attempt) for attempt in record.attempts),
+            *(describe_attempt(attempt, is_outbound=outbound) for attempt in record.attempts),
         ),
     )

@@ -9,9 +9,10 @@ from urllib.parse import quote
 from redis import Redis
 from starlette.responses import RedirectResponse, Response
 
-from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.reader import HistoryReader, RecordPage
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable
+from sms_router.routing.history.scheduled import cancel
 from sms_router.routing.history.streams import Cursor
 from sms_router.routing.history.timeline import build_timeline, number_of
 from sms_router.web.console.auth import ConsoleRequest
@@ -44,7 +45,7 @@ class MessagePages:
         """List the newest messages or the newest dead letters; with a sid, redirect to that message."""
         if sid := request.query("sid").strip():
             return RedirectResponse(f"/console/messages/{quote(sid[:MAX_SID_LENGTH], safe='')}", 303)
-        failed = request.query("failed") == "1"
+        failed, scheduled = request.query("failed") == "1", request.query("scheduled") == "1"
         limit = next((size for size in PAGE_SIZES if request.query("limit") == str(size)), PAGE_SIZES[0])
         before = Cursor.parse(request.query("before"))
         reveal = request.reveal or self.context.is_open
@@ -53,12 +54,16 @@ class MessagePages:
 
         def render(client: Redis) -> Response:
             history = HistoryReader(client)
-            page = history.failed_page(limit, before) if failed else history.page(limit, before)
+            if scheduled:
+                page = RecordPage(history.scheduled(limit), None)
+            else:
+                page = history.failed_page(limit, before) if failed else history.page(limit, before)
             return self.pages.show(
                 "messages.html",
                 request.session,
                 rows=[build_row(record, reveal) for record in page.records],
                 failed=failed,
+                scheduled=scheduled,
                 limit=limit,
                 limits=PAGE_SIZES,
                 older=page.next_cursor,
@@ -92,6 +97,14 @@ class MessagePages:
             reveal=reveal,
             is_open=self.context.is_open,
         )
+
+    async def cancel(self, request: ConsoleRequest) -> Response:
+        """Cancel a message that waits until it is due."""
+        record = await self.find(request.path_parameter("sid"))
+        if not await self.context.executor.run_with_client(lambda client: cancel(client, record)):
+            raise PageError(409, "It does not wait any more.")
+        log.info("%s was cancelled", record.sid)
+        return RedirectResponse(f"/console/messages/{record.sid}", 303)
 
     async def find(self, sid: str) -> MessageRecord:
         """Return a message by its sid.

@@ -61,6 +61,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
     posted: dict[str, Page] = {
         "/console/logout": authenticator.log_out,
         "/console/messages/{sid}/replay": replays.request,
+        "/console/messages/{sid}/cancel": messages.cancel,
         "/console/senders/{sid}/cordon": senders.cordon,
         "/console/senders/{sid}/release": senders.release,
         "/console/services/{sid}/refresh": senders.refresh,
