@@ -142,10 +142,10 @@ class Worker(WorkerLifespan):
             metrics.observe_stage if self.tracing is None else self.tracing.observing(metrics.observe_stage)
         )
 
-        self.store = Store(settings.redis.url, self.observe, _count_second_answer)
+        self.store = self._store()
         self.spool = Spool(settings.router.data_dir / "spool")
         self.durable_writer = DurableWriter(self.store, self.spool, _count_second_answer)
-        self.clock = ServerClock(self.store)
+        self.clock = ServerClock(self.store, wall=time.time, steady=time.monotonic)
         self.redis = async_client(settings.redis.url, connect_within=2, retry=False)
         self.inbox = Inbox(
             self.store,
@@ -243,9 +243,7 @@ class Worker(WorkerLifespan):
         )
         days, late_limit = settings.router.retention_days, settings.router.late_limit
         outbox = Outbox(self.store, self.durable_writer, days, late_limit, self.clock)
-        self.twilio_sender = TwilioSender(
-            self.tokens, settings.twilio.api_base_url, settings.twilio.timeout, self.observe
-        )
+        self.twilio_sender = self._twilio_sender()
         self.outbox_worker = OutboxWorker(outbox, self.twilio_sender.send, metrics.count_outgoing, self.clock)
         wake = self.outbox_worker.wake
         late_replies = LateReplies(
@@ -322,16 +320,16 @@ class Worker(WorkerLifespan):
         retention = settings.router.consent_retention_days
         self.erasure_task = ErasureTask(settings.redis.url, self._log_of, retention)
 
+    def _store(self) -> Store:
+        return Store(self.settings.redis.url, self.observe, _count_second_answer)
+
+    def _twilio_sender(self) -> TwilioSender:
+        twilio = self.settings.twilio
+        return TwilioSender(self.tokens, twilio.api_base_url, twilio.timeout, self.observe)
+
     def router(self) -> Router:
         """Return the application that serves the webhooks, the probes and the console."""
         settings = self.settings
-        receipts = ReceiptHandler(
-            self.durable_writer,
-            settings.router.retention_days,
-            self.receipt_analyzer,
-            self.outbox_worker.wake if settings.router.reroute else None,
-            self.failure_monitor.record,
-        )
         console = ConsoleContext(
             settings,
             StoreExecutor(settings.redis.url),
@@ -349,21 +347,10 @@ class Worker(WorkerLifespan):
             self.health.notices,
             self.clock,
         )
-        authenticator = WebhookAuthenticator(
-            SignatureVerifier(settings.public_url, _credentials(settings)),
-            settings.router.signature is SignatureMode.ENFORCE,
-            time.monotonic,
-            self.rejections,
-        )
         probes = Probes(
             self.health.degraded_reasons, self.health.notices, self.health.update_metrics, _registry()
         )
-        pipeline = self.pipeline if self.tracing is None else self.tracing.wrap(self.pipeline)
-        webhooks: dict[str, ASGIApp] = {
-            "/sms": InboundEndpoint(authenticator, pipeline, fallback=False),
-            "/sms/status": StatusEndpoint(authenticator, receipts),
-            "/sms/fallback": InboundEndpoint(authenticator, pipeline, fallback=True),
-        }
+        webhooks = self.webhooks()
         others = [
             Route("/healthz", probes.alive),
             Route("/readyz", probes.ready),
@@ -378,6 +365,29 @@ class Worker(WorkerLifespan):
             webhooks |= with_prefix(prefix, webhooks)
         lifespan = self._lifespan(console)
         return WebhookRouter(webhooks, others, lifespan, unrouted, settings.server.private_port)
+
+    def webhooks(self) -> dict[str, ASGIApp]:
+        """Return what Twilio calls, by path."""
+        settings = self.settings
+        receipts = ReceiptHandler(
+            self.durable_writer,
+            settings.router.retention_days,
+            self.receipt_analyzer,
+            self.outbox_worker.wake if settings.router.reroute else None,
+            self.failure_monitor.record,
+        )
+        authenticator = WebhookAuthenticator(
+            SignatureVerifier(settings.public_url, _credentials(settings)),
+            settings.router.signature is SignatureMode.ENFORCE,
+            time.monotonic,
+            self.rejections,
+        )
+        pipeline = self.pipeline if self.tracing is None else self.tracing.wrap(self.pipeline)
+        return {
+            "/sms": InboundEndpoint(authenticator, pipeline, fallback=False),
+            "/sms/status": StatusEndpoint(authenticator, receipts),
+            "/sms/fallback": InboundEndpoint(authenticator, pipeline, fallback=True),
+        }
 
     def _lifespan(self, console: ConsoleContext) -> Lifespan[Router]:
         def mask(text: str) -> str:

@@ -111,6 +111,7 @@ class OutboxWorker:
         self._send = send
         self._report = report
         self._clock = clock
+        self.poll_interval = POLL_INTERVAL
         self._handler: OutboxHandler
         self._call_slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
         self._woken_buckets: set[Bucket] = set()
@@ -130,6 +131,11 @@ class OutboxWorker:
     def wake(self, contact: str) -> None:
         """Poll the contact's bucket now, because an entry was just added."""
         self._woken_buckets.add(bucket_of(contact))
+        self._wake.set()
+
+    def wake_all(self) -> None:
+        """Poll all buckets now."""
+        self._woken_buckets.update(ALL_BUCKETS)
         self._wake.set()
 
     def finish(self) -> None:
@@ -156,7 +162,7 @@ class OutboxWorker:
         polled_at, slice_number = 0.0, 0
         while True:
             buckets: Sequence[Bucket] = tuple(self._woken_buckets)
-            if time.monotonic() - polled_at >= POLL_INTERVAL / POLL_SLICES:
+            if time.monotonic() - polled_at >= self.poll_interval / POLL_SLICES:
                 polled_at, slice_number = time.monotonic(), (slice_number + 1) % POLL_SLICES
                 if not self._is_finishing:
                     buckets = tuple({*buckets, *ALL_BUCKETS[slice_number::POLL_SLICES]})
@@ -166,7 +172,7 @@ class OutboxWorker:
                 await self._poll(buckets)
             except Exception:
                 log.exception("the outbox could not be polled; trying again")
-            pause = max(0.01, polled_at + POLL_INTERVAL / POLL_SLICES - time.monotonic())
+            pause = max(0.01, polled_at + self.poll_interval / POLL_SLICES - time.monotonic())
             # asyncio.timeout, because wait_for loses a cancellation that arrives with the wake-up.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -55,13 +55,18 @@ class Platform:
 
 
 def build_platform(
-    world: World, clock: Clock | None, seed: int | None, policy: ConnectionPolicy | None
+    world: World,
+    clock: Clock | None,
+    seed: int | None,
+    policy: ConnectionPolicy | None,
+    client: WebhookClient | None = None,
 ) -> Platform:
-    """Build the parts; None means the machine's clock, random identifiers, and Twilio's own timeouts."""
+    """Build the parts; None means the machine's clock, random identifiers, Twilio's own timeouts, and HTTP."""
     clock, identifiers = clock or SystemClock(), Identifiers(seed)
     account, messages, inboxes, phonebook = Account(world), MessageStore(), PhoneInboxes(), Phonebook(world)
     alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)
-    client = WebhookClient(world.auth_token, identifiers, policy or ConnectionPolicy(), world.proxy)
+    policy = policy or ConnectionPolicy()
+    client = client or WebhookClient(world.auth_token, identifiers, policy, world.proxy)
     deliveries, callbacks = BackgroundTasks(MAX_BACKGROUND_TASKS), BackgroundTasks(MAX_BACKGROUND_TASKS)
     port_plays = BackgroundTasks(MAX_BACKGROUND_TASKS)
     delivery = MessageDelivery(

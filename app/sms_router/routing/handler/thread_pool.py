@@ -45,6 +45,10 @@ class HandlerThreadPool:
         self._unfinished: set[Future[object]] = set()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._unfinished)
+
     async def run(self, function: Callable[[], object]) -> object:
         """Run a function in a thread, with the caller's context variables, and return its result.
 

@@ -43,6 +43,8 @@ class IncomingText:
     media: tuple[str, ...] = ()
     other_recipients: tuple[str, ...] = ()
     """Who else gets it: a group MMS."""
+    sid: str = ""
+    """Of a message that was delivered before."""
 
 
 def build_webhook(
@@ -50,7 +52,7 @@ def build_webhook(
 ) -> InboundWebhook:
     service = account.service_of(text.number.sid)
     message = Message(
-        sid=identifiers.sid("MM" if text.media or text.other_recipients else "SM"),
+        sid=text.sid or identifiers.sid("MM" if text.media or text.other_recipients else "SM"),
         sender=text.sender,
         recipient=text.number.address,
         body=text.body,

@@ -1,0 +1,57 @@
+"""The pytest plugin: the fixture ``sms``. It imports the router only where a test uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sms_router.testing import SmsTester
+    from sms_router.testing.project import Project
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(
+        "sms_router_config", "Folder with router.toml and keywords.toml (default: config)", default=""
+    )
+
+
+@pytest.fixture(scope="session")
+def sms_config(pytestconfig: pytest.Config) -> Path | None:
+    """Return the configuration folder; a conftest.py may define another one."""
+    named = str(pytestconfig.getini("sms_router_config"))
+    return (pytestconfig.inipath or pytestconfig.rootpath / "_").parent / named if named else None
+
+
+@pytest.fixture(scope="session")
+def _sms_project(
+    sms_config: Path | None, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Project]]:
+    from sms_router.testing.project import open_project  # noqa: PLC0415 (0.8 s, where it is needed)
+
+    opened: list[Project] = []
+    with ExitStack() as stack:
+
+        def project() -> Project:
+            if not opened:
+                data_dir = tmp_path_factory.mktemp("sms-router")
+                opened.append(stack.enter_context(open_project(sms_config, pytestconfig.rootpath, data_dir)))
+            return opened[0]
+
+        yield project
+
+
+@pytest.fixture
+def sms(_sms_project: Callable[[], Project]) -> Iterator[SmsTester]:
+    """Text the project's keywords, templates and handlers, and see the replies as a person would."""
+    from sms_router.testing import SmsTester  # noqa: PLC0415 (as above)
+
+    tester = SmsTester(_sms_project)
+    try:
+        yield tester
+    finally:
+        tester.close()

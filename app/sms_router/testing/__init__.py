@@ -1,0 +1,16 @@
+"""The ``sms`` fixture: texts a team's keywords, templates and handlers as a person would, without a network.
+
+pytest loads it by itself where sms-router is installed; annotate it as ``sms: SmsTester``.
+"""
+
+from sms_router.testing.tester import (
+    Clock,
+    HandlerFailedError,
+    Phone,
+    Received,
+    SmsTester,
+    Texted,
+    Undelivered,
+)
+
+__all__ = ["Clock", "HandlerFailedError", "Phone", "Received", "SmsTester", "Texted", "Undelivered"]

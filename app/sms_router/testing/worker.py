@@ -1,0 +1,235 @@
+"""A worker in the process of a test: its parts are the real ones, its Twilio is the sandbox's, without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import redis
+from starlette.types import ASGIApp, Message
+
+from sms_router.application import Worker
+from sms_router.config.settings import Settings
+from sms_router.delivery.message import Accepted, OutboundSms, Rejected, SendResult
+from sms_router.delivery.twilio_sender import TwilioSender
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
+from sms_router.membership.source import ServiceSource
+from sms_router.sandbox.identifiers import Identifiers
+from sms_router.sandbox.platform import Platform, build_platform
+from sms_router.sandbox.sending.validation import MessageDraft
+from sms_router.sandbox.state.messages import Direction
+from sms_router.sandbox.webhooks.client import WebhookClient
+from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
+from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
+from sms_router.sandbox.webhooks.signing import WebhookSigner
+from sms_router.sandbox.world.errors import ApiRejection
+from sms_router.sandbox.world.numbers import NumberKind
+from sms_router.sandbox.world.world import World
+from sms_router.senders.models import Sender, SenderKind
+from sms_router.store.errors import ScriptFailedError
+from sms_router.store.scripts import Call
+from sms_router.store.store import Store
+from sms_router.testing.virtual_time import VirtualLoop
+
+_CLOCK = b"sms-router:test-clock"
+"""The list in Redis that scripts read in place of TIME."""
+
+NEVER = 1e9
+"""Seconds."""
+
+_KINDS = {
+    NumberKind.SHORT_CODE: SenderKind.SHORT_CODE,
+    NumberKind.TOLL_FREE: SenderKind.TOLL_FREE,
+}
+
+
+class OfflineStore(Store):
+    """Runs scripts at once, on a server whose time is the loop's."""
+
+    def __init__(self, client: redis.Redis, clock: Callable[[], float]) -> None:
+        super().__init__("redis://offline")
+        self.run = self._run_now  # type: ignore[assignment]
+        self._client = client
+        self._clock = clock
+        self._written = 0.0
+
+    async def _run_now(self, call: Call, time_limit: float | None = None) -> Any:  # noqa: ARG002 (as `run`)
+        script, keys, arguments = call
+        now = self._clock()
+        if now != self._written:
+            self._written = now
+            self._client.delete(_CLOCK)
+            self._client.rpush(_CLOCK, int(now), int(now % 1 * 1_000_000))
+        source = script.source.replace(b"redis.call('TIME')", b"redis.call('LRANGE','%b',0,1)" % _CLOCK)
+        try:
+            return self._client.execute_command("EVAL", source, len(keys), *keys, *arguments)
+        except redis.ResponseError as error:
+            raise ScriptFailedError(str(error)) from error
+
+
+class _Clock:
+    """The sandbox's clock."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._loop.wall_time(), UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class _Webhooks(WebhookClient):
+    """Calls the worker's webhooks without a connection, and nothing else."""
+
+    def __init__(self, world: World, identifiers: Identifiers, public_url: str) -> None:
+        super().__init__(world.auth_token, identifiers, ConnectionPolicy())
+        self._signer = WebhookSigner(world.auth_token)
+        self._public_url = public_url
+        self.applications: Mapping[str, ASGIApp] = {}
+
+    async def fetch(
+        self,
+        target: WebhookTarget,
+        parameters: Mapping[str, str],
+        cookies: aiohttp.CookieJar | None = None,  # noqa: ARG002 (the router sets none)
+    ) -> WebhookPage | FetchFailure:
+        signed = self._signer.sign(
+            target.method, target.url, parameters, self._identifiers.idempotency_token()
+        )
+        parts = urlsplit(signed.url)
+        application = self.applications.get(parts.path)
+        if application is None or not signed.url.startswith(self._public_url):
+            return FetchFailure(11205, f"a test connects to nothing, and not to {target.url}", target.url)
+        headers = {**signed.headers, "Host": parts.netloc}
+        scope = {
+            "type": "http",
+            "method": signed.method.value,
+            "path": parts.path,
+            "raw_path": parts.path.encode(),
+            "query_string": parts.query.encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": signed.body or b""}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await application(scope, receive, send)
+        status: int = sent[0]["status"]
+        if status >= 400:
+            return FetchFailure(11200, f"HTTP {status}", target.url, status)
+        media_type = dict(sent[0]["headers"]).get(b"content-type", b"").decode().partition(";")[0]
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        return WebhookPage(target.url, status, media_type, body)
+
+    async def fetch_twice(
+        self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
+    ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
+        return await asyncio.gather(*(self.fetch(target, parameters, cookies) for _ in range(2)))
+
+
+class _Sender(TwilioSender):
+    """Hands messages to the sandbox in place of Twilio's API."""
+
+    platform: Platform
+
+    async def send(self, message: OutboundSms) -> SendResult:
+        draft = MessageDraft(
+            message.recipient, message.sender, message.service_sid, message.text, message.media
+        )
+        accepted = self.platform.outbound.send(draft, Direction.API, message.status_url)
+        if isinstance(accepted, ApiRejection):
+            return Rejected(accepted.code, accepted.message)
+        return Accepted(accepted.message.sid)
+
+
+class OfflineWorker(Worker):
+    """One worker and its Twilio; construct and run it in the loop.
+
+    Args:
+        settings: of the project.
+        world: what Twilio has.
+        client: of an empty Redis.
+        loop: in which it runs.
+
+    """
+
+    def __init__(self, settings: Settings, world: World, client: redis.Redis, loop: VirtualLoop) -> None:
+        self._client, self._loop, self._world = client, loop, world
+        identifiers = Identifiers(1)
+        webhooks = _Webhooks(world, identifiers, settings.public_url)
+        self.platform = build_platform(world, _Clock(loop), 1, None, webhooks)
+        super().__init__(settings)
+        webhooks.applications = self.webhooks()
+        loop.has_busy_threads = lambda: self.handlers.threads.is_busy
+
+    def _store(self) -> Store:
+        return OfflineStore(self._client, self._loop.wall_time)
+
+    def _twilio_sender(self) -> TwilioSender:
+        sender = _Sender({account.sid: account.tokens[0] for account in self.settings.accounts}, "", 1)
+        sender.platform = self.platform
+        return sender
+
+    def _sources(self) -> list[ServiceSource]:
+        return [
+            ServiceSource(service.sid, lambda now, index=index: _snapshot(self._world, index, now))  # type: ignore[misc]
+            for index, service in enumerate(self._world.services)
+            if self.settings.service(service.sid) is not None
+        ]
+
+    @contextlib.asynccontextmanager
+    async def _running_parts(self) -> Any:
+        """Start what answers messages; nothing is kept fresh, because nobody else changes anything."""
+        async with contextlib.AsyncExitStack() as parts:
+            stop = parts.push_async_callback
+            for part in (self.handlers, self.redis, self.durable_writer, self.inbox, self.sticky_senders):
+                stop(part.aclose)
+            stop(self.forwarder.aclose)
+            parts.callback(self.twilio_sender.close)
+            self.inbox.start()
+            self.membership.redis_error = "it is not shared"
+            for service in self.settings.services:
+                await self.membership.refresh(service.sid)
+            await self.handlers.start(parts)
+            self.outbox_worker.poll_interval = NEVER
+            self.outbox_worker.start(self.outbox_handler)
+            yield
+
+
+def _snapshot(world: World, index: int, now: float) -> Snapshot:
+    """Return a Service as the router would read it from the sandbox."""
+    service, numbers = world.services[index], {number.sid: number for number in world.numbers}
+    senders = tuple(
+        Sender(
+            sid,
+            numbers[sid].address,
+            _KINDS.get(numbers[sid].kind, SenderKind.LONG_CODE),
+            numbers[sid].country or None,
+            parse_capabilities(
+                ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
+            ),
+        )
+        for sid in service.senders
+    )
+    properties = ServiceProperties(
+        service.friendly_name,
+        service.inbound_request_url or None,
+        status_callback=service.status_callback or None,
+        sticky_sender=service.sticky_sender,
+        area_code_geomatch=service.area_code_geomatch,
+    )
+    others = sorted(number.address for sid, number in numbers.items() if sid not in service.senders)
+    return Snapshot(
+        world.account_sid, service.sid, senders, properties, {}, now, int(now * 1000), tuple(others)
+    )

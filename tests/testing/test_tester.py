@@ -1,0 +1,156 @@
+"""The ``sms`` fixture, with a team's project."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from sms_router import Sent
+from sms_router.testing import HandlerFailedError, SmsTester, Undelivered
+from tests.testing import handlers
+
+
+@pytest.fixture(scope="session")
+def sms_config() -> Path:
+    return Path(__file__).parent / "config"
+
+
+def test_a_text_gives_the_reply_as_a_phone_shows_it(sms: SmsTester) -> None:
+    texted = sms.text("menu")
+    assert (texted.text, texted.media, texted.sender, texted.replies[0].to) == (
+        "Soup.",
+        ("https://example.com/menu.png",),
+        "12345",
+        "+14155550123",
+    )
+    assert (texted.rule, texted.outcome, texted.trail) == (
+        "MENU",
+        "reply",
+        ("12345: chosen: short code of US, the contact's country",),
+    )
+    assert sms.phone("+16475550199").text("WHO", to="+16475550100").sender == "+16475550100"
+    assert sms.text(to="+12125550100", media="https://example.com/cat.png").text == "Text MENU."
+    with pytest.raises(ValueError, match="not a number of the project"):
+        sms.text("MENU", to="+19995550100")
+
+
+def test_a_message_that_is_delivered_twice_is_handled_once(sms: SmsTester) -> None:
+    handlers.runs.clear()
+    first = sms.text("COUNT")
+    again = sms.text("COUNT", sid=first.sid)
+    assert (handlers.runs, again.text) == ([first.sid], "counted")
+
+
+def test_a_conversation_goes_on_between_texts(sms: SmsTester) -> None:
+    assert sms.text("BOOK").text == "Which day?"
+    assert sms.phone("+14155550199").text("monday").text == "Text MENU."
+    assert sms.text("Sunday").text == "Not sunday (1)"
+    assert sms.conversation is not None
+    assert (sms.conversation.step, sms.conversation.state) == ("day", {"tries": 1})
+    assert sms.text("Monday").text == "See you on Monday."
+    assert sms.conversation is None
+
+
+def test_a_conversation_can_begin_in_its_middle_and_expires(sms: SmsTester) -> None:
+    sms.begin("day", {"tries": 7})
+    assert sms.text("x").text == "Not x (8)"
+    sms.begin(handlers.day, {"tries": 2})
+    assert sms.text("x").text == "Not x (3)"
+    sms.clock.tick(minutes=16)
+    assert sms.text("x").text == "Text MENU."
+
+
+def test_a_late_reply_needs_no_waiting(sms: SmsTester) -> None:
+    began = time.monotonic()
+    texted = sms.text("SLOW")
+    assert (texted.text, texted.outcome) == ("at last", "late")
+    with pytest.raises(HandlerFailedError, match="still running after 3600 s"):
+        sms.text("FOREVER")
+    assert time.monotonic() - began < 5
+    assert abs(int(sms.text("THREAD").text) - sms.clock.now().timestamp()) < 2
+
+
+def test_what_a_handler_raises_is_raised(sms: SmsTester) -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        sms.text("BROKEN")
+    assert raised.traceback[-1].path == Path(handlers.__file__)
+    texted = sms.text("BROKEN", expect_error=True)
+    assert isinstance(texted.error, ZeroDivisionError)
+    assert (texted.text, texted.outcome) == ("Sorry, something went wrong. Please try again.", "failed")
+    with pytest.raises(Exception, match="LIMITED|limited took longer than its deadline of 3 s"):
+        sms.text("LIMITED")
+    with pytest.raises(Exception, match="WRONG"):
+        sms.text("WRONG x")
+    with pytest.raises(AssertionError, match="led to no error"):
+        sms.text("MENU", expect_error=True)
+
+
+def test_the_clock_honours_hours_and_dates(sms: SmsTester) -> None:
+    sms.clock.at("mon 09:00")
+    assert sms.clock.now().strftime("%a %H:%M %Z") in ("Mon 09:00 EST", "Mon 09:00 EDT")
+    assert sms.text("SUPPORT").text == "We are here."
+    sms.clock.tick(hours=8)
+    assert sms.text("SUPPORT").text == "Text MENU."
+    for moment, reply in (("2026-12-24 10:00", "Half price."), ("2026-12-28 10:00", "Text MENU.")):
+        sms.clock.at(moment)
+        assert sms.text("SALE").text == reply
+
+
+def test_scheduled_messages_leave_when_they_are_due(sms: SmsTester) -> None:
+    assert sms.text("REMIND").text == "We remind you."
+    sms.clock.tick(hours=23)
+    assert len(sms.received) == 1
+    sms.clock.tick(hours=1, minutes=2)
+    assert sms.received[-1].text == "Do you come?"
+    assert sms.text("yes").text == "Thank you."
+    assert [one.text for one in sms.phone("+14155550199").received] == ["They answer yes."]
+    assert isinstance(sms.send("+14155550177", "Your results are here.", key="results"), Sent)
+    assert sms.phone("+14155550177").received[0].sender == "12345"
+
+
+def test_a_reply_that_fails_is_sent_from_another_sender(sms: SmsTester) -> None:
+    sms.fail(30006, short_codes_only=True)
+    texted = sms.text("MENU")
+    assert texted.undelivered == (Undelivered("Soup.", "12345", 30006),)
+    assert [(one.text, one.sender) for one in texted.replies] == [("Soup.", "+14155550100")]
+    sms.fail(30003)
+    assert (sms.text("MENU").replies, sms.undelivered[-1].code) == ((), 30003)
+    sms.recover()
+    assert sms.text("MENU").text == "Soup."
+
+
+def test_an_opt_out_holds_in_its_own_test_only(sms: SmsTester) -> None:
+    assert not sms.has_opted_out
+    sms.text("STOP")
+    assert sms.has_opted_out
+    silent = sms.text("MENU")
+    assert (silent.text, silent.outcome, silent.rule) == ("", "silent", "opted out: no reply")
+    sms.text("START")
+    assert sms.text("MENU").text == "Soup."
+
+
+def test_values_for_handlers_can_be_replaced(sms: SmsTester) -> None:
+    assert sms.text("WHO").text == "Hello real"
+    sms.provide(name="fake")
+    assert sms.text("WHO").text == "Hello fake"
+
+
+def test_resources_can_be_replaced_before_they_are_made(sms: SmsTester) -> None:
+    sms.provide(database={"name": "fake"})
+    assert sms.text("WHO").text == "Hello fake"
+
+
+async def test_async_tests_use_it_too(sms: SmsTester) -> None:
+    assert sms.text("MENU").text == "Soup."
+
+
+def test_no_address_is_connected_to(sms: SmsTester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: object) -> None:
+        assert self.family is socket.AF_UNIX, address
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert sms.text("SLOW").text == "at last"
