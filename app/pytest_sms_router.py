@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addini(
-        "sms_router_config", "Folder with router.toml and keywords.toml (default: config)", default=""
-    )
+    parser.addini("sms_router_config", "Folder with router.toml and keywords.toml; else config", default="")
 
 
 @pytest.fixture(scope="session")

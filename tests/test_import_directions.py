@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"config", "store", "web"},
 }
 MAY_IMPORT["cli"] = {*MAY_IMPORT}
+MAY_IMPORT["testing"] = {*MAY_IMPORT, "application"}
 """Which other folders of the package each one may import."""
 
 ROUTING = (

@@ -31,7 +31,7 @@ def test_a_text_gives_the_reply_as_a_phone_shows_it(sms: SmsTester) -> None:
         "reply",
         ("12345: chosen: short code of US, the contact's country",),
     )
-    assert sms.phone("+16475550199").text("WHO", to="+16475550100").sender == "+16475550100"
+    assert sms.phone("+16475550199").text("WHO", to="+16475550100").sender == "+18885550100"
     assert sms.text(to="+12125550100", media="https://example.com/cat.png").text == "Text MENU."
     with pytest.raises(ValueError, match="not a number of the project"):
         sms.text("MENU", to="+19995550100")
@@ -67,7 +67,7 @@ def test_a_late_reply_needs_no_waiting(sms: SmsTester) -> None:
     began = time.monotonic()
     texted = sms.text("SLOW")
     assert (texted.text, texted.outcome) == ("at last", "late")
-    with pytest.raises(HandlerFailedError, match="still running after 3600 s"):
+    with pytest.raises(HandlerFailedError, match="still running after 60 s"):
         sms.text("FOREVER")
     assert time.monotonic() - began < 5
     assert abs(int(sms.text("THREAD").text) - sms.clock.now().timestamp()) < 2
@@ -80,7 +80,7 @@ def test_what_a_handler_raises_is_raised(sms: SmsTester) -> None:
     texted = sms.text("BROKEN", expect_error=True)
     assert isinstance(texted.error, ZeroDivisionError)
     assert (texted.text, texted.outcome) == ("Sorry, something went wrong. Please try again.", "failed")
-    with pytest.raises(Exception, match="LIMITED|limited took longer than its deadline of 3 s"):
+    with pytest.raises(Exception, match="limited took longer than its deadline of 3 s"):
         sms.text("LIMITED")
     with pytest.raises(Exception, match="WRONG"):
         sms.text("WRONG x")
@@ -90,7 +90,7 @@ def test_what_a_handler_raises_is_raised(sms: SmsTester) -> None:
 
 def test_the_clock_honours_hours_and_dates(sms: SmsTester) -> None:
     sms.clock.at("mon 09:00")
-    assert sms.clock.now().strftime("%a %H:%M %Z") in ("Mon 09:00 EST", "Mon 09:00 EDT")
+    assert sms.clock.now().strftime("%a %H:%M") == "Mon 09:00"
     assert sms.text("SUPPORT").text == "We are here."
     sms.clock.tick(hours=8)
     assert sms.text("SUPPORT").text == "Text MENU."

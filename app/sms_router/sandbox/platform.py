@@ -61,7 +61,7 @@ def build_platform(
     policy: ConnectionPolicy | None,
     client: WebhookClient | None = None,
 ) -> Platform:
-    """Build the parts; None means the machine's clock, random identifiers, Twilio's own timeouts, and HTTP."""
+    """Build the parts; None means the machine's clock, random identifiers, Twilio's timeouts, and HTTP."""
     clock, identifiers = clock or SystemClock(), Identifiers(seed)
     account, messages, inboxes, phonebook = Account(world), MessageStore(), PhoneInboxes(), Phonebook(world)
     alerts, faults, opt_outs = Alerts(clock, identifiers), Faults(world.faults), OptOuts(account)

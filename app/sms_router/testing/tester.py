@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -168,7 +168,8 @@ class Phone:
         """The conversation with the first Service: ``step``, ``state``, ``is_expired``; None for none."""
         tester = self._tester
         key = bucket_of(contact_of(self.number)).conversation(tester._service, contact_of(self.number))
-        state, until = tester._project.client.hmget(key, "state", "expires_at")  # type: ignore[misc]
+        client: Any = tester._project.client
+        state, until = client.hmget(key, "state", "expires_at")
         remaining = int(until) - int(tester._loop.wall_time() * 1000) if until else None
         return StoredConversation.parse(state, remaining)
 
@@ -299,11 +300,8 @@ class SmsTester(Phone):
         state: Mapping[str, Any] | None = None,
     ) -> Sent | OptedOut | Duplicate | Refused:
         """Send a message that is no reply, as ``sms.send`` in a handler and ``POST /v1/messages`` do."""
-        sms: Any = self._worker.handlers.resources["sms"]
-        result: Sent | OptedOut | Duplicate | Refused = self._run(
-            sms.send(to, reply, service=service, at=at, key=key, then=then, state=state)
-        )
-        return result
+        sms = self._worker.sms_for("test")
+        return self._run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
 
     def close(self) -> None:
         """Stop the worker."""
@@ -389,19 +387,21 @@ class SmsTester(Phone):
             pipeline = client.pipeline(transaction=False)
             for bucket in ALL_BUCKETS:
                 pipeline.zrange(bucket.outbox, 0, 0, withscores=True)
+                pipeline.zrange(bucket.scheduled, 0, 0, withscores=True)
             due = min((score for found in pipeline.execute() for _, score in found), default=math.inf)
-            due = max(due / 1000 - loop.wall_offset, loop.time()) + 0.001
-            self._run(self._jump(min(due, end) - loop.time()))
+            step = min(end, max(due / 1000 - loop.wall_offset, loop.time()) + 0.001) - loop.time()
+            self._expire(int(step * 1000))
+            self._run(self._jump(step, sends=True))
 
-    async def _jump(self, seconds: float) -> None:
-        """Set all clocks forward, and send what is due then."""
+    async def _jump(self, seconds: float, *, sends: bool = False) -> None:
+        """Set the clocks forward, and send what is due then."""
         worker, tasks = self._worker, asyncio.all_tasks()
         await worker.inbox.aclose()  # it would report that the loop was late
         self._loop.jump(seconds)
-        self._expire(int(seconds * 1000))
         worker.inbox.start()
         self._loop.background |= asyncio.all_tasks() - tasks
-        worker.outbox_worker.wake_all()
+        if sends:
+            worker.outbox_worker.wake_all()
 
     def _expire(self, milliseconds: int) -> None:
         """Have the keys of Redis expire by the time of the test."""
@@ -432,9 +432,7 @@ class SmsTester(Phone):
         reference = f"{worker.platform.account.sid}/{inbound.message.sid}"
         record = HistoryReader(self._project.client).read([(contact_of(sender), reference)])[0]
         answers = [record.late_reply, record.answer]
-        rule, trail = next(
-            ((answer.rule, answer.trail) for answer in answers if answer is not None), (None, ())
-        )
+        answer = next((answer for answer in answers if answer is not None), None)
         self._run(self._jump(PAUSE))
         error = next(iter(self._errors.found), None)
         if error is not None and not expect_error:
@@ -445,9 +443,9 @@ class SmsTester(Phone):
             inbound.message.sid,
             tuple(phone.received[before[0] :]),
             tuple(phone.undelivered[before[1] :]),
-            rule,
+            answer.rule if answer is not None else None,
             record.outcome or "",
-            tuple(trail),
+            answer.trail if answer is not None else (),
             error,
         )
 

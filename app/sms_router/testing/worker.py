@@ -1,4 +1,4 @@
-"""A worker in the process of a test: its parts are the real ones, its Twilio is the sandbox's, without sockets."""
+"""A worker in the process of a test: its parts are real, its Twilio is the sandbox, no socket is opened."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
 from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.errors import ApiRejection
-from sms_router.sandbox.world.numbers import NumberKind
+from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.sandbox.world.world import World
-from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.errors import ScriptFailedError
 from sms_router.store.scripts import Call
 from sms_router.store.store import Store
@@ -44,6 +44,7 @@ NEVER = 1e9
 
 _KINDS = {
     NumberKind.SHORT_CODE: SenderKind.SHORT_CODE,
+    NumberKind.LONG_CODE: SenderKind.LONG_CODE,
     NumberKind.TOLL_FREE: SenderKind.TOLL_FREE,
 }
 
@@ -53,7 +54,7 @@ class OfflineStore(Store):
 
     def __init__(self, client: redis.Redis, clock: Callable[[], float]) -> None:
         super().__init__("redis://offline")
-        self.run = self._run_now  # type: ignore[assignment]
+        self.run = self._run_now
         self._client = client
         self._clock = clock
         self._written = 0.0
@@ -135,7 +136,9 @@ class _Webhooks(WebhookClient):
     async def fetch_twice(
         self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
     ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
-        return await asyncio.gather(*(self.fetch(target, parameters, cookies) for _ in range(2)))
+        both = (self.fetch(target, parameters, cookies) for _ in range(2))
+        first, second = await asyncio.gather(*both)
+        return first, second
 
 
 class _Sender(TwilioSender):
@@ -211,16 +214,8 @@ def _snapshot(world: World, index: int, now: float) -> Snapshot:
     """Return a Service as the router would read it from the sandbox."""
     service, numbers = world.services[index], {number.sid: number for number in world.numbers}
     senders = tuple(
-        Sender(
-            sid,
-            numbers[sid].address,
-            _KINDS.get(numbers[sid].kind, SenderKind.LONG_CODE),
-            numbers[sid].country or None,
-            parse_capabilities(
-                ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
-            ),
-        )
-        for sid in service.senders
+        Sender(number.sid, number.address, _KINDS[number.kind], number.country or None, _capabilities(number))
+        for number in map(numbers.__getitem__, service.senders)
     )
     properties = ServiceProperties(
         service.friendly_name,
@@ -229,7 +224,10 @@ def _snapshot(world: World, index: int, now: float) -> Snapshot:
         sticky_sender=service.sticky_sender,
         area_code_geomatch=service.area_code_geomatch,
     )
-    others = sorted(number.address for sid, number in numbers.items() if sid not in service.senders)
-    return Snapshot(
-        world.account_sid, service.sid, senders, properties, {}, now, int(now * 1000), tuple(others)
-    )
+    others = tuple(sorted(number.address for sid, number in numbers.items() if sid not in service.senders))
+    return Snapshot(world.account_sid, service.sid, senders, properties, {}, now, int(now * 1000), others)
+
+
+def _capabilities(number: Number) -> Capability:
+    able = number.capabilities
+    return parse_capabilities(["SMS"] * able.sms + ["MMS"] * able.mms)

@@ -12,11 +12,20 @@ from sms_router.cli.output import CommandError, print_line, program
 from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS
 
 _TEST = """\
-from handlers.echo import ping
+from sms_router.testing import SmsTester
 
 
-def test_ping_is_answered() -> None:
-    assert ping().texts[0] == "pong"
+def test_ping_is_answered(sms: SmsTester) -> None:
+    assert sms.text("PING").texts[0] == "pong"
+
+
+def test_echo_repeats_the_text(sms: SmsTester) -> None:
+    assert sms.text("ECHO a pie").text == "You texted 12345: a pie"
+    assert sms.text("ECHO").text == "You texted 12345: nothing"
+
+
+def test_hours_are_those_of_keywords_toml(sms: SmsTester) -> None:
+    assert sms.text("hours").text.startswith("We are open 9 to 5")
 """
 
 
