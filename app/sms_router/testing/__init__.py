@@ -4,13 +4,13 @@ pytest loads it by itself where sms-router is installed; annotate it as ``sms: S
 """
 
 from sms_router.testing.tester import (
-    Clock,
     HandlerFailedError,
-    Phone,
     Received,
+    SmsClock,
+    SmsPhone,
     SmsTester,
     Texted,
     Undelivered,
 )
 
-__all__ = ["Clock", "HandlerFailedError", "Phone", "Received", "SmsTester", "Texted", "Undelivered"]
+__all__ = ["HandlerFailedError", "Received", "SmsClock", "SmsPhone", "SmsTester", "Texted", "Undelivered"]

@@ -104,7 +104,7 @@ class HandlerFailedError(Exception):
     """The router has logged an error about a text: a template or a forward has failed, for example."""
 
 
-class Phone:
+class SmsPhone:
     """A person's phone."""
 
     def __init__(self, tester: SmsTester, number: str) -> None:
@@ -212,7 +212,7 @@ class Phone:
         phonebook.change(self.number, PhoneState.ON, Carrier(name="test"))
 
 
-class Clock:
+class SmsClock:
     """The time of the router, of Twilio and of Redis; it begins at the present."""
 
     def __init__(self, tester: SmsTester) -> None:
@@ -260,7 +260,7 @@ def _moment(text: str, now: datetime) -> datetime:
     return moment
 
 
-class SmsTester(Phone):
+class SmsTester(SmsPhone):
     """The ``sms`` fixture: the phone of one person, other phones, and the clock.
 
     Everything is the router's own: the webhook, the rules, the handlers with their middlewares, the opt-out
@@ -269,15 +269,15 @@ class SmsTester(Phone):
 
     def __init__(self, project: Callable[[], Project]) -> None:
         super().__init__(self, DEFAULT_CONTACT)
-        self.clock = Clock(self)
+        self.clock = SmsClock(self)
         self._load_project = project
         self._provided: dict[str, object] = {}
         self._started: OfflineWorker | None = None
         self._stack = contextlib.ExitStack()
 
-    def phone(self, number: str) -> Phone:
+    def phone(self, number: str) -> SmsPhone:
         """Return the phone of another person."""
-        return Phone(self, number)
+        return SmsPhone(self, number)
 
     def provide(self, **values: object) -> None:
         """Replace what ``@lifespan`` and ``@provide`` functions, or middlewares, give to handlers.
