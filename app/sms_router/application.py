@@ -65,6 +65,7 @@ from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.forwarder import Forwarder
+from sms_router.routing.upstream.models import Fetch
 from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForwards
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
@@ -201,6 +202,7 @@ class Worker(WorkerLifespan):
             settings.public_url,
             settings.router.upstream_calls,
             frozenset(settings.router.private_hosts),
+            self._fetch(),
         )
         self.handlers.forward = self.forwarder.forward_for_handler
         number_forwards = self._number_forwards()
@@ -322,6 +324,9 @@ class Worker(WorkerLifespan):
 
     def _store(self) -> Store:
         return Store(self.settings.redis.url, self.observe, _count_second_answer)
+
+    def _fetch(self) -> Fetch | None:
+        return None
 
     def _twilio_sender(self) -> TwilioSender:
         twilio = self.settings.twilio

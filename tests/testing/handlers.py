@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
+import aiohttp
+
 from sms_router import CallNext, Conversation, InboundMessage, Reply, Sms, keyword, lifespan, provide, step
 
 runs: list[str] = []
@@ -64,6 +66,13 @@ async def limited() -> str:
 @keyword("BROKEN")
 async def broken() -> str:
     return str(1 / 0)
+
+
+@keyword("WAIT")
+async def wait(http: aiohttp.ClientSession) -> str:
+    async with http.post("https://clinic.example.com/waiting?floor=2", data="people") as response:
+        response.raise_for_status()
+        return f"{(await response.json())['people']} people wait."
 
 
 @keyword("BOOK")

@@ -6,10 +6,11 @@ import socket
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from sms_router import Sent
-from sms_router.testing import HandlerFailedError, SmsTester, Undelivered
+from sms_router.testing import HandlerFailedError, HttpRequest, SmsTester, Undelivered
 from tests.testing import handlers
 
 
@@ -141,6 +142,25 @@ def test_values_for_handlers_can_be_replaced(sms: SmsTester) -> None:
 def test_resources_can_be_replaced_before_they_are_made(sms: SmsTester) -> None:
     sms.provide(database={"name": "fake"})
     assert sms.text("WHO").text == "Hello fake"
+
+
+def test_other_services_answer_as_the_test_says(sms: SmsTester) -> None:
+    with pytest.raises(aiohttp.ClientConnectionError, match="a test connects to nothing"):
+        sms.text("WAIT")
+    clinic = sms.http("https://clinic.example.com", {"people": 5})
+    assert sms.text("WAIT").text == "5 people wait."
+    assert clinic.requests == [HttpRequest("POST", "https://clinic.example.com/waiting?floor=2", "people")]
+    sms.http("https://clinic.example.com/waiting", status=503)
+    with pytest.raises(aiohttp.ClientResponseError, match="503"):
+        sms.text("WAIT")
+
+
+def test_a_rule_forwards_to_an_application_of_the_test(sms: SmsTester) -> None:
+    with pytest.raises(HandlerFailedError, match="^forwarded to"):
+        sms.text("VOTE 1")
+    votes = sms.http("https://votes.example.com/sms", "<Response><Message>Thanks</Message></Response>")
+    assert sms.text("VOTE 2").text == "Thanks"
+    assert "Body=VOTE+2" in votes.requests[0].body
 
 
 async def test_async_tests_use_it_too(sms: SmsTester) -> None:

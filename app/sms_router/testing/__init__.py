@@ -3,6 +3,7 @@
 pytest loads it by itself where sms-router is installed; annotate it as ``sms: SmsTester``.
 """
 
+from sms_router.testing.http import HttpRequest, HttpService
 from sms_router.testing.tester import (
     HandlerFailedError,
     Received,
@@ -13,4 +14,14 @@ from sms_router.testing.tester import (
     Undelivered,
 )
 
-__all__ = ["HandlerFailedError", "Received", "SmsClock", "SmsPhone", "SmsTester", "Texted", "Undelivered"]
+__all__ = [
+    "HandlerFailedError",
+    "HttpRequest",
+    "HttpService",
+    "Received",
+    "SmsClock",
+    "SmsPhone",
+    "SmsTester",
+    "Texted",
+    "Undelivered",
+]

@@ -20,12 +20,14 @@ from sms_router.routing.handler.conversation import Conversation, StoredConversa
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.inbox.answer import Outcome
 from sms_router.sandbox.inbound.incoming_text import receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.sandbox.world.world import Carrier, PhoneState
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.scripts.outbox import start_conversation
+from sms_router.testing.http import HttpService
 from sms_router.testing.project import Project
 from sms_router.testing.virtual_time import VirtualLoop
 from sms_router.testing.worker import OfflineWorker
@@ -101,7 +103,7 @@ class Texted:
 
 
 class HandlerFailedError(Exception):
-    """The router has logged an error about a text: a template or a forward has failed, for example."""
+    """A text has failed in another way than by an exception of a handler: its template, or a forward."""
 
 
 class SmsPhone:
@@ -303,6 +305,23 @@ class SmsTester(SmsPhone):
         sms = self._worker.sms_for("test")
         return self._run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
 
+    def http(
+        self, url: str, answer: object = "", *, status: int = 200, content_type: str = ""
+    ) -> HttpService:
+        """Set what another service, or an application that messages are forwarded to, answers.
+
+        Args:
+            url: it and those that begin with it.
+            answer: a text, TwiML for example, or what becomes JSON.
+            status: of the HTTP response.
+            content_type: else that of the answer's kind.
+
+        Returns:
+            The service, whose ``requests`` grow.
+
+        """
+        return self._worker.http.add(url, answer, status, content_type)
+
     def close(self) -> None:
         """Stop the worker."""
         self._stack.close()
@@ -430,11 +449,15 @@ class SmsTester(SmsPhone):
         incoming = IncomingText(sender, self._number(to), text, media, group, sid)
         inbound = self._run(receive_text(worker.platform, incoming)).inbound
         reference = f"{worker.platform.account.sid}/{inbound.message.sid}"
-        record = HistoryReader(self._project.client).read([(contact_of(sender), reference)])[0]
+        history = HistoryReader(self._project.client)
+        record = history.read([(contact_of(sender), reference)])[0]
         answers = [record.late_reply, record.answer]
         answer = next((answer for answer in answers if answer is not None), None)
         self._run(self._jump(PAUSE))
         error = next(iter(self._errors.found), None)
+        if error is None and record.outcome == Outcome.FAILED:
+            failed = history.find(inbound.message.sid, [worker.platform.account.sid])
+            error = HandlerFailedError("; ".join(cause.text for cause in failed.causes) if failed else "")
         if error is not None and not expect_error:
             raise error.with_traceback(_team_traceback(error.__traceback__))
         if error is None and expect_error:

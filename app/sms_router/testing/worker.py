@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from sms_router.delivery.message import Accepted, OutboundSms, Rejected, SendRes
 from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.source import ServiceSource
+from sms_router.routing.upstream import http_client
+from sms_router.routing.upstream.models import Fetch
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.platform import Platform, build_platform
 from sms_router.sandbox.sending.validation import MessageDraft
@@ -34,6 +37,7 @@ from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.errors import ScriptFailedError
 from sms_router.store.scripts import Call
 from sms_router.store.store import Store
+from sms_router.testing.http import OfflineHttpClient
 from sms_router.testing.virtual_time import VirtualLoop
 
 _CLOCK = b"sms-router:test-clock"
@@ -171,8 +175,10 @@ class OfflineWorker(Worker):
         self._client, self._loop, self._world = client, loop, world
         identifiers = Identifiers(1)
         webhooks = _Webhooks(world, identifiers, settings.public_url)
+        self.http = OfflineHttpClient()
         self.platform = build_platform(world, _Clock(loop), 1, None, webhooks)
         super().__init__(settings)
+        self.handlers.http_client = self.http
         webhooks.applications = self.webhooks()
         loop.has_busy_threads = lambda: self.handlers.threads.is_busy
 
@@ -183,6 +189,10 @@ class OfflineWorker(Worker):
         sender = _Sender({account.sid: account.tokens[0] for account in self.settings.accounts}, "", 1)
         sender.platform = self.platform
         return sender
+
+    def _fetch(self) -> Fetch:
+        session = self.http.session()
+        return partial(http_client.fetch, http_client.HttpSessions(session, session, frozenset()))
 
     def _sources(self) -> list[ServiceSource]:
         return [

@@ -141,7 +141,7 @@ class HandlerEnvironment:
             HandlerError: when there is none.
 
         """
-        if name == "http":
+        if name == "http" and name not in self.resources:
             return self.http_client.session()
         if name not in self.resources:
             raise HandlerError(f"{name!r} is not available: no middleware has passed it on, or it is closed")

@@ -51,6 +51,7 @@ class Forwarder:
         max_concurrent: calls that may be in progress to one origin at once.
         private_hosts: hosts, or ``host:port``, that URLs from Twilio's side may lead to although their
             addresses are not public.
+        fetch: fetches pages; None for aiohttp.
 
     """
 
@@ -62,6 +63,7 @@ class Forwarder:
         public_url: str,
         max_concurrent: int,
         private_hosts: frozenset[str] = frozenset(),
+        fetch: Fetch | None = None,
     ) -> None:
         self._public_url = public_url
         self._auth_tokens = auth_tokens
@@ -71,7 +73,7 @@ class Forwarder:
         self._start_lock = asyncio.Lock()
         self._private_hosts = private_hosts
         self._http_sessions: tuple[aiohttp.ClientSession, ...] = ()
-        self._fetch: Fetch | None = None
+        self._fetch = fetch
         self._logged: set[str] = set()
 
     async def start(self) -> Fetch:
