@@ -156,7 +156,7 @@ def test_other_services_answer_as_the_test_says(sms: SmsTester) -> None:
 
 
 def test_a_rule_forwards_to_an_application_of_the_test(sms: SmsTester) -> None:
-    with pytest.raises(HandlerFailedError, match="^forwarded to"):
+    with pytest.raises(HandlerFailedError, match="VOTE: forwarded to votes"):
         sms.text("VOTE 1")
     votes = sms.http("https://votes.example.com/sms", "<Response><Message>Thanks</Message></Response>")
     assert sms.text("VOTE 2").text == "Thanks"
