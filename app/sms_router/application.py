@@ -260,6 +260,7 @@ class Worker(WorkerLifespan):
             self.membership.pool_for,
             {service.sid: service.account for service in settings.services},
             settings.time_zones,
+            settings.quiet_hours,
             wake,
         )
         self.handlers.sms_for = self.sms_for = outbound.requested_by
@@ -269,6 +270,7 @@ class Worker(WorkerLifespan):
             composer,
             late_replies,
             outbound.begin_conversation,
+            outbound.quiet_until,
             settings.router.reroute,
         )
         committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)

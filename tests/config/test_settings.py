@@ -148,6 +148,7 @@ def test_the_environment_has_precedence_over_the_file_and_the_default(
         ("retention_days", 7, "1.5", 1.5),
         ("body_retention_days", None, "1.5", 1.5),
         ("time_zone", "UTC", '"Asia/Kathmandu"', "Asia/Kathmandu"),
+        ("quiet_hours", "", '"21:00-08:00"', "21:00-08:00"),
         ("data_dir", Path(".data"), '"elsewhere"', Path("elsewhere")),
     ],
 )
@@ -388,6 +389,11 @@ def test_shared_keys_are_read(load: Load) -> None:
             '[router]\ntime_zone = "Mars/Olympus"',
             {},
             f"router.toml: router.time_zone: {NO_ZONE}",
+        ),
+        (
+            '[router]\nquiet_hours = "21-8"',
+            {},
+            'router.toml: router.quiet_hours: must be two times, like "21:00-08:00", or empty',
         ),
         (
             f'{ACCOUNT}{SERVICE}time_zone = "../UTC"',

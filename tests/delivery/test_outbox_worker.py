@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
@@ -15,9 +17,9 @@ from sms_router.delivery import outbox_worker
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     Accepted,
-    Cancelled,
     NotProcessed,
     OutboundSms,
+    PutOff,
     Rejected,
     SendLease,
     SendResult,
@@ -42,6 +44,7 @@ class RecordingHandler:
     on_resume: Callable[[OutboxEntry], Awaitable[None]] = _do_nothing
     failing: tuple[str, ...] = ()
     resends: bool = False
+    until: float = 0
 
     async def resume(self, entry: OutboxEntry) -> None:
         self.resumed.append(entry)
@@ -49,8 +52,10 @@ class RecordingHandler:
 
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
-    ) -> OutboundSms | Cancelled:
+    ) -> OutboundSms | PutOff:
         assert lease.request
+        if self.until:
+            return PutOff(self.until)
         if "build_message" in self.failing:
             raise ValueError("build_message fails")
         return sms_of(entry, part)
@@ -254,6 +259,24 @@ async def test_a_message_that_cannot_be_composed_is_a_dead_letter_and_is_not_sen
     assert fixture.state(entry)["state"] == "withdrawn"
     assert fixture.dead_letter_causes() == ["late.0: it could not be composed: ValueError"]
     assert twilio.calls == []
+
+
+async def test_messages_that_must_not_leave_now_are_scheduled_again(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
+    handler.until = time.time() + 10 * 3600
+    entry = await fixture.enqueue_reply(texts=2)
+    scheduled = bucket_of(CONTACT).scheduled
+    async with running_worker(fixture, twilio, handler):
+        await wait_until(lambda: fixture.valkey.zcard(scheduled) == 2)
+    assert (fixture.waiting(), twilio.calls) == ({}, [])
+    states = [fixture.state(entry._replace(name=name))["state"] for name in ("late.0", "late.1")]
+    assert states == ["waiting"] * 2
+    handler.until = 0
+    for line in cast("list[bytes]", fixture.valkey.zrange(scheduled, 0, -1)):
+        fixture.valkey.zadd(scheduled, {line: 1})
+    async with running_worker(fixture, twilio, handler):
+        await wait_until(lambda: len(twilio.calls) == 2)
 
 
 async def test_a_message_that_twilio_has_not_processed_is_sent_again_before_the_next_ones(

@@ -18,6 +18,7 @@ from sms_router.config.types import (
     PlainSecret,
     Port,
     PublicAddress,
+    QuietWindow,
     RedisAddress,
     Secret,
     SenderAddress,
@@ -126,6 +127,7 @@ class RouterSettings(_Table):
     upstream_calls: Annotated[int, Field(ge=1, le=1000)] = 50
     privacy: Privacy = Privacy.MASKED
     time_zone: TimeZone = "UTC"
+    quiet_hours: QuietWindow = ""
     retention_days: Annotated[float, Field(ge=0.05, le=400)] = 7
     body_retention_days: Annotated[float, Field(ge=0.05, le=400)] | None = None
     consent_retention_days: Annotated[float, Field(ge=1, le=3653)] = 1461
@@ -270,6 +272,7 @@ class ServiceSettings(_Table):
     reply_from: ReplyFrom | None = None
     opt_out: OptOutAnswers = OptOutAnswers.ROUTER
     time_zone: TimeZone | None = None
+    quiet_hours: QuietWindow | None = None
     refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
     number_urls: bool | None = None
 

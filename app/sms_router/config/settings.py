@@ -22,6 +22,7 @@ from sms_router.config.environment import (
 from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.schedule import TimeZones
+from sms_router.routing.pipeline.quiet_hours import QuietHours
 from sms_router.senders.models import ReplyFrom
 from sms_router.senders.pool import Tenancy
 from sms_router.senders.rate_limits import RateLimits
@@ -116,6 +117,14 @@ class Settings(RouterConfig):
             service.sid: service.time_zone for service in self.services if service.time_zone is not None
         }
         return TimeZones(self.router.time_zone, by_service)
+
+    @property
+    def quiet_hours(self) -> QuietHours:
+        """When messages that are no replies wait."""
+        by_service = {
+            service.sid: service.quiet_hours for service in self.services if service.quiet_hours is not None
+        }
+        return QuietHours(self.router.quiet_hours, by_service, self.time_zones)
 
     def tenancy(self, numbers: Mapping[str, str]) -> Tenancy | None:
         """Return which account owns what, given that of each number; None where there is one account."""

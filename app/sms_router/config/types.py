@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from sms_router.routing.pipeline.quiet_hours import parse_window
 from sms_router.store.url import RedisUrl
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.sids import ACCOUNT_SID, SERVICE_SID
@@ -93,6 +94,11 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _quiet_window(value: str) -> str:
+    parse_window(value)
+    return value
+
+
 def _network(value: str) -> str:
     try:
         ipaddress.ip_network(value, strict=False)
@@ -110,6 +116,7 @@ def _interruptions(value: object) -> object:
 AccountSid = Annotated[str, AfterValidator(_account_sid)]
 ServiceSid = Annotated[str, AfterValidator(_service_sid)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+QuietWindow = Annotated[str, AfterValidator(_quiet_window)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 NetworkAddress = Annotated[str, AfterValidator(_network)]
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -83,6 +83,13 @@ class Cancelled:
     """True when operators should see it as a dead letter."""
 
 
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """The message must not be sent before this time, in seconds since the epoch."""
+
+    until: float
+
+
 class SendLease(NamedTuple):
     """The right to send a message now; for all other workers it counts as sent."""
 

@@ -391,7 +391,13 @@ class Outbox:
         """Make a message due later; with a ``lease``, which Twilio has not processed, its mark is removed."""
         await self._postpone(entry, part, seconds, lease.mark if lease is not None else "")
 
-    async def _postpone(self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str) -> None:
+    async def put_off(self, entry: OutboxEntry, part: MessagePart, until: float, lease: SendLease) -> None:
+        """Schedule a message again that must not be sent before a time, in seconds since the epoch."""
+        await self._postpone(entry, part, 0, lease.mark, int(until * 1000))
+
+    async def _postpone(
+        self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str, due: int | bytes = b""
+    ) -> None:
         call = scripts.postpone(
             contact=entry.contact,
             reference=entry.reference,
@@ -399,6 +405,7 @@ class Outbox:
             part=part.name,
             delay_ms=int(seconds * 1000),
             mark=mark,
+            due=due,
         )
         await self._writer.write(call)
 

@@ -18,6 +18,7 @@ from sms_router.delivery.message import (
     Cancelled,
     NotProcessed,
     OutboundSms,
+    PutOff,
     Rejected,
     SendLease,
     SendResult,
@@ -65,8 +66,8 @@ class OutboxHandler(Protocol):
 
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
-    ) -> OutboundSms | Cancelled:
-        """Return the message of an entry, or why it is not sent.
+    ) -> OutboundSms | Cancelled | PutOff:
+        """Return the message of an entry, or why it is not sent, or not now.
 
         Raises:
             StoreUnavailableError: when Redis is needed for that; it is called again later.
@@ -263,8 +264,8 @@ class OutboxWorker:
             message = await self._build_message(entry, part, lease)
         except StoreUnavailableError as error:
             return await self._retry_later(entry, part, lease, str(error))
-        if isinstance(message, Cancelled):
-            await self._record(entry, part, None, message, lease)
+        if not isinstance(message, OutboundSms):
+            await self._record_unsent(entry, part, message, lease)
             return None
         result = await self._call_twilio(message)
         if isinstance(result, NotProcessed):
@@ -278,7 +279,7 @@ class OutboxWorker:
 
     async def _build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
-    ) -> OutboundSms | Cancelled:
+    ) -> OutboundSms | Cancelled | PutOff:
         try:
             return await self._handler.build_message(entry, part, lease)
         except StoreUnavailableError:
@@ -305,6 +306,16 @@ class OutboxWorker:
         except Exception:
             log.exception("the result of a message could not be processed completely")
             return False
+
+    async def _record_unsent(
+        self, entry: OutboxEntry, part: MessagePart, reason: Cancelled | PutOff, lease: SendLease
+    ) -> None:
+        if isinstance(reason, Cancelled):
+            await self._record(entry, part, None, reason, lease)
+            return
+        log.info("%s of %s waits for the end of quiet hours", part.name, entry.message_sid)
+        self._report(part.kind, "postponed")
+        await self._outbox.put_off(entry, part, reason.until, lease)
 
     async def _retry_later(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease, reason: str

@@ -18,7 +18,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.web.http import Rejection, read_body, read_headers
 
-_REPLY_FIELDS, _OPTIONS = {"text", "media", "sender"}, {"service", "key", "then", "state", "at"}
+_REPLY_FIELDS, _OPTIONS = {"text", "media", "sender"}, {"service", "key", "then", "state", "at", "urgent"}
 _STATUS = {Sent: 202, Duplicate: 200, OptedOut: 409, Refused: 422}
 _NAMES = {Sent: "sent", Duplicate: "duplicate", OptedOut: "opted_out", Refused: "refused"}
 
@@ -72,6 +72,8 @@ class MessagesApi:
         if unknown:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         options = {name: fields[name] for name in _OPTIONS & fields.keys()}
+        if not isinstance(options.get("urgent", False), bool):
+            raise TypeError("urgent is true or false")
         if isinstance(options.get("at"), str):
             options["at"] = datetime.fromisoformat(options["at"])
         reply = Reply(**{name: fields[name] for name in _REPLY_FIELDS & fields.keys()})

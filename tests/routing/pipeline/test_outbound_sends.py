@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -26,6 +27,7 @@ from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.outbound_sends import OutboundSends
+from sms_router.routing.pipeline.quiet_hours import QuietHours
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
@@ -34,6 +36,7 @@ from sms_router.twilio.inbound import parse_stored_request
 from tests.routing.workers import worker
 
 ACCOUNT, SERVICE = "AC" + "1" * 32, "MG" + "1" * 32
+QUIET_SERVICE = "MG" + "2" * 32
 CONTACT = "+14155550123"
 BUCKET = bucket_of(CONTACT)
 POOL = Pool(
@@ -62,7 +65,8 @@ class Fixture:
 @pytest.fixture
 async def fixture(valkey_url: str, tmp_path: Path) -> AsyncIterator[Fixture]:
     def pool_for(service: str | None, texted: str, _account: str) -> Pool | None:
-        return find_pool({SERVICE: POOL}, service, texted)
+        pools = {SERVICE: POOL, QUIET_SERVICE: replace(POOL, service_sid=QUIET_SERVICE)}
+        return find_pool(pools, service, texted)
 
     async with worker(valkey_url, tmp_path) as one:
         contacts = Contacts(one.store, one.journal, pool_for, load_error_table())
@@ -72,8 +76,12 @@ async def fixture(valkey_url: str, tmp_path: Path) -> AsyncIterator[Fixture]:
         manager = ConversationManager(steps, ConversationPolicy())
         dispatcher = Dispatcher(RuleTable([]), handlers=HandlerRegistry([], [], manager))
         woken: list[str] = []
-        accounts, zones = {SERVICE: ACCOUNT}, TimeZones("America/New_York")
-        sends = OutboundSends(contacts, dispatcher, composer, outbox, pool_for, accounts, zones, woken.append)
+        accounts, zones = dict.fromkeys((SERVICE, QUIET_SERVICE), ACCOUNT), TimeZones("America/New_York")
+        local, hour = datetime.now(ZoneInfo("America/Los_Angeles")), timedelta(hours=1)
+        quiet = QuietHours("", {QUIET_SERVICE: f"{local - hour:%H:%M}-{local + hour:%H:%M}"}, zones)
+        sends = OutboundSends(
+            contacts, dispatcher, composer, outbox, pool_for, accounts, zones, quiet, woken.append
+        )
         yield Fixture(sends, contacts, outbox, woken)
 
 
@@ -114,6 +122,20 @@ async def test_a_message_of_several_parts_waits_until_it_is_due(
     due = await fixture.outbox.lease_due(BUCKET, 9)
     assert sorted(entry.name for entry in due) == ["late.0", "late.0", "late.1", "late.1"]
     assert (valkey.xlen(BUCKET.journal), entries(valkey)) == (2, {})
+
+
+async def test_a_message_waits_for_the_end_of_quiet_hours_unless_it_is_urgent(
+    fixture: Fixture, valkey: redis.Redis
+) -> None:
+    for urgent, is_due in ((False, False), (True, True)):
+        sent = await fixture.sends.send(CONTACT, "Hello.", service=QUIET_SERVICE, urgent=urgent)
+        assert isinstance(sent, Sent)
+        assert (sent.at <= datetime.now(UTC)) is is_due
+        request = valkey.hget(BUCKET.message(f"{ACCOUNT}/{sent.sid}"), "request")
+        message = parse_stored_request(cast("bytes", request))
+        assert message is not None
+        assert (fixture.sends.quiet_until(message) == 0) is is_due
+    assert fixture.woken == [CONTACT]
 
 
 async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: redis.Redis) -> None:

@@ -56,7 +56,7 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
         async def begin(_: InboundMessage) -> None: ...
 
         analyzer = ReceiptAnalyzer(people, pool_for)
-        yield ReplyOutboxHandler(people, analyzer, composer, later, begin, reroute=True)
+        yield ReplyOutboxHandler(people, analyzer, composer, later, begin, lambda _: 0, reroute=True)
 
 
 async def refused(

@@ -36,6 +36,9 @@ def send(
     service: Annotated[
         str | None, typer.Option("--service", help="The Service; default: the first that is configured.")
     ] = None,
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="Send it in quiet hours too: the contact has just asked for it.")
+    ] = False,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="Cancel the message with this --key instead, if it waits.")
     ] = False,
@@ -53,6 +56,8 @@ def send(
     if not token:
         raise CommandError("API_TOKEN is not set: the router sends for nobody.", "export API_TOKEN=...")
     fields: dict[str, object] = {"to": to, "text": " ".join(text), "key": key, "service": service}
+    if urgent:
+        fields["urgent"] = True
     if at is not None:
         fields["at"] = _iso(at)
     fields = {name: value for name, value in fields.items() if value is not None}

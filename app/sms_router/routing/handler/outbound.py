@@ -50,6 +50,7 @@ class Sms(Protocol):
         key: str | None = None,
         then: str | Callable[..., object] | None = None,
         state: Mapping[str, Any] | None = None,
+        urgent: bool = False,
     ) -> Sent | OptedOut | Duplicate | Refused:
         """Send a message to a contact, now or later.
 
@@ -64,6 +65,7 @@ class Sms(Protocol):
             key: a message with the same key is sent to the contact once; `cancel` takes it too.
             then: the step that takes the contact's answer: its name, or its function.
             state: of the conversation that begins with it.
+            urgent: it does not wait for the end of ``quiet_hours``.
 
         """
         ...

@@ -26,6 +26,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.quiet_hours import QuietHours
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import PoolFinder
 from sms_router.store.errors import StoreUnavailableError
@@ -35,6 +36,9 @@ from sms_router.twilio.twiml import parse_own
 
 CONVERSATION = "Conversation"
 """The parameter with the conversation that begins when the message leaves."""
+
+URGENT = "Urgent"
+"""The parameter of a message that leaves in quiet hours too."""
 
 MAX_AHEAD = timedelta(days=400)
 """Until a message is due."""
@@ -55,6 +59,7 @@ class OutboundSends:
         pool_for: finds the senders of a Service.
         accounts: the account of each Service; the first one is the default.
         zones: of the Services, for times without a zone.
+        quiet_hours: during which a message waits that is not urgent.
         wake_outbox: called with a contact for whom messages are enqueued.
 
     """
@@ -68,6 +73,7 @@ class OutboundSends:
         pool_for: PoolFinder,
         accounts: Mapping[str, str],
         zones: TimeZones,
+        quiet_hours: QuietHours,
         wake_outbox: Callable[[str], None],
     ) -> None:
         self._contacts = contacts
@@ -77,6 +83,7 @@ class OutboundSends:
         self._pool_for = pool_for
         self._accounts = accounts
         self._zones = zones
+        self._quiet_hours = quiet_hours
         self._wake_outbox = wake_outbox
         self._requester = ""
 
@@ -96,6 +103,7 @@ class OutboundSends:
         key: str | None = None,
         then: str | Callable[..., object] | None = None,
         state: Mapping[str, Any] | None = None,
+        urgent: bool = False,
     ) -> Sent | OptedOut | Duplicate | Refused:
         """Send a message; see `Sms.send`."""
         reply = Reply(reply) if isinstance(reply, str) else reply
@@ -104,6 +112,10 @@ class OutboundSends:
             due = self._due(sid, at)
             parameters = self._parameters(sid, to, key)
             contact = contact_of(parameters["From"])
+            if urgent:
+                parameters[URGENT] = "1"
+            else:
+                due = self._quiet_hours.end(sid, contact, due)
             facts = await self._contacts.facts_now(sid, contact)
             rule = f"sms.send {key}" if key else "sms.send"
             if facts.opted_out:
@@ -164,6 +176,14 @@ class OutboundSends:
         conversation.serialized = serialized.encode()
         update = conversations.update_for(scope, message.contact, conversation)
         await self._outbox.start_conversation(update)
+
+    def quiet_until(self, message: InboundMessage) -> float:
+        """Return when a message that would leave now may leave; 0 for at once."""
+        if not message.is_outbound or URGENT in message.parameters:
+            return 0.0
+        now = time.time()
+        end = self._quiet_hours.end(message.service_sid or "", message.contact, now)
+        return end if end > now else 0.0
 
     def _service(self, service: str | None) -> str:
         sid = service or next(iter(self._accounts), "")

@@ -12,6 +12,7 @@ from sms_router.delivery.message import (
     Accepted,
     Cancelled,
     OutboundSms,
+    PutOff,
     Rejected,
     SendLease,
     SendResult,
@@ -38,6 +39,7 @@ class ReplyOutboxHandler:
 
     Args:
         begin_conversation: called with the message that a first part answers, before it leaves.
+        quiet_until: returns when a message that is no reply may leave, 0 for now.
         reroute: whether a message that Twilio rejects for its sender is sent once more from another one.
 
     """
@@ -49,6 +51,7 @@ class ReplyOutboxHandler:
         composer: Composer,
         late_replies: LateReplies,
         begin_conversation: Callable[[InboundMessage], Awaitable[None]],
+        quiet_until: Callable[[InboundMessage], float],
         reroute: bool,
     ) -> None:
         self._contacts = contacts
@@ -56,6 +59,7 @@ class ReplyOutboxHandler:
         self._composer = composer
         self._late_replies = late_replies
         self._begin_conversation = begin_conversation
+        self._quiet_until = quiet_until
         self._reroute = reroute
 
     async def resume(self, entry: OutboxEntry) -> None:
@@ -64,7 +68,7 @@ class ReplyOutboxHandler:
 
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
-    ) -> OutboundSms | Cancelled:
+    ) -> OutboundSms | Cancelled | PutOff:
         """Build one message; one that is sent again gets another sender than the one that failed.
 
         Raises:
@@ -80,6 +84,8 @@ class ReplyOutboxHandler:
         if facts.opted_out:
             await self.on_refused(entry, part, contact_of(outbound.recipient or message.sender), outbound)
             return Cancelled(OPTED_OUT, dead_letter=False)
+        if until := self._quiet_until(message):
+            return PutOff(until)
         if not part.resend:
             if part.number == 0:
                 await self._begin_conversation(message)

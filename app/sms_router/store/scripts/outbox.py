@@ -142,6 +142,7 @@ def mark_sending(
         bucket.message(reference),
         bucket.outbox,
         bucket.contact(scope, contact),
+        bucket.scheduled,
         bucket.dead_letters,
     )
     arguments = (
@@ -151,11 +152,13 @@ def mark_sending(
     return SCRIPTS["outbox_mark_sending"], keys, arguments
 
 
-def postpone(*, contact: str, reference: str, entry: bytes, part: str, delay_ms: int, mark: str) -> Call:
-    """Have a message that Twilio has surely not seen tried again."""
+def postpone(
+    *, contact: str, reference: str, entry: bytes, part: str, delay_ms: int, mark: str, due: int | bytes = b""
+) -> Call:
+    """Have a message that Twilio has surely not seen tried again, or schedule it again."""
     bucket = bucket_of(contact)
-    keys = (bucket.message(reference), bucket.outbox)
-    return SCRIPTS["outbox_postpone"], keys, (entry, part, delay_ms, mark)
+    keys = (bucket.message(reference), bucket.outbox, bucket.scheduled)
+    return SCRIPTS["outbox_postpone"], keys, (entry, part, delay_ms, mark, due)
 
 
 def record_result(

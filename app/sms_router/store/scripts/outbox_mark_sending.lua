@@ -2,11 +2,12 @@
 -- the mark later knows that the message may have been sent, and never sends it again.
 -- Returns {"go", request, document, state, fields of the contact}, {"early"}, {"busy"}, {"done"},
 -- {"withdrawn", reason} or {"unknown", reason}.
-local message, outbox, contact, dead_letters = unpack(KEYS)
+local message, outbox, contact, scheduled, dead_letters = unpack(KEYS)
 local entry, reference, part, document_field, max_age_ms, sending_ms, retention_ms, receipt_prefix, mark,
   lease_ms, part_before = unpack(ARGV)
 --- @include "now"
 --- @include "append"
+--- @include "put_off"
 local RETRY_MS, MAX_WAIT_FOR_REQUEST_MS = 1000, 60000
 local field = 'send:' .. part
 local stored, request, received, document, requested = unpack(redis.call('HMGET', message,
@@ -57,7 +58,12 @@ elseif redis.call('HEXISTS', contact, ':opt-out') == 1 then
 end
 if part_before ~= '' then
   local before = cjson.decode(redis.call('HGET', message, 'send:' .. part_before) or '{}')
-  if before.state == 'waiting' or before.state == 'sending' then
+  if before.state == 'waiting' and (before.since or 0) > now then -- it was put off
+    send.since = before.since
+    redis.call('HSET', message, field, cjson.encode(send))
+    put_off(send.since)
+    return {'early'}
+  elseif before.state == 'waiting' or before.state == 'sending' then
     redis.call('ZADD', outbox, now + RETRY_MS, entry)
     return {'early'}
   end
