@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,29 +27,27 @@ def sms_config(pytestconfig: pytest.Config) -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def _sms_project(
-    sms_config: Path | None, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[], Project]]:
+def _sms_projects(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Path | None], Project]]:
     from sms_router.testing.project import open_project  # noqa: PLC0415 (0.8 s, where it is needed)
 
-    opened: list[Project] = []
-    with ExitStack() as stack:
+    with ExitStack() as opened:
 
-        def project() -> Project:
-            if not opened:
-                data_dir = tmp_path_factory.mktemp("sms-router")
-                opened.append(stack.enter_context(open_project(sms_config, pytestconfig.rootpath, data_dir)))
-            return opened[0]
+        @cache
+        def project(folder: Path | None) -> Project:
+            data_dir = tmp_path_factory.mktemp("sms-router")
+            return opened.enter_context(open_project(folder, pytestconfig.rootpath, data_dir))
 
         yield project
 
 
 @pytest.fixture
-def sms(_sms_project: Callable[[], Project]) -> Iterator[SmsTester]:
+def sms(sms_config: Path | None, _sms_projects: Callable[[Path | None], Project]) -> Iterator[SmsTester]:
     """Text the project's keywords, templates and handlers, and see the replies as a person would."""
     from sms_router.testing import SmsTester  # noqa: PLC0415 (as above)
 
-    tester = SmsTester(_sms_project)
+    tester = SmsTester(partial(_sms_projects, sms_config))
     try:
         yield tester
     finally:
