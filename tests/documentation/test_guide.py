@@ -44,9 +44,7 @@ def sms_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(("_name", "run"), functions_in(HANDLERS, TESTING).items())
-def test_the_tests_in_the_pages_pass(
-    _name: str, run: Callable[[SmsTester], None], sms: SmsTester
-) -> None:
+def test_the_tests_in_the_pages_pass(_name: str, run: Callable[[SmsTester], None], sms: SmsTester) -> None:
     run(sms)
 
 
