@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import aiohttp
 
@@ -48,7 +49,18 @@ async def slow() -> str:
 
 @keyword("THREAD")
 def in_a_thread() -> str:
-    return f"{time.time():.0f}"
+    time.sleep(20)
+    return "at last"
+
+
+@keyword("NOW")
+def now() -> str:
+    moments = (
+        datetime.datetime.now(datetime.UTC),
+        datetime.datetime.fromtimestamp(time.time(), datetime.UTC),
+    )
+    assert all(isinstance(moment, datetime.date) for moment in (*moments, datetime.date(2026, 1, 1)))
+    return " ".join((*(f"{moment:%H:%M}" for moment in moments), time.strftime("%M"), f"{date.today():%d}"))
 
 
 @keyword("FOREVER")

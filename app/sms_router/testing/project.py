@@ -23,6 +23,8 @@ from sms_router.store.redis_py import sync_client
 class Project:
     """Read once for all tests."""
 
+    root: Path
+    """The folder of the team's modules."""
     settings: Settings
     world: World
     client: redis.Redis
@@ -63,4 +65,4 @@ def open_project(folder: Path | None, root: Path, data_dir: Path) -> Iterator[Pr
         router = settings.router.model_copy(update={"data_dir": data_dir})
         guard = settings.loop_guard.model_copy(update={"replies": 0})
         settings = settings.model_copy(update={"router": router, "loop_guard": guard})
-        yield Project(settings, world, client)
+        yield Project(root, settings, world, client)

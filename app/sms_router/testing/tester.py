@@ -27,6 +27,7 @@ from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.sandbox.world.world import Carrier, PhoneState
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 from sms_router.store.scripts.outbox import start_conversation
+from sms_router.testing.fake_time import places_of_datetime
 from sms_router.testing.http import HttpService
 from sms_router.testing.project import Project
 from sms_router.testing.virtual_time import VirtualLoop
@@ -372,6 +373,7 @@ class SmsTester(SmsPhone):
         except BaseException:
             self._started = None
             raise
+        loop.places = places_of_datetime(project.root)
         self._stack.callback(self._stop)
 
     def _stop(self) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from selectors import DefaultSelector, SelectorKey
 from typing import Any, TypeVar
 
+from sms_router.testing.fake_time import Places, faked_time
+
 _Result = TypeVar("_Result")
 
-_real_monotonic, _real_time = time.monotonic, time.time
+_real_monotonic, _real_time, _real_sleep = time.monotonic, time.time, time.sleep
+
+_OWN_THREADS = ("handler-", "asyncio_")
+"""How the names of threads begin in which plain functions run."""
 
 
 class _Selector(DefaultSelector):
@@ -40,18 +46,23 @@ class _Selector(DefaultSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs one piece of work at a time, until nothing more happens by itself.
 
-    While it runs, ``time.time`` and ``time.monotonic`` are its time. Where the team's threads or connections
+    While it runs, the clocks of Python are its time (`faked_time`). Where threads or connections of the team
     are waited for, time passes as everywhere else.
     """
 
     def __init__(self) -> None:
+        self.places: Places = []
+        """Where the modules of the team have ``datetime``."""
         self._selector_of_time = _Selector()
         super().__init__(self._selector_of_time)
         self._selector_of_time.on_idle = self._on_idle
-        self._selector_of_time.waits_outside = lambda: self._executing > 0 or self.has_busy_threads()
+        self._selector_of_time.waits_outside = lambda: (
+            self._executing + self.count_busy_threads() > self._sleeping
+        )
         self.wall_offset = _real_time() - self.time()
         """Seconds since the epoch at the zero of the loop's time."""
-        self.has_busy_threads: Callable[[], bool] = lambda: False
+        self.count_busy_threads: Callable[[], int] = lambda: 0
+        self._sleeping = self._thread = 0
         self.background: set[asyncio.Task[Any]] = set()
         """Tasks that need not end for the work to be complete."""
         self._executing = 0
@@ -64,7 +75,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def wall_time(self) -> float:
         """Return the seconds since the epoch."""
-        return self.time() + self.wall_offset
+        return round(self.time() + self.wall_offset, 6)
 
     def jump(self, seconds: float) -> None:
         """Let so many seconds pass; what was due meanwhile happens in the next run."""
@@ -74,7 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Run a coroutine, then what follows from it, for ``limit`` seconds of the loop's time at most."""
 
         async def run() -> _Result:
-            self._main = asyncio.current_task()
+            self._main, self._thread = asyncio.current_task(), threading.get_ident()
             try:
                 return await work
             finally:
@@ -83,11 +94,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 await self._settled
 
         self._settled = None
-        before, time.monotonic, time.time = (time.monotonic, time.time), self.time, self.wall_time
-        try:
+        with faked_time(self.wall_time, self.time, self._sleep, self.places):
             return self.run_until_complete(run())
-        finally:
-            time.monotonic, time.time = before
+
+    def _sleep(self, seconds: float) -> None:
+        """Let time pass in a plain function, or in an async one that blocks."""
+        thread = threading.current_thread()
+        if thread.ident == self._thread:
+            self.jump(seconds)
+        elif thread.name.startswith(_OWN_THREADS):
+            woken = threading.Event()
+            self.call_soon_threadsafe(self._fall_asleep, seconds, woken)
+            woken.wait()
+        else:
+            _real_sleep(seconds)
+
+    def _fall_asleep(self, seconds: float, woken: threading.Event) -> None:
+        def wake() -> None:
+            self._sleeping -= 1
+            woken.set()
+
+        self._sleeping += 1
+        self.call_later(seconds, wake)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any

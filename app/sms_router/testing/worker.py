@@ -180,7 +180,7 @@ class OfflineWorker(Worker):
         super().__init__(settings)
         self.handlers.http_client = self.http
         webhooks.applications = self.webhooks()
-        loop.has_busy_threads = lambda: self.handlers.threads.is_busy
+        loop.count_busy_threads = lambda: self.handlers.threads.unfinished
 
     def _store(self) -> Store:
         return OfflineStore(self._client, self._loop.wall_time)

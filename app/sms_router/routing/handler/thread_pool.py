@@ -46,8 +46,9 @@ class HandlerThreadPool:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
 
     @property
-    def is_busy(self) -> bool:
-        return bool(self._unfinished)
+    def unfinished(self) -> int:
+        """The number of calls that run or wait."""
+        return len(self._unfinished)
 
     async def run(self, function: Callable[[], object]) -> object:
         """Run a function in a thread, with the caller's context variables, and return its result.
