@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,7 @@ from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.routing.upstream.models import Fetch
 from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForwards
+from sms_router.routing.upstream.recipients import address_parts
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.failure_monitor import FailureMonitor
@@ -205,6 +206,7 @@ class Worker(WorkerLifespan):
             self._fetch(),
         )
         self.handlers.forward = self.forwarder.forward_for_handler
+        self.handlers.address = partial(address_parts, contacts=contacts)
         number_forwards = self._number_forwards()
         forward_config = ForwardConfig(
             self.forwarder, number_forwards.forward_for, settings.public_url, self.tenancy

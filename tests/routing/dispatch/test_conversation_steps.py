@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sms_router import Conversation, Part, Reply, keyword, step
+from sms_router import Conversation, InboundMessage, Part, Reply, keyword, step
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
@@ -38,7 +38,11 @@ async def order() -> Reply:
     return Reply("Which size?", then=size)
 
 
-THREADS = HandlerEnvironment()
+async def keep_parts(reply: Reply, _: InboundMessage) -> Reply:
+    return reply
+
+
+THREADS = HandlerEnvironment(address=keep_parts)
 SIZE = Handler.of(size, THREADS)
 ORDER = Resolution("ORDER", HandlerResponder(Handler.of(order, THREADS), "", "ORDER"))
 HOURS = Resolution("HOURS", TemplateResponder(StaticReply(Reply("9 to 5")), "", "OPEN"))
@@ -230,6 +234,11 @@ async def picture() -> Reply:
     return Reply(parts=[Part("One"), Part(media="https://example.com/a.png")], then="size")
 
 
+@keyword("OTHERS")
+async def others() -> Reply:
+    return Reply(parts=[Part("One"), Part("You", to="+14155550199")], then="size")
+
+
 @keyword("HELLO")
 async def hello(conversation: Conversation) -> Reply:
     return Reply("Hello.")
@@ -242,6 +251,7 @@ async def hello(conversation: Conversation) -> Reply:
         (order, "Text EXIT to stop.", ("Which size?\nText EXIT to stop.",)),
         (ask, "Text EXIT to stop.", ("Welcome.", "Which size?\nText EXIT to stop.")),
         (picture, "Text EXIT to stop.", ("One", "Text EXIT to stop.")),
+        (others, "Text EXIT to stop.", ("One\nText EXIT to stop.", "You")),
         (hello, "Text EXIT to stop.", ("Hello.",)),
     ],
 )

@@ -59,11 +59,18 @@ def test_an_argument_of_the_wrong_type_is_refused(arguments: dict[str, Any], rea
         ({"text": ["a"]}, "Part: text is a str"),
         ({"media": 5}, "Part: media is"),
         ({"sender": 5}, "Part: sender is a number"),
+        ({"to": 5}, "Part: to is a number"),
     ],
 )
 def test_an_argument_of_the_wrong_type_in_a_part_is_refused(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(TypeError, match=reason):
         Part(**arguments)
+
+
+def test_the_number_of_another_person_is_checked_where_it_is_written() -> None:
+    assert Part("Hi", to="+1 (415) 555-0123").to == "+14155550123"
+    with pytest.raises(ValueError, match="'nobody' is not a number"):
+        Part("Hi", to="nobody")
 
 
 @pytest.mark.parametrize("kind", [Reply, Part])

@@ -183,7 +183,7 @@ def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
 
 def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> None:
     known = RecipientFacts(unreachable=frozenset({"12345"}))
-    parts = [Part("one"), RedirectedPart("two", recipient="+13105550123", facts=known)]
+    parts = [Part("one"), RedirectedPart("two", to="+13105550123", facts=known)]
     sent = messages(composer().compose(message(), Reply(parts=parts), "A").document)
     assert [(each["from"], each["to"]) for each in sent] == [
         ("12345", None),
@@ -192,7 +192,7 @@ def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> No
 
 
 def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
-    gone = RedirectedPart("two", recipient="+13105550123", facts=RecipientFacts(opted_out=True))
+    gone = RedirectedPart("two", to="+13105550123", facts=RecipientFacts(opted_out=True))
     assert len(messages(composer().compose(message(), Reply(parts=[Part("one"), gone]), "A").document)) == 1
     nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", RecipientFacts(opted_out=True))
     assert (nobody.document, nobody.unsendable) == (EMPTY, False)
@@ -227,7 +227,7 @@ def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None
     moving = Composer(
         lambda *_: Pool(MG, 1, BOTH), {None: ReplyFrom.SHORT_CODE_FIRST}, "https://a.example", availability
     )
-    parts = (Part("you"), RedirectedPart("them", recipient="+13105550123", facts=NO_FACTS))
+    parts = (Part("you"), RedirectedPart("them", to="+13105550123", facts=NO_FACTS))
     asked = message(recipient="12345")
     sent = messages(moving.compose(asked, Reply(parts=parts), "MOVED").document)
     assert [(each["to"], each["from"]) for each in sent] == [

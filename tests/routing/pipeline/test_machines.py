@@ -129,7 +129,7 @@ def test_a_group_is_answered_where_that_is_configured() -> None:
 
 
 def test_a_part_to_somebody_else_is_sent() -> None:
-    parts = (RedirectedPart("to all", recipient="+12065550199", facts=NO_FACTS),)
+    parts = (RedirectedPart("to all", to="+12065550199", facts=NO_FACTS),)
     rendered = composer().compose(message(sender="24273"), Reply(parts=parts), "FORWARD")
     assert b"+12065550199" in rendered.document
     assert "short code 24273" in rendered.trail_text

@@ -12,6 +12,7 @@ from twilio.request_validator import RequestValidator
 
 from sms_router.routing.handler.reply import Part, RedirectedPart, Reply, ReplyFailed
 from sms_router.routing.upstream.endpoint import EndpointStatus
+from sms_router.routing.upstream.recipients import address_parts
 from sms_router.sandbox.hosting import free_port
 from sms_router.twilio.inbound import InboundMessage
 from tests.routing.messages import CONTACT, message
@@ -321,6 +322,22 @@ async def test_each_message_keeps_its_sender_media_and_recipient(
         "a message to nobody is left out: not a phone number like +14155550123",
         "a message to +1212•••0100 is left out: the number is one of our senders, which would answer itself",
     )
+
+
+async def test_the_parts_of_a_handlers_reply_pass_the_same_checks(forwarding: ForwarderFixture) -> None:
+    await forwarding.contacts.opt_out("12345", "+13105550999", "STOP")
+    others = [Part(number, to=number) for number in ("+1 310 555 0123", "+13105550999", "+12125550100")]
+    called = RedirectedPart("of an application", to="+13105550124")
+    reply = Reply(parts=[Part("one"), Part("you", to=CONTACT), *others, called], notes=["a note"])
+    addressed = await address_parts(reply, message(), forwarding.contacts)
+    assert addressed.parts == [
+        Part("one"), Part("you"), RedirectedPart("+1 310 555 0123", to="+13105550123"), called,
+    ]  # fmt: skip
+    assert addressed.notes == [
+        "a note",
+        "a message to +1310•••0999 is left out: the recipient has opted out",
+        "a message to +1212•••0100 is left out: the number is one of our senders, which would answer itself",
+    ]
 
 
 async def test_what_is_ignored_in_twiml_is_logged_once(

@@ -181,11 +181,15 @@ def _failure(error: BaseException, name: str, message: InboundMessage) -> ReplyF
 
 
 def _add_text(reply: Reply, line: str) -> Reply:
-    """Return a reply with a line below its last text."""
+    """Return a reply with a line below its last text for the contact."""
     if reply.parts:
-        *first, last = reply.parts
-        part: Part = replace(last, text=f"{last.text}\n{line}" if last.text else line)
-        return replace(reply, parts=(*first, part))
+        parts = [*reply.parts]
+        own = [place for place, part in enumerate(parts) if part.to is None]
+        if not own:
+            return replace(reply, parts=(*parts, Part(line)))
+        text = parts[own[-1]].text
+        parts[own[-1]] = replace(parts[own[-1]], text=f"{text}\n{line}" if text else line)
+        return replace(reply, parts=parts)
     *before, last_text = reply.texts or ("",)
     return replace(reply, text=(*before, f"{last_text}\n{line}" if last_text else line))
 

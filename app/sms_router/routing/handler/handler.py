@@ -111,6 +111,12 @@ class HandlerContext:
             raise HandlerError(f"{provider.source}: needs its own value")
         return await provider.enter(await self.arguments(provider.arguments), environment.threads, self.stack)
 
+    async def address(self, reply: Reply) -> Reply:
+        """Return a reply whose parts may be sent to the other people that they name."""
+        if self._environment.address is None:
+            raise HandlerError("nothing is sent to other people here")
+        return await self._environment.address(reply, cast("InboundMessage", self.values["message"]))
+
     def cancel(self) -> None:
         """Tell a plain function, which cannot be stopped, that nobody waits for it."""
         cancelled = self.values.get("cancelled")
@@ -193,9 +199,12 @@ async def call_through(
         context.accept(reply)
         return reply
 
+    reply: Reply | None = None
     async with context.stack:
-        return await call(0)
-    raise HandlerError("a function with @provide must raise the error again that it gets at its yield")
+        reply = await call(0)
+    if reply is None:
+        raise HandlerError("a function with @provide must raise the error again that it gets at its yield")
+    return await context.address(reply) if any(part.to for part in reply.parts) else reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from sms_router.privacy import mask_numbers
 from sms_router.routing.handler.decorators import step_of
 from sms_router.senders.models import NO_FACTS, RecipientFacts
+from sms_router.twilio.phone_numbers import parse_contact
 
 _MEDIA_URL = re.compile(r"https?://[^/\s]\S*")
 
@@ -22,21 +23,27 @@ class Part:
         text: the text of the message; a long one is split into several messages.
         media: one URL, or several, that Twilio fetches; http or https.
         sender: the sender to use, as in `Reply`.
+        to: the number of another person who gets this message, unless they have opted out.
 
     Raises:
-        TypeError: when the text, a URL or the sender is no ``str``.
-        ValueError: when a URL is no http or https URL.
+        TypeError: when the text, a URL, the sender or the number is no ``str``.
+        ValueError: when a URL is no http or https URL, or the number is none.
 
     """
 
     text: str = ""
     media: str | Sequence[str] = ()
     sender: str | None = None
+    to: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise TypeError(f"Part: text is a str, not {self.text!r:.80}")
         _check_media_and_sender("Part", self.media, self.sender)
+        if self.to is not None:
+            if not isinstance(self.to, str):
+                raise TypeError(f"Part: to is a number, as a str, not {self.to!r:.80}")
+            object.__setattr__(self, "to", parse_contact(self.to))
 
     @property
     def media_urls(self) -> tuple[str, ...]:
@@ -48,7 +55,6 @@ class Part:
 class RedirectedPart(Part):
     """A message to another recipient than the contact, who has not opted out."""
 
-    recipient: str = ""
     facts: RecipientFacts = NO_FACTS
     """Those of the recipient, for sender selection."""
 

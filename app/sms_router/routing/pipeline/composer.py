@@ -315,9 +315,9 @@ class Composer:
     ) -> RenderedReply:
         """Render the parts in order; those with the same recipient and preferred sender share a sender."""
         if (refusal := self.refusal(message)) is not None:
-            others = tuple(part for part in reply.parts if isinstance(part, RedirectedPart))
+            others = tuple(part for part in reply.parts if part.to)
             reply, rule = replace(reply, parts=others), f"{rule}\n{refusal}"
-        groups: dict[tuple[str | None, str], list[Part]] = {}
+        groups: dict[tuple[str | None, str | None], list[Part]] = {}
         for part in reply.parts:
             groups.setdefault(_group_of(part), []).append(part)
         choices = {
@@ -330,13 +330,12 @@ class Composer:
             address, media = choice.decision.address, part.media_urls
             if address is None or not (part.text or media):
                 continue
-            recipient = part.recipient if isinstance(part, RedirectedPart) else None
             text = part.text
             if choice.media_as_links:
                 text, media = "\n".join(filter(None, (text, *media))), ()
-            messages.append(OutboundMessage(text, media, address, status_url, recipient))
+            messages.append(OutboundMessage(text, media, address, status_url, part.to))
             self.record_sent(choice.decision, (text,), has_media=bool(media))
-            if recipient is None:
+            if part.to is None:
                 self._keep_sticky_sender(message, choice.decision, facts)
         trails = [choice.trail_text for choice in choices.values()]
         trail_text = "\n".join((_with_notes(rule, reply), *trails))
@@ -350,8 +349,8 @@ class Composer:
         """Choose the sender of parts of one group, one for SMS where none can send their media."""
         part = parts[0]
         pool, request = self.request(message, replace(reply, sender=part.sender or reply.sender))
-        if isinstance(part, RedirectedPart):
-            facts, contact = part.facts, part.recipient
+        if isinstance(part, RedirectedPart) and part.to is not None:
+            facts, contact = part.facts, part.to
             country, area_code = country_of(contact, None), area_code_of(contact)
             request = request._replace(contact=contact, country=country, area_code=area_code, to_another=True)
         has_media = any(part.media_urls for part in parts)
@@ -403,8 +402,8 @@ def _with_notes(rule: str, reply: Reply) -> str:
     return "\n".join((rule, *reply.notes))
 
 
-def _group_of(part: Part) -> tuple[str | None, str]:
-    return part.sender, part.recipient if isinstance(part, RedirectedPart) else ""
+def _group_of(part: Part) -> tuple[str | None, str | None]:
+    return part.sender, part.to
 
 
 def _scope_of(message: InboundMessage, pool: Pool | None) -> str:

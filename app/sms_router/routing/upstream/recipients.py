@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urljoin
 
 from sms_router.privacy import mask_number
 from sms_router.routing.contacts.contacts import Contacts
-from sms_router.routing.handler.reply import Part, RedirectedPart, is_media_url
+from sms_router.routing.handler.reply import Part, RedirectedPart, Reply, is_media_url
 from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.inbound import InboundMessage
@@ -54,13 +55,31 @@ async def resolve_recipients(
         if message.recipient in (None, inbound.sender):
             parts.append(part)
             continue
-        recipient = message.recipient or ""
-        redirected = await _redirect(part, recipient, inbound, contacts)
+        redirected = await _redirect(part, message.recipient or "", inbound, contacts, "an application")
         if isinstance(redirected, Part):
             parts.append(redirected)
         else:
-            omit(page, f"a message to {mask_number(recipient)} is left out: {redirected}")
+            omit(page, redirected)
     return parts, omissions
+
+
+async def address_parts(reply: Reply, inbound: InboundMessage, contacts: Contacts) -> Reply:
+    """Return the reply of a handler, without the parts to other people who have opted out."""
+    parts: list[Part] = []
+    notes = list(reply.notes)
+    for part in reply.parts:
+        if part.to in (None, inbound.contact):
+            parts.append(part if part.to is None else Part(part.text, part.media, part.sender))
+            continue
+        redirected: Part | str = part
+        if not isinstance(part, RedirectedPart):  # else an application has sent it, which the handler called
+            redirected = await _redirect(part, part.to or "", inbound, contacts, "a handler")
+        if isinstance(redirected, Part):
+            parts.append(redirected)
+        else:
+            notes.append(redirected)
+            log.warning("%s", redirected)
+    return replace(reply, parts=parts, notes=notes)
 
 
 def _absolute_urls(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -79,23 +98,24 @@ def _absolute_urls(page: WebhookUrl, media: Sequence[str]) -> tuple[list[str], l
 
 
 async def _redirect(
-    part: Part, recipient: str, inbound: InboundMessage, contacts: Contacts
+    part: Part, recipient: str, inbound: InboundMessage, contacts: Contacts, author: str
 ) -> RedirectedPart | str:
-    """Return the part addressed to another recipient, or why it must not be sent."""
+    """Return the part addressed to another recipient, or a note that it is left out, and why."""
+    omission = f"a message to {mask_number(recipient)} is left out: "
     if not is_e164(recipient):
-        return "not a phone number like +14155550123"
+        return omission + "not a phone number like +14155550123"
     if contacts.is_own_number(recipient, inbound.account_sid):
-        return "the number is one of our senders, which would answer itself"
+        return omission + "the number is one of our senders, which would answer itself"
     scope = contacts.scope_of(inbound.service_sid, inbound.recipient, inbound.account_sid)
     try:
         facts = await contacts.facts_now(scope, recipient)
     except StoreUnavailableError:
         if not contacts.is_opted_out_cached(scope, recipient):
-            return "whether the recipient has opted out is unknown while Redis is unavailable"
+            return omission + "whether the recipient has opted out is unknown while Redis is unavailable"
     else:
         if not facts.opted_out:
             return RedirectedPart(part.text, part.media, part.sender, recipient, facts)
     reason, sender = "the recipient has opted out", part.sender or ""
-    refused = Evidence(Event.REFUSED, "message of an application", reason, inbound.sid, sender, part.text)
+    refused = Evidence(Event.REFUSED, f"message of {author}", reason, inbound.sid, sender, part.text)
     await contacts.record_refusal(scope, recipient, refused)
-    return reason
+    return omission + reason
