@@ -56,9 +56,8 @@ def mutate(
     console.print(table)
     survivors = [mutant for mutant in planted if not mutant.noticed and mutant not in equivalents]
     for mutant in survivors:
-        console.print(
-            f"\n{mutant.module}, {mutant.place}\n  - {mutant.before}\n  + {mutant.after}", markup=False
-        )
+        text = f"\n{mutant.module}, {mutant.place}\n  - {mutant.before}\n  + {mutant.after}"
+        console.print(text, markup=False, soft_wrap=True)
     counted = sum(mutant.noticed for mutant in planted) + len(survivors)
     share = 1 - len(survivors) / max(counted, 1)
     console.print(f"\n{share:.1%} of {counted} mutants were noticed (seed {seed}).")

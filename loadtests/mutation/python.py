@@ -64,7 +64,9 @@ class PythonArea:
 
     def _mutant(self, workspace: Path, name: str, status: str) -> Mutant:
         module, _, function = name.rpartition(".")
-        diff = _mutmut(workspace, "show", name)
+        is_noticed = status not in UNNOTICED
+        # A second for each, so only of those that are listed.
+        diff = "" if is_noticed else _mutmut(workspace, "show", name)
         before, after = (
             " ".join(
                 line[1:].strip() for line in diff.splitlines() if re.match(rf"\{sign}(?!\{sign}{{2}})", line)
@@ -72,7 +74,7 @@ class PythonArea:
             for sign in "-+"
         )
         place = re.sub(r"^x_?(.*)__mutmut_\d+$", r"\1", function).replace("ǁ", ".").strip(".")
-        return Mutant(module.removeprefix("sms_router."), place, before, after, status not in UNNOTICED)
+        return Mutant(module.removeprefix("sms_router."), place, before, after, is_noticed)
 
 
 class NoSuchMutantError(Exception):
