@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import marshal
 import time
 from collections import deque
-from collections.abc import Callable
-from sys import getsizeof
+from collections.abc import Callable, Iterable
+from itertools import starmap
 
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import Run
-from sms_router.store.scripts.loader import SCRIPTS, Call
+from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
 
 log = logging.getLogger("sms_router.store")
@@ -25,14 +26,20 @@ MAX_AGE = 30.0
 """Seconds before the last run; while Redis is away nothing becomes too old."""
 
 MAX_RUNS = 10_000
-MAX_BYTES = 12 * 1024 * 1024
-"""Of memory for arguments; with keys and the tuples around them it is about twice as much."""
+MAX_BYTES = 8 * 1024 * 1024
+"""Of memory for keys, arguments and responses."""
+
+RUN_SIZE = 300
+"""Bytes around what `_pack` returns: its key, and the objects that hold both."""
 
 TRIM_SIZE = 100
 """Runs that are measured at once, a fraction of a millisecond."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
+
+_PackedRun = tuple[float, Script, tuple[bytes, ...], bytes]
+"""When it ended, its script and keys, and its arguments with the response."""
 
 
 class RecentRuns:
@@ -49,7 +56,7 @@ class RecentRuns:
         """Since the last `trim`."""
         self.append = self._latest.append
         """Takes a run; no method, because every message calls it."""
-        self._runs: deque[tuple[ScriptRun, int]] = deque()
+        self._runs: deque[_PackedRun] = deque()
         self._bytes = 0
 
     async def trim(self) -> None:
@@ -59,25 +66,22 @@ class RecentRuns:
             await asyncio.sleep(0)  # thousands of runs at once would delay messages by 40 ms
 
     def _trim_some(self) -> None:
-        runs = [ScriptRun(*fields) for fields in self._latest[:TRIM_SIZE]]
+        runs = list(starmap(_pack, self._latest[:TRIM_SIZE]))
         del self._latest[:TRIM_SIZE]
-        sizes = [sum(map(getsizeof, run.call[2])) for run in runs]
-        self._runs.extend(zip(runs, sizes, strict=True))
-        self._bytes += sum(sizes)
+        self._runs.extend(runs)
+        self._bytes += _size(runs)
+        oldest = runs[-1][0] - MAX_AGE if runs else 0.0
         while self._runs and (
-            self._bytes > MAX_BYTES
-            or len(self._runs) > MAX_RUNS
-            or self._runs[0][0].ended < self._runs[-1][0].ended - MAX_AGE
+            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._runs[0][0] < oldest
         ):
-            self._bytes -= self._runs.popleft()[1]
+            self._bytes -= _size([self._runs.popleft()])
 
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
         prefix = f"{tag}:".encode()
         self._latest[:] = [run for run in self._latest if not run[1][1][0].startswith(prefix)]
-        kept = [(run, size) for run, size in self._runs if not run.call[1][0].startswith(prefix)]
-        self._runs = deque(kept)
-        self._bytes = sum(size for _, size in kept)
+        self._runs = deque(run for run in self._runs if not run[2][0].startswith(prefix))
+        self._bytes = _size(self._runs)
 
     async def restore(self, run: Run) -> None:
         """Run again what a new server may have lost; called before it serves (`Store.restorers`).
@@ -90,7 +94,7 @@ class RecentRuns:
         if not self._runs or (clock_offset := await _read_clock(run)) is None:
             return
         calls = plan_reruns(
-            [each for each, _ in self._runs], lambda moment: round((moment + clock_offset) * 1000)
+            [_unpack(*each) for each in self._runs], lambda moment: round((moment + clock_offset) * 1000)
         )
         restored = messages = 0
         for start in range(0, len(calls), BATCH_SIZE):
@@ -110,6 +114,22 @@ class RecentRuns:
             "it had lost %d of them, with %d messages",
             len(calls), MAX_AGE, restored, messages,
         )  # fmt: skip
+
+
+def _pack(ended: float, call: Call, response: RedisReply) -> _PackedRun:
+    """Put the many small objects of a run into one, which takes half of their memory."""
+    script, keys, arguments = call
+    plain = [str.__str__(each) if isinstance(each, str) else each for each in arguments]  # members of enums
+    return ended, script, keys, marshal.dumps((plain, response))
+
+
+def _unpack(ended: float, script: Script, keys: tuple[bytes, ...], packed: bytes) -> ScriptRun:
+    arguments, response = marshal.loads(packed)  # noqa: S302 (what `_pack` wrote, in this process)
+    return ScriptRun(ended, (script, keys, tuple(arguments)), response)
+
+
+def _size(runs: Iterable[_PackedRun]) -> int:
+    return sum(RUN_SIZE + len(packed) for _, _, _, packed in runs)
 
 
 async def _read_clock(run: Run) -> float | None:
