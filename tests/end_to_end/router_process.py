@@ -27,6 +27,7 @@ from sms_router.cli import main
 from sms_router.sandbox.hosting import free_port
 from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import async_client
+from tests.end_to_end.forked import ForkedProcess, parent
 from tests.waiting import wait_until
 
 ACCOUNT = "AC" + "0" * 31 + "1"
@@ -144,7 +145,7 @@ class RouterProcess:
     redis_url: str
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | ForkedProcess | None = None
     module: str = "sms_router"
     """The module that is started."""
     server: Sequence[str] = ()
@@ -185,15 +186,19 @@ class RouterProcess:
             "RUNS": str(self.folder / "runs"),
             **self.environment,
         }
-        with (self.folder / f"log-{self.port}").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *(self.server or (self.module, "serve"))],
-                cwd=REPOSITORY,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        log_file = self.folder / f"log-{self.port}"
+        if sys.platform == "linux" and self.module == "sms_router" and not self.server:
+            self.process = parent().start(environment, log_file)
+        else:
+            with log_file.open("ab") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *(self.server or (self.module, "serve"))],
+                    cwd=REPOSITORY,
+                    env=environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
         self.wait_until_serving()
         return self
 
