@@ -32,6 +32,7 @@ ROUTER_TOML = """
 [router]
 handlers = ["my_handlers"]
 error_reply = "Sorry."
+inline_deadline = 1.0
 
 [loop_guard]
 replies = 0  # one phone sends all the texts of these tests
@@ -61,7 +62,9 @@ reply = "Text HOURS or MENU."
 """
 
 HANDLERS = """
-from sms_router import keyword
+import asyncio
+
+from sms_router import InboundMessage, Sms, keyword
 
 @keyword("ECHO")
 async def echo(argument: str) -> str:
@@ -73,6 +76,12 @@ def boom() -> None:
 
 @keyword("QUIET")
 def quiet() -> None: ...
+
+@keyword("TWICE")
+async def twice(message: InboundMessage, sms: Sms) -> str:
+    await asyncio.sleep(1.2)
+    await sms.send(message.sender, "one")
+    return "two"
 """
 
 

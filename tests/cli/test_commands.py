@@ -288,7 +288,7 @@ def test_a_text_that_looks_like_the_json_option_is_a_text(cli: Cli) -> None:
 
 
 def test_check_prints_the_counts(cli: Cli) -> None:
-    assert cli("check", "--no-twilio").out.endswith("\nconfig: good: 7 rules, 1 account, 1 Service\n")
+    assert cli("check", "--no-twilio").out.endswith("\nconfig: good: 8 rules, 1 account, 1 Service\n")
 
 
 def test_check_warns_about_shadowed_rules(cli: Cli, folder: Path) -> None:

@@ -114,4 +114,4 @@ def test_the_replies_in_the_readme_are_those_of_the_rules(folder: Path) -> None:
         (reply,) = re.findall(r"^│ (.*?) *│$", block, re.M)
         action = dispatcher.resolve(message(text)).responder
         assert isinstance(action, TemplateResponder)
-        assert action.reply(message(text)) == Reply(reply)
+        assert action.reply(message(text, FromCity="SAN FRANCISCO")) == Reply(reply)

@@ -19,7 +19,10 @@ from sms_router.errors import ConfigurationError
 COMMANDS = {
     "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
     "init": ("sms_router.cli.server.init", "Write a starter project: configuration, a handler, its test."),
-    "text": ("sms_router.cli.server.text", "Send a signed text to the running router and show its reply."),
+    "text": (
+        "sms_router.cli.server.text",
+        "Text the running router from a phone, and show what the phone gets.",
+    ),
     "send": ("sms_router.cli.server.send", "Send a message that is no reply, by the running router."),
     "explain": (
         "sms_router.cli.keywords.explain",

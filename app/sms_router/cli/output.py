@@ -107,7 +107,7 @@ def plural(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, refusal: str = "Nothing was changed.") -> None:
     """Ask a question before a change, unless ``yes``.
 
     Raises:
@@ -119,7 +119,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Confirm with --yes:", f"{command_line()} --yes", code=2)
     if not typer.confirm(question):
-        raise CommandError("Nothing was changed.")
+        raise CommandError(refusal)
 
 
 def command_line() -> str:

@@ -31,7 +31,7 @@ def test_the_demo_is_good_with_three_notes(twilio: SandboxCli) -> None:
     result = twilio("check")
     assert "note: +12125550100 has its own URL" in result.out
     assert f"sms-router senders remove {NEW_YORK} --service {SERVICE}" in result.out
-    assert result.out.splitlines()[-1] == "config: good: 7 rules, 1 account, 1 Service"
+    assert result.out.splitlines()[-1] == "config: good: 8 rules, 1 account, 1 Service"
 
 
 def test_a_host_that_gets_no_status_callbacks_is_an_error(twilio: SandboxCli) -> None:

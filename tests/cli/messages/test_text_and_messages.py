@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import threading
 import time
@@ -15,8 +16,9 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 
-from sms_router.cli.server.text import account_of
+from sms_router.cli.server.text_by_webhook import account_of
 from sms_router.config.settings import load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.sandbox.hosting import free_port
@@ -44,13 +46,13 @@ def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "sender", "body"),
     [
-        (["hours, please"], "12345", "We are open 9 to 5, friend."),
+        (["hours, please"], "12345", "We are open 9 to 5, SAN FRANCISCO."),
         (["ECHO", "two", "pies"], "12345", "You said two pies"),
         (["ECHO a & <b> \U0001f600"], "12345", "You said a & <b> \U0001f600"),
         (["nonsense"], "12345", "Text HOURS or MENU."),
         (["BOOM"], "12345", "Sorry."),
         (["bonjour", "--from", "+1 647 555 0123"], "+18885550100", "Bonjour !"),
-        (["HOURS", "--to", "+14155550100"], "12345", "We are open 9 to 5, friend."),
+        (["HOURS", "--to", "+14155550100"], "12345", "We are open 9 to 5, SAN FRANCISCO."),
     ],
 )
 def test_a_text_gets_its_reply(live: Cli, words: list[str], sender: str, body: str) -> None:
@@ -64,30 +66,104 @@ def test_pictures_and_segments_are_shown(live: Cli) -> None:
     assert message["segments"] == 1
 
 
-def test_the_same_sid_gets_the_same_reply(live: Cli) -> None:
-    first = texted(live, "HOURS")
-    again = texted(live, "ECHO another text", "--sid", first["sid"])
-    assert again["messages"] == first["messages"]
-
-
 def test_a_reply_is_shown_as_on_a_phone(live: Cli) -> None:
     result = live("text", "MENU")
     assert result.code == 0
     assert result.out.startswith("+14155550123 texts 12345: MENU\n")
     assert "from 12345" in result.out
     assert "[picture] https://example.com/menu.png" in result.out
-    assert "1 segment " in result.out
+    assert "delivered, 1 segment " in result.out
+    assert "  rule MENU; short code of US, the contact's country\n" in result.out
+    assert re.search(r"\n  MM[0-9a-f]{32}\n\nsms-router messages show SM[0-9a-f]{32}\n$", result.out)
     assert max(map(len, result.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_bubbles_fit_any_terminal(live: Cli, serving: Serving, encoding: str) -> None:
+    shown = subprocess.run(
+        [str(PROGRAM), "text", "HOURS", "--no-wait"],
+        cwd=serving.folder,
+        env={**serving.environment, "PYTHONIOENCODING": encoding, "NO_COLOR": "1", "COLUMNS": "40"},
+        capture_output=True,
+        check=True,
+    ).stdout.decode(encoding)
+    assert ("+- from 12345 ---" if encoding == "ascii" else "╭─ from 12345 ───") in shown
+    assert "\x1b" not in shown
+    assert max(map(len, shown.partition("\n\n")[0].splitlines())) <= 40
+
+
+def sandbox(serving: Serving, path: str, body: object) -> None:
+    url = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}/sandbox{path}"
+    assert requests.post(url, json=body, timeout=5).ok
+
+
+def test_a_rerouted_reply_follows_the_one_that_was_not_delivered(live: Cli, serving: Serving) -> None:
+    sandbox(serving, "/phones/+14155557003", {"carrier": "prairie"})
+    result = texted(live, "HOURS", "--from", "+14155557003")
+    (failed,), (delivered,) = result["undelivered"], result["messages"]
+    assert (failed["kind"], failed["from"], failed["status"], failed["error_code"]) == (
+        "reply",
+        "12345",
+        "undelivered",
+        30006,
+    )
+    assert (delivered["kind"], delivered["from"], delivered["status"]) == (
+        "re-routed reply",
+        "+14155550100",
+        "delivered",
+    )
+    assert delivered["reason"] == "because of error 30006 from 12345"
+    assert (result["waits_for"], result["no_reply"]) == ([], None)
+
+
+def test_a_late_reply_and_what_a_handler_sends_are_waited_for(live: Cli) -> None:
+    messages = texted(live, "TWICE")["messages"]
+    assert {each["kind"]: each["body"] for each in messages} == {"message": "one", "late reply": "two"}
+    result = texted(live, "TWICE", "--no-wait")
+    assert result["waits_for"][0] == "the handler of TWICE, whose reply leaves by REST"
+
+
+def test_no_reply_is_explained(live: Cli) -> None:
+    person = "+14155557004"
+    texted(live, "STOP", "--from", person)
+    for words, sender, reason in (
+        ("HOURS", person, "the contact has opted out, and gets nothing until they text START"),
+        ("STOP", person, "opt-out word STOP again"),
+        ("Liked “soup”", "+14155557005", "the text is a reaction, which no rule takes"),
+        ("HOURS", "+14155550100", "not sent: the message comes from one of our own numbers"),
+    ):
+        assert texted(live, words, "--from", sender)["no_reply"] == reason
+
+
+def test_a_failed_handler_is_named_below_the_error_reply(live: Cli) -> None:
+    assert "\nA dead letter: BOOM: LookupError" in live("text", "BOOM").out
+
+
+def test_the_same_sid_gets_the_same_reply(live: Cli) -> None:
+    again = live("text", "ECHO another text", "--sid", texted(live, "MENU")["sid"]).out
+    assert "│ Soup: 5 " in again
+    assert "shown here only, 1 segment" in again
+    assert "A duplicate: MENU had answered this message before" in again
+
+
+def test_with_live_credentials_it_asks_before_it_sends(live: Cli) -> None:
+    account = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 31 + "2", "TWILIO_AUTH_TOKEN": "another"}
+    refused = live("text", "HOURS", "--to", "12345", **account)
+    assert refused.code == 2
+    assert "cost money" in refused.err
+    assert refused.err.endswith("sms-router text HOURS --to 12345 --yes\n")
 
 
 def test_no_reply_is_shown(live: Cli) -> None:
     assert texted(live, "QUIET")["messages"] == []
-    assert "(no reply)" in live("text", "QUIET").out
+    assert "(no reply) QUIET is silent: its reply is empty" in live("text", "QUIET").out
 
 
-def test_another_token_is_refused_with_a_reason(live: Cli) -> None:
+def test_another_token_is_refused_with_a_reason(live: Cli, serving: Serving) -> None:
     account = "AC" + "0" * 31 + "1"
-    result = live("text", "HOURS", "--to", "12345", TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
+    url = f"http://127.0.0.1:{serving.environment['PORT']}"
+    words = ("text", "HOURS", "--to", "12345", "--url", url)
+    result = live(*words, TWILIO_ACCOUNT_SID=account, TWILIO_AUTH_TOKEN="another")
     assert result.code == 1
     assert result.err.startswith("The router refused the signature (403).")
 
@@ -151,8 +227,8 @@ def test_a_text_waits_for_a_router_that_is_about_to_listen(
         begin = SimpleNamespace(
             monotonic=time.monotonic, sleep=lambda _: running.enter_context(listening(port))
         )
-        monkeypatch.setattr("sms_router.cli.server.text.time", begin)
-        result = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+        monkeypatch.setattr("sms_router.cli.server.text_by_webhook.time", begin)
+        result = cli("text", "HOURS", "--to", "12345", "--url", f"http://127.0.0.1:{port}")
     assert (result.code, result.err) == (0, "")
     assert "Here I am." in result.out
 
@@ -163,7 +239,7 @@ def test_another_program_at_the_url_is_reported(cli: Cli) -> None:
 
     port = free_port()
     with listening(port, Elsewhere):
-        result = cli("text", "HOURS", "--to", "12345", PORT=str(port))
+        result = cli("text", "HOURS", "--to", "12345", "--url", f"http://127.0.0.1:{port}")
     assert result.code == 1
     assert result.err.splitlines()[:2] == [
         "The router answered 404.",
@@ -258,7 +334,7 @@ def test_the_timeline_of_a_message(live: Cli) -> None:
     reported = story(live, sid)
     assert reported["from"] == "+1415•••0123"
     assert reported["body"] == "(5 characters)"
-    assert reported["answer"] == ["(27 characters)"]
+    assert reported["answer"] == ["(34 characters)"]
     assert (reported["to"], reported["outcome"], reported["rule"], reported["sender"]) == (
         "12345",
         "reply",
@@ -270,7 +346,7 @@ def test_the_timeline_of_a_message(live: Cli) -> None:
     assert reported["causes"] == []
     revealed = story(live, sid, "--reveal")
     assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")
-    assert revealed["answer"] == ["We are open 9 to 5, friend."]
+    assert revealed["answer"] == ["We are open 9 to 5, SAN FRANCISCO."]
 
 
 def test_a_failed_message_is_a_dead_letter_with_its_cause(live: Cli) -> None:

@@ -390,7 +390,7 @@ def test_a_module_in_the_current_folder_replaces_none_of_ours(folder: Path) -> N
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "good: 7 rules" in done.stdout
+    assert "good: 8 rules" in done.stdout
 
 
 def test_handlers_in_the_current_folder_are_found_once(cli: Cli) -> None:

@@ -1,81 +1,86 @@
-"""``sms-router text``: send a signed text to a running router, and show the reply as a phone does."""
+"""``sms-router text``: text a running router from a phone, and show what the phone gets."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
-from urllib.parse import urlencode
-from uuid import uuid4
+from itertools import takewhile
+from typing import Annotated, Protocol
+from urllib.parse import urlsplit
 
-import requests
 import typer
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
 from rich.panel import Panel
+from rich.status import Status
 from rich.text import Text as StyledText
 
-from sms_router.cli.context import START_HINT, embedded_is_running, settings_for_command, store_is_running
+from sms_router.cli.context import (
+    START_HINT,
+    embedded_is_running,
+    settings_for_command,
+    store_client,
+    store_is_running,
+)
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
     TextArgument,
     address_option,
+    confirm,
     plain,
     plural,
     print_json,
-    stderr,
+    print_line,
+    program,
     stdout,
 )
 from sms_router.cli.senders.pools import default_recipient, stored_pools
-from sms_router.config.models import AccountSettings
+from sms_router.cli.server.phone import (
+    DELIVERY,
+    URL_HINT,
+    OutgoingText,
+    PhoneMessage,
+    TextByPhone,
+    expected,
+    why_no_reply,
+)
 from sms_router.config.settings import Settings
-from sms_router.senders.country import country_of
-from sms_router.senders.pool import Pool
-from sms_router.twilio.bounded_adapter import BoundedAdapter
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
 from sms_router.twilio.inbound import MESSAGE_SID
-from sms_router.twilio.segments import count_segments
-from sms_router.twilio.signature import sign
+from sms_router.twilio.phone_numbers import contact_of
 
 DEFAULT_CONTACT = "+14155550123"
-ANSWER_TIMEOUT = 16.0
-"""Seconds; Twilio's is 15 (facts 1.4)."""
 
 START_TIMEOUT = 5.0
 """Seconds to wait for a router that is starting."""
 
-URL_HINT = "If it listens on another address, use PORT=8001 or --url http://127.0.0.1:8001."
+MAX_WAIT = 60.0
+"""Seconds to wait for late replies, re-routed ones and receipts."""
+
+MAX_RECORDS = 20
+"""The newest ones of the contact."""
+
+READ_INTERVAL = 0.1
+"""Seconds."""
 
 _URL = re.compile(r"https?://[^/\s]\S*")
 
-
-@dataclass(frozen=True, slots=True)
-class OutgoingText:
-    """The text that the contact sends."""
-
-    sid: str | None
-    sender: str
-    recipient: str
-    body: str
-    media: tuple[str, ...]
-    group: tuple[str, ...] = ()
-    """The other recipients of a group MMS."""
+_STYLES = {"delivered": "green", "undelivered": "red", "failed": "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyMessage:
-    """One message as the phone shows it."""
+class View:
+    """What is known of a text at one moment."""
 
-    sender: str
-    body: str
-    media: tuple[str, ...]
-
-    @property
-    def segments(self) -> int:
-        """Segments that Twilio bills for the text."""
-        return count_segments(self.body).count
+    record: MessageRecord | None
+    messages: list[PhoneMessage]
+    waits_for: list[str]
+    """What is not final yet."""
 
 
 def register(commands: typer.Typer) -> None:
@@ -110,18 +115,37 @@ def text(
         list[str] | None,
         typer.Option("--group", help="Another recipient of a group MMS; may be repeated."),
     ] = None,
+    no_wait: Annotated[
+        bool,
+        typer.Option("--no-wait", help="Do not wait for late replies, re-routed ones and receipts."),
+    ] = False,
     sid: Annotated[
-        str | None, typer.Option("--sid", help="MessageSid, to send the same message again.", callback=_sid)
+        str | None,
+        typer.Option(
+            "--sid", help="MessageSid, to send the webhook of the same message again.", callback=_sid
+        ),
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option("--url", help="URL of the router; default: http://HOST:PORT.", callback=_url),
+        typer.Option(
+            "--url",
+            help="URL of the router: it gets the webhook from this command; default: http://HOST:PORT.",
+            callback=_url,
+        ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask, with credentials of Twilio's.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a signed text to the running router and show its reply.
+    """Text the running router from a phone, and show what the phone gets.
 
-    The router receives the webhook that Twilio would send, and the reply is shown as on the contact's phone.
+    With the sandbox, the sandbox's phone sends it, and Twilio's part is the sandbox's: webhook, carriers,
+    receipts. The command waits, a minute at most, until late replies, re-routed ones and receipts are final.
+
+    With credentials of Twilio's, and with --sid or --url, this command sends the webhook in Twilio's place:
+    its reply is shown here only. Late replies and what handlers send leave by Twilio and cost money, so that
+    the command asks first.
     """
     settings = settings_for_command()
     body = " ".join(text).encode("utf-8", "replace").decode()  # arguments may contain invalid bytes
@@ -130,176 +154,206 @@ def text(
         if not store_is_running(settings):
             raise CommandError(f"The router does not run at {local}.", START_HINT, URL_HINT)
         recipient = default_recipient(stored_pools(settings))
-    message = OutgoingText(sid, sender, recipient, body, tuple(media or ()), tuple(group or ()))
-    account, service_sid = account_of(settings, recipient)
-    parameters = _webhook_parameters(account.sid, service_sid, message)
-    response = _send(settings, account, local, parameters)
-    if response.status_code != 200:
-        raise CommandError(*_describe_status(response.status_code))
-    messages = _parse_twiml(response, recipient)
-    if as_json:
-        print_json(
-            {
-                "sid": parameters["MessageSid"],
-                "from": sender,
-                "to": recipient,
-                "messages": [
-                    {
-                        "from": received.sender,
-                        "body": received.body,
-                        "media": list(received.media),
-                        "segments": received.segments,
-                    }
-                    for received in messages
-                ],
-            }
+    if not settings.uses_sandbox:
+        confirm(
+            f"A late reply to {sender}, and whatever a handler sends, leave by Twilio and cost money."
+            " Text the router?",
+            yes=yes,
+            refusal="Nothing was sent.",
         )
-        return
-    _print_messages(sender, recipient, body, messages)
+    message = OutgoingText(sid, sender, recipient, body, tuple(media or ()), tuple(group or ()))
+    with contextlib.ExitStack() as stack:
+        journal = _Journal(settings, stack)
+        earlier = journal.records(sid, sender)[:1] if sid is not None else []
+        if not as_json:
+            stdout.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(body))
+        status = stack.enter_context(stdout.status("Waiting for the answer ...", spinner=_spinner()))
+        if as_json:
+            status.stop()
+        source = _send(settings, local, message, by_phone=not (url or sid), wait=not no_wait)
+        screen = _Screen(status, is_shown=not as_json)
+        try:
+            for view in _views(source, journal, sender, wait=not no_wait):
+                screen.show(view)
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        status.stop()
+        if as_json:
+            print_json(screen.as_json(source.sid, message))
+        else:
+            screen.finish(source, earlier)
+    raise typer.Exit(code)
 
 
-def account_of(settings: Settings, recipient: str) -> tuple[AccountSettings, str | None]:
-    """Return the account and the Service of a number; the first configured ones when it is not known."""
-    service = next(iter(settings.services), None)
-    if len(settings.services) > 1:
-        sid = next((pool.service_sid for pool in _known_pools(settings) if pool.holds(recipient)), None)
-        service = settings.service(sid) or service
-    if service is None:
-        return settings.accounts[0], None
-    return settings.account(service.account), service.sid
+class TextSource(Protocol):
+    """A text on its way, and what follows from it."""
+
+    sid: str
+
+    def messages(self, records: Sequence[MessageRecord]) -> list[PhoneMessage]: ...
+
+    def alerts(self) -> list[str]: ...
 
 
-def _known_pools(settings: Settings) -> list[Pool]:
-    """Return the stored Sender Pools; none while Redis is not available, because a text can do without."""
-    try:
-        return stored_pools(settings) if store_is_running(settings) else []
-    except CommandError:
-        return []
+def _send(settings: Settings, local: str, message: OutgoingText, *, by_phone: bool, wait: bool) -> TextSource:
+    """Text by the sandbox's phone, or by a webhook of this command's own."""
+    if by_phone and settings.uses_sandbox and ":" not in message.sender + message.recipient:
+        _check_router(local, START_TIMEOUT if embedded_is_running(settings) else 0)
+        sandbox = settings.twilio.api_base_url or f"http://127.0.0.1:{settings.sandbox.port}"
+        return TextByPhone(sandbox.rstrip("/"), message, wait=wait)
+    from sms_router.cli.server.text_by_webhook import TextByWebhook  # noqa: PLC0415 (slow to import)
+
+    return TextByWebhook(settings, local, message)
 
 
-def _webhook_parameters(account_sid: str, service_sid: str | None, text: OutgoingText) -> dict[str, str]:
-    """Return the parameters of Twilio's webhook for a text (facts 1.2)."""
-    sid = text.sid or ("MM" if text.media or text.group else "SM") + uuid4().hex
-    country = country_of(text.sender, None) or ""
-    parameters = {
-        "ToCountry": country_of(text.recipient, None) or country,
-        "SmsMessageSid": sid,
-        "NumMedia": str(len(text.media)),
-        "SmsSid": sid,
-        "SmsStatus": "received",
-        "FromCountry": country,
-        "Body": text.body,
-        "To": text.recipient,
-        "NumSegments": str(count_segments(text.body).count),
-        "MessageSid": sid,
-        "AccountSid": account_sid,
-        "From": text.sender,
-        "ApiVersion": "2010-04-01",
-    }
-    if service_sid is not None:
-        parameters["MessagingServiceSid"] = service_sid
-    for number, media_url in enumerate(text.media):
-        parameters[f"MediaUrl{number}"] = media_url
-        parameters[f"MediaContentType{number}"] = "image/jpeg"
-    parameters |= {f"OtherRecipients{number}": other for number, other in enumerate(text.group)}
-    return parameters
+def _check_router(url: str, start_timeout: float) -> None:
+    """Check that the router listens; wait ``start_timeout`` seconds for one that starts.
 
+    Raises:
+        CommandError: when it does not. The sandbox would report a failed webhook, and the text be lost.
 
-def _send(
-    settings: Settings, account: AccountSettings, local: str, parameters: dict[str, str]
-) -> requests.Response:
-    public = settings.router.public_url or local  # the default of a router without PUBLIC_URL
-    signature = sign(f"{public}/sms", list(parameters.items()), account.tokens[0])
-    headers = {
-        "X-Twilio-Signature": signature,
-        "I-Twilio-Idempotency-Token": str(uuid4()),
-        "User-Agent": "TwilioProxy/1.1",
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    body = urlencode(parameters).encode()
-    try:
-        with stderr.status("Waiting for the answer ..."):
-            return _post(f"{local}/sms", body, headers, START_TIMEOUT if embedded_is_running(settings) else 0)
-    except requests.Timeout as error:
-        raise CommandError(
-            f"The router at {local} did not answer within {ANSWER_TIMEOUT:.0f} s; Twilio's timeout is 15 s.",
-            "See its log; inline_deadline in router.toml should be below 13 seconds.",
-        ) from error
-    except requests.RequestException as error:
-        if _is_refused_connection(error):
-            raise CommandError(f"The router does not run at {local}.", START_HINT, URL_HINT) from error
-        raise CommandError(
-            f"The router at {local} did not answer: {error}", "See its log.", URL_HINT
-        ) from error
-
-
-def _post(url: str, body: bytes, headers: Mapping[str, str], start_timeout: float) -> requests.Response:
-    """Post a request; repeat it for ``start_timeout`` seconds while the connection is refused."""
+    """
+    parts = urlsplit(url)
     deadline = time.monotonic() + start_timeout
     while True:
         try:
-            with requests.Session() as session:
-                session.mount("http://", BoundedAdapter(ANSWER_TIMEOUT))
-                return session.post(url, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
-        except requests.ConnectionError as error:
-            if not _is_refused_connection(error) or time.monotonic() >= deadline:
-                raise
-        time.sleep(0.1)
+            socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2).close()
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise CommandError(f"The router does not run at {url}.", START_HINT, URL_HINT) from error
+            time.sleep(0.1)
+        else:
+            return
 
 
-def _is_refused_connection(error: BaseException | None) -> bool:
-    """Tell whether ConnectionRefusedError is among the causes."""
-    while error is not None and not isinstance(error, ConnectionRefusedError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+class _Journal:
+    """The stored messages, where Redis is there to read them."""
+
+    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
+        self._accounts = [account.sid for account in settings.accounts]
+        self._reader: HistoryReader | None = None
+        if store_is_running(settings):
+            with contextlib.suppress(CommandError):  # a text can do without
+                self._reader = HistoryReader(stack.enter_context(store_client(settings)))
+
+    def records(self, sid: str, sender: str) -> list[MessageRecord]:
+        """Return the record of a text, then those of messages that are no replies and came after it."""
+        if self._reader is None:
+            return []
+        newest = self._reader.for_contact(contact_of(sender), MAX_RECORDS)
+        until = (time.time() + MAX_WAIT) * 1000
+        newer = [
+            record
+            for record in takewhile(lambda record: record.sid != sid, newest)
+            if record.is_outbound and (record.due or 0) < until
+        ]
+        record = next((record for record in newest if record.sid == sid), None)
+        if record is not None:
+            return [record, *newer]
+        found = self._reader.find(sid, self._accounts)
+        return [found] if found is not None else []
 
 
-def _describe_status(status: int) -> tuple[str, ...]:
-    if status == 403:
-        return (
-            "The router refused the signature (403).",
-            "Its TWILIO_AUTH_TOKEN or PUBLIC_URL differs from this command's: see its log.",
+def _views(source: TextSource, journal: _Journal, sender: str, *, wait: bool) -> Iterator[View]:
+    """Yield what is known, again and again until everything is final."""
+    deadline = time.monotonic() + MAX_WAIT
+    while True:
+        records = journal.records(source.sid, sender)
+        messages = source.messages(records)
+        view = View(records[0] if records else None, messages, list(expected(records, messages)))
+        yield view
+        if not wait or not view.waits_for or time.monotonic() >= deadline:
+            return
+        if view.waits_for == [DELIVERY] and isinstance(source, TextByPhone) and source.stands_still:
+            return
+        time.sleep(READ_INTERVAL)
+
+
+class _Screen:
+    """Prints the messages, each once it is final."""
+
+    def __init__(self, status: Status, *, is_shown: bool) -> None:
+        self._status = status
+        self._is_shown = is_shown
+        self._printed: set[str] = set()
+        self._view = View(None, [], [])
+
+    def show(self, view: View) -> None:
+        self._view = view
+        if self._is_shown:
+            self._print(only_final=True)
+            if view.waits_for:
+                self._status.update(f"Waiting for {' and '.join(view.waits_for)} ...")
+
+    def _print(self, *, only_final: bool) -> None:
+        for number, message in enumerate(self._view.messages):
+            key = message.sid or str(number)
+            is_ready = message.is_final and (message.rule is not None or not self._view.waits_for)
+            if key not in self._printed and (is_ready or not only_final):
+                self._printed.add(key)
+                _print_message(message)
+
+    def finish(self, source: TextSource, earlier: Sequence[MessageRecord]) -> None:
+        """Print the messages that are not final, why there is none, and where to read on."""
+        view = self._view
+        self._print(only_final=False)
+        if not view.messages:
+            why = f"waiting for {view.waits_for[0]}" if view.waits_for else why_no_reply(view.record)
+            print_line(f"(no reply) {why[0].upper()}{why[1:]}.")
+        elif view.waits_for:
+            print_line(f"Not final: {' and '.join(view.waits_for)}.")
+        if earlier and earlier[0].outcome is not None:
+            print_line(f"A duplicate: {earlier[0].rule} had answered this message before; nothing ran again.")
+        for cause in view.record.causes if view.record is not None else ():
+            print_line(f"A dead letter: {cause.text}")
+        for alert in source.alerts():
+            print_line(f"Twilio's debugger: {alert}")
+        print_line(f"\n{program()} messages show {source.sid}")
+
+    def as_json(self, sid: str, text: OutgoingText) -> dict[str, object]:
+        """Return the text and what followed, for programs."""
+        view = self._view
+        failed = [message for message in view.messages if message.has_failed]
+        none = not view.messages and not view.waits_for
+        return {
+            "sid": sid,
+            "from": text.sender,
+            "to": text.recipient,
+            "messages": [message.as_json() for message in view.messages if message not in failed],
+            "undelivered": [message.as_json() for message in failed],
+            "outcome": view.record.outcome if view.record is not None else None,
+            "rule": view.record.rule if view.record is not None else None,
+            "no_reply": why_no_reply(view.record) if none else None,
+            "waits_for": view.waits_for,
+        }
+
+
+def _spinner() -> str:
+    return "line" if stdout.options.ascii_only else "dots"
+
+
+def _print_message(message: PhoneMessage) -> None:
+    pictures = [plain(f"[picture] {url}", "cyan") for url in message.media]
+    content = StyledText("\n").join([plain(message.body), *pictures] if message.body else pictures)
+    status = message.status or "shown here only"
+    if message.error_code is not None:
+        status += f", error {message.error_code}"
+    kind = "" if message.kind == "reply" else f", {message.kind}"
+    stdout.print(
+        Panel(
+            content,
+            title=plain(f"from {message.sender}{kind}"),
+            title_align="left",
+            subtitle=plain(
+                f"{status}, {plural(message.segments, 'segment')}",
+                _STYLES.get(status.partition(",")[0], "yellow"),
+            ),
+            subtitle_align="right",
+            width=min(72, stdout.width),
         )
-    if status == 502:
-        return ("The handler failed, and the router makes Twilio call the fallback URL (502).",)
-    return (
-        f"The router answered {status}.",
-        "See its log, unless another program listens there.",
-        URL_HINT,
     )
-
-
-def _parse_twiml(response: requests.Response, recipient: str) -> list[ReplyMessage]:
-    try:
-        root = fromstring(response.content)
-    except (ParseError, DefusedXmlException) as error:
-        raise CommandError(f"The answer is not TwiML: {error}") from error
-    return [
-        ReplyMessage(
-            message.get("from", recipient),
-            "".join([message.text or "", *(body.text or "" for body in message.findall("Body"))]).strip(),
-            tuple((media.text or "").strip() for media in message.findall("Media")),
-        )
-        for message in root.findall("Message")
-    ]
-
-
-def _print_messages(sender: str, recipient: str, body: str, messages: list[ReplyMessage]) -> None:
-    stdout.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(body))
-    if not messages:
-        stdout.print("(no reply)")
-    for message in messages:
-        pictures = [plain(f"[picture] {url}", "cyan") for url in message.media]
-        content = StyledText("\n").join([plain(message.body), *pictures] if message.body else pictures)
-        subtitle = plural(message.segments, "segment")
-        title = plain(f"from {message.sender}")
-        stdout.print(
-            Panel(
-                content,
-                title=title,
-                title_align="left",
-                subtitle=subtitle,
-                subtitle_align="right",
-                width=min(72, stdout.width),
-            )
-        )
+    why = "; ".join(filter(None, [message.rule and f"rule {message.rule}", message.reason]))
+    for line in [*textwrap.wrap(why, max(20, stdout.width - 2)), message.sid]:
+        if line:
+            stdout.print(plain(f"  {line}", "dim"), soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from itertools import islice
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -17,6 +18,7 @@ from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
+from sms_router.sandbox.state.messages import SandboxMessageStatus
 from sms_router.sandbox.world.numbers import can_be_from, is_e164
 from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
 from sms_router.sandbox.world.world import Phone, PhoneState
@@ -26,6 +28,11 @@ Json = dict[str, object]
 
 REPLY_TIMEOUT = 5.0
 """Seconds of real time that a text waits for its replies; later ones are shown by the phone alone."""
+
+MAX_RECENT = 1000
+"""The newest messages of the account, among which those that are on the way to a phone are looked for."""
+
+_ON_THE_WAY = {SandboxMessageStatus.ACCEPTED, SandboxMessageStatus.QUEUED, SandboxMessageStatus.SENT}
 
 
 class _PhoneChange(StrictModel):
@@ -39,6 +46,8 @@ class _Text(StrictModel):
     media: Annotated[tuple[HttpUrl, ...], Field(max_length=MAX_MEDIA)] = ()
     other_recipients: Annotated[tuple[str, ...], Field(max_length=20)] = ()
     """Of a group MMS."""
+    wait: bool = True
+    """Until the replies have arrived."""
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -66,7 +75,7 @@ class PhoneRoutes:
         return JSONResponse({"phones": [_phone(phone) for phone in self._platform.phonebook.listed]})
 
     async def show(self, request: Request) -> Response:
-        """Return what a phone received, oldest first, and what did not reach it."""
+        """Return what a phone received, oldest first, what did not reach it, and what is on the way."""
         number = _sender(request)
         phone = self._platform.phonebook.phone(number)
         return JSONResponse({**_phone(phone), **self._messages(number)})
@@ -80,8 +89,10 @@ class PhoneRoutes:
 
     async def send(self, request: Request) -> Response:
         """Text as a phone, wait for the replies, and return them with the webhook's requests."""
-        result = await receive_text(self._platform, await self._read_text(request))
-        await self._wait_for_replies(result)
+        text, is_patient = await self._read_text(request)
+        result = await receive_text(self._platform, text)
+        if is_patient:
+            await self._wait_for_replies(result)
         inbound = result.inbound
         return JSONResponse(
             {
@@ -100,6 +111,10 @@ class PhoneRoutes:
                     ],
                 },
                 **self._messages(inbound.message.sender or "", result.sids),
+                "by_twilio": [
+                    *(shown.sid for shown in result.network_replies),
+                    *(accepted.message.sid for accepted in result.twilio_replies),
+                ],
             },
             201,
         )
@@ -111,7 +126,8 @@ class PhoneRoutes:
         elif result.sent:
             await asyncio.wait([accepted.arrival for accepted in result.sent], timeout=REPLY_TIMEOUT)
 
-    async def _read_text(self, request: Request) -> IncomingText:
+    async def _read_text(self, request: Request) -> tuple[IncomingText, bool]:
+        """Return a text, and whether its replies are waited for."""
         sender, body = _sender(request), await read_json(request, _Text)
         account = self._platform.account
         number = account.number_at(body.to)
@@ -125,10 +141,10 @@ class PhoneRoutes:
         state = self._platform.phonebook.phone(sender).state
         if state is not PhoneState.ON:
             raise BadRequestError(f"{sender} is {state.value}; such a phone sends nothing.", 409)
-        return IncomingText(sender, number, body.body, body.media, body.other_recipients)
+        return IncomingText(sender, number, body.body, body.media, body.other_recipients), body.wait
 
     def _messages(self, number: str, only: Set[str] | None = None) -> Json:
-        """Return the messages that a phone received and missed; ``only`` those with these sids."""
+        """Return the messages that a phone received, missed and will get; ``only`` those with these sids."""
         inbox, store = self._platform.inboxes.get(number), self._platform.messages
         received = [
             {
@@ -142,19 +158,29 @@ class PhoneRoutes:
             for shown in inbox.received
             if only is None or shown.sid in only
         ]
-        undelivered = [
-            {
-                "sid": message.sid,
-                "from": message.sender,
-                "body": message.body,
-                "media": list(message.media),
-                "status": message.status.value,
-                "error_code": message.error_code,
-            }
-            for sid in inbox.missed
-            if (only is None or sid in only) and (message := store.get(sid))
-        ]
-        return {"messages": received, "undelivered": undelivered}
+        missed = [message for sid in inbox.missed if (message := store.get(sid))]
+        recent = islice(store.newest_first(), MAX_RECENT)
+        others = {
+            "undelivered": missed,
+            "on_the_way": [
+                message for message in recent if message.recipient == number and message.status in _ON_THE_WAY
+            ][::-1],
+        }
+        return {"messages": received} | {
+            name: [
+                {
+                    "sid": message.sid,
+                    "from": message.sender,
+                    "body": message.body,
+                    "media": list(message.media),
+                    "status": message.status.value,
+                    "error_code": message.error_code,
+                }
+                for message in messages
+                if only is None or message.sid in only
+            ]
+            for name, messages in others.items()
+        }
 
 
 def _number(request: Request) -> str:

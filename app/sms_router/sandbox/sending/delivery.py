@@ -116,7 +116,6 @@ class MessageDelivery:
             self._inboxes.add_received(message.recipient, received)
             self._set_status(message.sid, queue, SandboxMessageStatus.DELIVERED)
         else:
-            self._inboxes.add_missed(message.recipient, message.sid)
             self._set_status(message.sid, queue, SandboxMessageStatus.UNDELIVERED, code)
 
     def _set_status(
@@ -130,5 +129,7 @@ class MessageDelivery:
         sent = now if status is SandboxMessageStatus.SENT else message.sent
         message = replace(message, status=status, error_code=code, updated=now, sent=sent)
         self._messages.put(message)
+        if status in (SandboxMessageStatus.UNDELIVERED, SandboxMessageStatus.FAILED):
+            self._inboxes.add_missed(message.recipient, message.sid)
         self._callbacks.report(message, queue)
         return message
