@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.onboarding.checklist import Checklist, HistoryAction, StepError
+from sms_router.onboarding.checklist import Checklist, HistoryAction, HistoryEntry, StepError
 from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.serialization import dump, load, load_all
 from sms_router.onboarding.steps import LIVE, Actor, OnboardingKind
@@ -234,10 +235,133 @@ def test_an_early_step_does_not_move_the_due_day_of_the_current_step() -> None:
     assert checklist.complete_step("configure", NOON + 3 * DAY, "ada").step_due == checklist.step_due
 
 
-def test_a_long_history_keeps_its_first_and_its_newest_entries() -> None:
+Change = Callable[[Checklist], Checklist]
+LATER = NOON + DAY
+STARTED = Checklist.start(path(), SERVICE, NOON, "ada", None, REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("checklist", "change", "since", "recorded"),
+    [
+        (begun(), lambda one: one.complete_step("request", LATER, "ben"), LATER, [("done", "request")]),
+        (begun(), lambda one: one.complete_step("request", LATER, "ben", "x"), LATER, [("done", "x")]),
+        (begun(), lambda one: one.reject("PIN", LATER, "ben"), NOON, [("rejected", "PIN")]),
+        (
+            begun().reject("PIN", NOON, "ada"),
+            lambda one: one.resubmit(LATER, "ben"),
+            LATER,
+            [("resubmitted", "")],
+        ),
+        (
+            begun().reject("PIN", NOON, "ada"),
+            lambda one: one.complete_step("configure", LATER, "ben"),
+            LATER,
+            [("done", "configure")],
+        ),
+        (
+            begun(),
+            lambda one: one.expect(date(2026, 2, 1), LATER, "ben"),
+            NOON,
+            [("expected", "2026-02-01")],
+        ),
+        (
+            begun(OnboardingKind.PORT_CANADA),
+            lambda one: one.expect(date(2026, 2, 1), LATER, "ben"),
+            LATER,
+            [("done", "date"), ("expected", "2026-02-01")],
+        ),
+        (
+            begun(OnboardingKind.SHORT_CODE_LEASE),
+            lambda one: one.renew(date(2026, 6, 15), LATER, "ben"),
+            NOON,
+            [("note", "the lease is renewed on 2026-06-15")],
+        ),
+        (begun(), lambda one: one.refuse_calls(LATER, "ben"), NOON, [("note", "it takes no calls")]),
+        (
+            begun(),
+            lambda one: one.attach_request("KW2", LATER, "ben"),
+            LATER,
+            [("done", "request (KW2)")],
+        ),
+        (
+            STARTED,
+            lambda one: one.attach_request("KW2", LATER, "ben"),
+            NOON,
+            [("note", "the port-in request is KW2")],
+        ),
+        (
+            STARTED.reject("PIN", NOON, "ada"),
+            lambda one: one.attach_request("KW2", LATER, "ben"),
+            LATER,
+            [("resubmitted", ""), ("note", "the port-in request is KW2")],
+        ),
+        (begun(), lambda one: one.add_note("x", LATER, "ben"), NOON, [("note", "x")]),
+        (
+            begun(OnboardingKind.PORT_INTERNATIONAL),
+            lambda one: one.record_document(document("csr", name="Ada", address="1 Road"), LATER, "ben"),
+            NOON,
+            [("note", "document csr of 2026-01-01, Ada, 1 Road")],
+        ),
+        (
+            begun(OnboardingKind.PORT_INTERNATIONAL),
+            lambda one: one.record_document(document("csr"), LATER, "ben"),
+            NOON,
+            [("note", "document csr of 2026-01-01")],
+        ),
+    ],
+)
+def test_a_change_is_recorded_with_its_time_its_operator_and_what_it_was(
+    checklist: Checklist, change: Change, since: float, recorded: list[tuple[str, str]]
+) -> None:
+    changed = change(checklist)
+    assert changed.since == since
+    added = [HistoryEntry(LATER, "ben", HistoryAction(action), detail) for action, detail in recorded]
+    assert changed.history == (*checklist.history, *added)
+
+
+def test_a_new_checklist_begins_with_what_was_entered() -> None:
+    added = HistoryEntry(NOON, "ada", HistoryAction.ADDED, "port-us")
+    requested = HistoryEntry(NOON, "ada", HistoryAction.DONE, f"request ({REQUEST})")
+    assert begun(expected=date(2026, 2, 1)) == Checklist(
+        "+14155550100",
+        OnboardingKind.PORT_US,
+        "US",
+        SERVICE,
+        NOON,
+        NOON,
+        expected=date(2026, 2, 1),
+        history=(added,),
+    )
+    assert STARTED.history == (added, requested)
+    assert STARTED.attach_request("KW2", NOON, "ada").request_sid == "KW2"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: one.expect(date(2026, 2, 1), LATER, "ben"),
+        lambda one: one.renew(date(2026, 6, 15), LATER, "ben"),
+        lambda one: one.refuse_calls(LATER, "ben"),
+    ],
+)
+def test_the_same_change_again_is_not_recorded(change: Change) -> None:
+    once = change(begun(OnboardingKind.SHORT_CODE_LEASE))
+    assert change(once) == once
+
+
+def test_a_document_replaces_the_one_of_its_kind() -> None:
+    port = begun(OnboardingKind.PORT_INTERNATIONAL)
+    loa, old, new = document("loa"), document("csr", name="A"), document("csr", name="B")
+    for recorded in (loa, old, new):
+        port = port.record_document(recorded, NOON, "ada")
+    assert port.documents == (loa, new)
+
+
+@pytest.mark.parametrize(("notes", "kept"), [(58, 59), (59, 60), (60, 60), (120, 60)])
+def test_a_long_history_keeps_its_first_and_its_newest_entries(notes: int, kept: int) -> None:
     checklist = begun()
-    for number in range(120):
+    for number in range(notes):
         checklist = checklist.add_note(str(number), NOON, "ada")
-    assert len(checklist.history) == 60
     assert checklist.history[0].action is HistoryAction.ADDED
-    assert checklist.history[-1].detail == "119"
+    details = [entry.detail for entry in checklist.history[1:]]
+    assert details == [str(number) for number in range(notes)][1 - kept :]

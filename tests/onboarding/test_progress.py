@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.onboarding.checklist import Checklist
+from sms_router.onboarding.checklist import Checklist, HistoryAction, HistoryEntry
 from sms_router.onboarding.porting_api import PortedNumber
 from sms_router.onboarding.progress import apply_port_status, apply_progress
 from sms_router.onboarding.steps import OnboardingKind
@@ -39,9 +39,14 @@ REQUEST_STATUSES = [
 
 
 def ported(
-    status: str, request: str = "in_progress", day: date | None = None, reason: str | None = None
+    status: str,
+    request: str = "in_progress",
+    day: date | None = None,
+    reason: str | None = None,
+    *,
+    missing: bool = False,
 ) -> PortedNumber:
-    return PortedNumber(REQUEST, request, status, day, reason)
+    return PortedNumber(REQUEST, request, status, day, reason, missing)
 
 
 def with_request() -> Checklist:
@@ -146,3 +151,83 @@ def test_a_port_is_configured_with_voice_or_without_calls_on_purpose() -> None:
     )
     code = begun(OnboardingKind.SHORT_CODE_LEASE)
     assert apply_progress(code, NOON, in_service=True, has_voice=False, texted=None).is_configured
+
+
+LATER = NOON + DAY
+SIGNED = with_request().complete_step("signature", NOON, "ada")
+REFUSED = apply_port_status(SIGNED, ported("port_rejected"), NOON)
+
+
+@pytest.mark.parametrize(
+    ("checklist", "port", "recorded"),
+    [
+        (with_request(), ported("port_submitted"), [("done", "signature (port submitted)")]),
+        (with_request(), ported("", "waiting_for_signature"), [("done", "review (waiting for signature)")]),
+        (
+            SIGNED,
+            ported("port_pending", day=date(2026, 2, 1)),
+            [("expected", "2026-02-01"), ("done", "carrier (port pending)")],
+        ),
+        (SIGNED, ported("completed", "expired"), [("done", "live (completed)")]),
+        (REFUSED, ported("in_review", "in_review"), [("resubmitted", "")]),
+        (SIGNED, ported("port_rejected"), [("rejected", "rejected by the losing carrier")]),
+        (
+            SIGNED,
+            ported("canceling", reason="PIN", missing=True),
+            [
+                (
+                    "rejected",
+                    "the port is being canceled: PIN:"
+                    " required fields are missing, such as the PIN or the account number",
+                )
+            ],
+        ),
+        (SIGNED, ported("canceled", "expired"), [("rejected", "the port was canceled")]),
+        (SIGNED, ported("in_review", "canceled"), [("rejected", "the port was canceled")]),
+        (REFUSED, ported("port_rejected"), []),
+    ],
+)
+def test_what_twilio_reports_of_a_port_is_recorded(
+    checklist: Checklist, port: PortedNumber, recorded: list[tuple[str, str]]
+) -> None:
+    after = apply_port_status(checklist, port, LATER)
+    added = [HistoryEntry(LATER, "Twilio", HistoryAction(action), detail) for action, detail in recorded]
+    assert after.history == (*checklist.history, *added)
+    assert (
+        apply_progress(checklist, LATER, in_service=False, has_voice=False, texted=None, port=port) == after
+    )
+    other = PortedNumber("KW2", port.request_status, port.status, None, None)
+    assert (
+        apply_progress(checklist, LATER, in_service=False, has_voice=False, texted=None, port=other)
+        == checklist
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_voice", "texted", "recorded"),
+    [
+        (
+            OnboardingKind.PORT_CANADA,
+            True,
+            None,
+            [
+                "configure (it is in the Messaging Service, and its calls are answered)",
+                "live (the expected day has come)",
+            ],
+        ),
+        (
+            OnboardingKind.SHORT_CODE_LEASE,
+            False,
+            1.0,
+            ["configure (it is in the Messaging Service)", "live (it received a message through Twilio)"],
+        ),
+        (OnboardingKind.SHORT_CODE_MIGRATION, False, 1.0, ["configure (it is in the Messaging Service)"]),
+    ],
+)
+def test_where_a_number_is_seen_is_recorded(
+    kind: OnboardingKind, has_voice: bool, texted: float | None, recorded: list[str]
+) -> None:
+    checklist = begun(kind, date(2026, 1, 10))
+    after = apply_progress(checklist, LATER, in_service=True, has_voice=has_voice, texted=texted)
+    added = [HistoryEntry(LATER, "Twilio", HistoryAction.DONE, detail) for detail in recorded]
+    assert after.history == (*checklist.history, *added)
