@@ -18,7 +18,7 @@ from loadtests.mutation.mutant import Mutant, copy_project
 _CONFIG = """
 [tool.pytest.ini_options]
 asyncio_mode = "auto"
-addopts = "-q -p no:schemathesis -p no:cacheprovider -p no:randomly -m 'not slow' -k 'not cost'"
+addopts = "-q -p loadtests.mutation.fresh_tests -p no:schemathesis -p no:cacheprovider -p no:randomly -m 'not slow' -k 'not cost'"
 markers = ["slow"]
 
 [tool.mutmut]
