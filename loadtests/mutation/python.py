@@ -18,7 +18,10 @@ from loadtests.mutation.mutant import Mutant, copy_project
 _CONFIG = """
 [tool.pytest.ini_options]
 asyncio_mode = "auto"
-addopts = "-q -p loadtests.mutation.fresh_tests -p no:schemathesis -p no:cacheprovider -p no:randomly -m 'not slow' -k 'not cost'"
+addopts = [
+  "-q", "-m", "not slow", "-k", "not cost", "-p", "loadtests.mutation.fresh_tests",
+  "-p", "no:schemathesis", "-p", "no:cacheprovider", "-p", "no:randomly",
+]
 markers = ["slow"]
 
 [tool.mutmut]
