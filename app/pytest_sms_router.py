@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from sms_router.testing.project import Project
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    # pytest would rewrite the asserts of the whole router, which takes a second where nothing is cached.
+    getattr(pluginmanager.rewrite_hook, "_must_rewrite", set()).discard("sms_router")
     parser.addini("sms_router_config", "Folder with router.toml and keywords.toml; else config", default="")
 
 

@@ -10,11 +10,13 @@ import sys
 import sysconfig
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sms_router.routing.handler.conversation import Conversation, StoredConversation
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
@@ -44,7 +46,38 @@ _OTHERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"), "<")
 
 _Result = TypeVar("_Result")
 
+_Arguments = ParamSpec("_Arguments")
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _team_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the router's lines between those of the team."""
+    lines: list[TracebackType] = []
+    while trace is not None:
+        lines.append(trace)
+        trace = trace.tb_next
+    own = [not line.tb_frame.f_code.co_filename.startswith(_OTHERS) for line in lines]
+    last = max((index for index, is_own in enumerate(own) if is_own), default=len(lines))
+    kept = [line for index, line in enumerate(lines) if own[index] or index > last]
+    for line, following in pairwise(kept):
+        line.tb_next = following
+    return kept[0] if kept else None
+
+
+def _at_the_team_s_line(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Have errors of a function shown at the line that calls it, and at those of the team's handlers."""
+
+    @wraps(function)
+    def call(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        __tracebackhide__ = True
+        try:
+            return function(*arguments, **named)
+        except BaseException as error:
+            error.__traceback__ = _team_traceback(error.__traceback__)
+            raise
+
+    return call
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +87,8 @@ class Received:
     text: str
     media: tuple[str, ...]
     sender: str
-    to: str
-    at: datetime
+    to: str = field(repr=False)
+    at: datetime = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +104,7 @@ class Undelivered:
 class Texted:
     """What a text has led to, until nothing more happens by itself."""
 
-    sid: str
+    sid: str = field(repr=False)
     replies: tuple[Received, ...]
     """What the phone has received since."""
     undelivered: tuple[Undelivered, ...]
@@ -114,6 +147,10 @@ class SmsPhone:
         self._tester = tester
         self.number = number
 
+    def __repr__(self) -> str:
+        return f"<phone {self.number}>"
+
+    @_at_the_team_s_line
     def text(
         self,
         text: str = "",
@@ -139,7 +176,6 @@ class SmsPhone:
             HandlerFailedError: when something else fails, such as a template.
 
         """
-        __tracebackhide__ = True
         media = (media,) if isinstance(media, str) else tuple(media)
         return self._tester._text(self.number, text, to, media, sid, tuple(group), expect_error)
 
@@ -176,6 +212,7 @@ class SmsPhone:
         remaining = int(until) - int(tester._loop.wall_time() * 1000) if until else None
         return StoredConversation.parse(state, remaining)
 
+    @_at_the_team_s_line
     def begin(self, step: str | Callable[..., object], state: Mapping[str, Any] | None = None) -> None:
         """Put the person into the middle of a conversation with the first Service.
 
@@ -197,6 +234,7 @@ class SmsPhone:
         call = start_conversation(conversation=key, state=stored, valid_ms=valid_ms, ttl_ms=ttl_ms)
         self._tester._run(worker.store.run(call))
 
+    @_at_the_team_s_line
     def fail(self, code: int = 30003, *, short_codes_only: bool = False) -> None:
         """Have messages to this phone end as undelivered, with an error code of Twilio's.
 
@@ -227,6 +265,7 @@ class SmsClock:
             self._tester._service, self._tester._loop.wall_time()
         )
 
+    @_at_the_team_s_line
     def at(self, moment: str | datetime) -> None:
         """Go to a moment; what is due before happens.
 
@@ -245,6 +284,7 @@ class SmsClock:
         else:
             self._tester._pass(seconds)
 
+    @_at_the_team_s_line
     def tick(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
         """Let time pass; what is due meanwhile happens, in its order."""
         delta = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
@@ -282,6 +322,7 @@ class SmsTester(SmsPhone):
         """Return the phone of another person."""
         return SmsPhone(self, number)
 
+    @_at_the_team_s_line
     def provide(self, **values: object) -> None:
         """Replace what ``@lifespan`` and ``@provide`` functions, or middlewares, give to handlers.
 
@@ -291,6 +332,7 @@ class SmsTester(SmsPhone):
         if self._started is not None:
             self._replace_values()
 
+    @_at_the_team_s_line
     def send(
         self,
         to: str,
@@ -306,6 +348,7 @@ class SmsTester(SmsPhone):
         sms = self._worker.sms_for("test")
         return self._run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
 
+    @_at_the_team_s_line
     def http(
         self, url: str, answer: object = "", *, status: int = 200, content_type: str = ""
     ) -> HttpService:
@@ -343,10 +386,7 @@ class SmsTester(SmsPhone):
         project.client.flushall()
         self._loop = loop = VirtualLoop()
         self._stack.callback(loop.close)
-        errors = _ErrorLog()
-        logging.getLogger("sms_router").addHandler(errors)
-        self._stack.callback(logging.getLogger("sms_router").removeHandler, errors)
-        self._errors = errors
+        self._errors = _Errors(self._stack)
 
         async def start() -> None:
             worker = OfflineWorker(project.settings, project.world, project.client, loop)
@@ -444,7 +484,6 @@ class SmsTester(SmsPhone):
         group: tuple[str, ...],
         expect_error: bool,
     ) -> Texted:
-        __tracebackhide__ = True
         worker, phone = self._worker, self.phone(sender)
         before = len(phone.received), len(phone.undelivered)
         self._errors.found.clear()
@@ -461,7 +500,7 @@ class SmsTester(SmsPhone):
             failed = history.find(inbound.message.sid, [worker.platform.account.sid])
             error = HandlerFailedError("; ".join(cause.text for cause in failed.causes) if failed else "")
         if error is not None and not expect_error:
-            raise error.with_traceback(_team_traceback(error.__traceback__))
+            raise error
         if error is None and expect_error:
             raise AssertionError(f"{text!r} led to no error")
         return Texted(
@@ -487,19 +526,22 @@ class SmsTester(SmsPhone):
         return min(numbers, key=lambda number: number.kind is not NumberKind.SHORT_CODE)
 
 
-def _team_traceback(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the first line of the team on."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OTHERS):
-        trace = trace.tb_next
-    return trace
+class _Errors(logging.Handler):
+    """Keeps the errors that the router logs. What a function of the team raises is not logged besides."""
 
-
-class _ErrorLog(logging.Handler):
-    """Keeps the errors that the router logs: what a handler has raised is being handled meanwhile."""
-
-    def __init__(self) -> None:
+    def __init__(self, stack: contextlib.ExitStack) -> None:
         super().__init__(logging.ERROR)
         self.found: list[BaseException] = []
+        router, functions = map(logging.getLogger, ("sms_router", "sms_router.dispatch"))
+        router.addHandler(self)
+        stack.callback(router.removeHandler, self)
+        functions.addFilter(self._take)
+        stack.callback(functions.removeFilter, self._take)
+
+    def _take(self, _: logging.LogRecord) -> bool:
+        if (error := sys.exc_info()[1]) is not None:
+            self.found.append(error)
+        return error is None
 
     def emit(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]

@@ -70,7 +70,7 @@ def init(
         "config/ has the settings and keywords, handlers/ the functions that reply.",
         "\nStart the router, with an offline Twilio:",
         f"  {change}{run} serve",
-        "\nRun the test of the handler (pip install pytest):",
+        "\nRun its tests (pip install pytest):",
         f"  {change}pytest",
     ):
         print_line(line)
