@@ -319,7 +319,9 @@ class Worker(WorkerLifespan):
         self.opt_out_disk_cache = OptOutDiskCache(
             settings.router.data_dir, self.contacts.opted_out, is_away, redis_sync=self.opt_out_sync
         )
-        self.abandoned_messages = AbandonedMessages(store, days)
+        self.abandoned_messages = AbandonedMessages(
+            store, self.pipeline.resume, days, settings.router.late_limit
+        )
         # Without a retention of their own, texts are kept as long as the records.
         self.body_retention = BodyRetention(store, text_days, days) if text_days is not None else None
         self.reconcile_task = self._reconcile_task()

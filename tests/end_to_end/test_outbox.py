@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import aiohttp
 import pytest
 import redis
 
@@ -58,6 +59,28 @@ async def test_a_late_reply_of_a_killed_worker_is_sent_by_another(
     (tmp_path / "release").touch()
     await twilio.expect_messages(("12345", "released"))
     assert second.runs == [parameters["MessageSid"]] * 2
+
+
+@pytest.mark.slow
+async def test_without_a_fallback_url_the_handler_of_a_killed_worker_runs_again_after_a_minute(
+    start_router: StartRouter, twilio: SandboxTwilio, valkey: PrivateValkey, tmp_path: Path
+) -> None:
+    first, second = start_router("", twilio.environment), start_router("", twilio.environment)
+    parameters = webhook(f"HOLD {tmp_path / 'release'}")
+    lost = asyncio.create_task(first.deliver(parameters))
+    await first.wait_for_runs()
+    first.kill()
+    with pytest.raises(aiohttp.ClientError):
+        await lost
+    (tmp_path / "release").touch()
+    bucket, reference = bucket_of(CONTACT), f"{ACCOUNT}/{parameters['MessageSid']}"
+    client = valkey.client()
+    client.delete(bucket.journal)  # a minute passes
+    client.xadd(bucket.journal, {"message": reference}, id="1-1")
+    client.hset(bucket.message(reference), "lease_until", 1)
+    await twilio.expect_messages(("12345", "released"))
+    assert second.runs == [parameters["MessageSid"]] * 2
+    assert json.loads(second.command("messages", "--failed", "--json").stdout) == []
 
 
 @pytest.mark.slow

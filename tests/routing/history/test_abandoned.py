@@ -1,4 +1,4 @@
-"""A message that was claimed and that nobody answers is a dead letter, until somebody answers it."""
+"""A message that was claimed and that nobody answers is answered again, and at last a dead letter."""
 
 from __future__ import annotations
 
@@ -31,19 +31,41 @@ async def claim(one: Worker) -> Claimed:
     return claimed
 
 
+async def fail(_: bytes) -> None:
+    """Leave the message without an answer."""
+
+
 @pytest.fixture
 def abandoned(one: Worker) -> AbandonedMessages:
-    """Counts a message as abandoned as soon as its lease is over."""
-    return AbandonedMessages(one.store, 1.0, after=0.0)
+    """Counts a message as abandoned as soon as its lease is over; it is too old to be answered again."""
+    return AbandonedMessages(one.store, fail, 1.0, -1.0, after=0.0)
 
 
-async def test_a_message_is_abandoned_once_its_lease_is_over(
-    one: Worker, valkey: redis.Redis, abandoned: AbandonedMessages
+async def test_a_message_is_answered_again_and_a_later_one_of_its_bucket_too(
+    one: Worker, valkey: redis.Redis
 ) -> None:
+    claimed, requests = await claim(one), list[bytes]()
+
+    async def answer(request: bytes) -> None:
+        requests.append(request)
+        await one.inbox.commit(KEY, request, claimed, ANSWER, JournalEntry("HOURS"))
+
+    valkey.hset(RECORD, "lease_until", 1)
+    abandoned = AbandonedMessages(one.store, answer, 1.0, 60.0, after=0.0)
+    assert [await abandoned.sweep() for _ in range(2)] == [[], []]
+    assert (requests, dead_letters(valkey)) == ([b"From=%2B1"], [])
+    valkey.hset(BUCKET.message("AC/later"), mapping={"request": "From=%2B1", "received": 2**41})
+    valkey.xadd(BUCKET.journal, {"message": "AC/later"})
+    await abandoned.sweep()
+    assert len(requests) == 2
+
+
+async def test_a_message_that_is_not_answered_is_a_dead_letter(one: Worker, valkey: redis.Redis) -> None:
     one.inbox.let_go(await claim(one))
+    abandoned = AbandonedMessages(one.store, fail, 1.0, 60.0, after=0.0)
     assert await abandoned.sweep() == []
     valkey.hset(RECORD, "lease_until", 1)
-    assert await abandoned.sweep() == [KEY.reference]
+    assert [await abandoned.sweep() for _ in range(4)] == [[], [], [], [KEY.reference]]
     cause = b"abandoned: the worker that claimed it was lost, and nobody answered it"
     assert dead_letters(valkey) == [(KEY.reference.encode(), cause)]
     assert await abandoned.sweep() == []
@@ -53,7 +75,7 @@ async def test_a_message_is_abandoned_once_its_lease_is_over(
 async def test_it_is_not_before_a_minute_has_passed(one: Worker, valkey: redis.Redis) -> None:
     one.inbox.let_go(await claim(one))
     valkey.hset(RECORD, "lease_until", 1)
-    assert await AbandonedMessages(one.store, 1.0).sweep() == []
+    assert await AbandonedMessages(one.store, fail, 1.0, -1.0).sweep() == []
 
 
 async def test_an_answered_message_is_not_abandoned(

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import pytest
 import redis
@@ -314,6 +315,32 @@ async def test_the_fallback_reply_after_an_empty_answer_is_not_sent(
     fallback = FallbackError("11200", "https://sms.example.com/sms")
     assert await fixture.receive("SLOW", fallback=fallback) == (Outcome.LATE, EMPTY)
     assert valkey.zcard(BUCKET.outbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "is_opted_out", "entries"),
+    [("SLOW", Outcome.LATE, False, 1), ("HOURS", Outcome.LATE, False, 1), ("STOP", Outcome.SILENT, True, 0)],
+)
+async def test_a_message_that_nobody_waits_for_is_handled_from_the_outbox_and_an_opt_out_counts(
+    fixture: PipelineFixture,
+    valkey: redis.Redis,
+    body: str,
+    outcome: Outcome,
+    is_opted_out: bool,
+    entries: int,
+) -> None:
+    account = KEY.reference.partition("/")[0]
+    parameters = {"MessageSid": SID, "AccountSid": account, "From": CONTACT, "To": "12345", "Body": body}
+    raw = urlencode(parameters).encode()
+    claimed = await fixture.inbox.claim(KEY, raw, fallback=False)
+    assert isinstance(claimed, Claimed)
+    fixture.inbox.let_go(claimed)
+    valkey.hset(BUCKET.message(KEY.reference), "lease_until", 1)
+    await fixture.pipeline.resume(raw)
+    assert record(valkey)[b"outcome"] == outcome.encode()
+    assert fixture.contacts.is_opted_out_cached("12345", CONTACT) is is_opted_out
+    assert valkey.zcard(BUCKET.outbox) == entries
+    assert fixture.slow.running == 0
 
 
 @pytest.mark.parametrize("deadline", [0.0])

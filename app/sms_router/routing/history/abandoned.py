@@ -1,4 +1,4 @@
-"""Finds messages that a worker claimed and nobody answered, and makes dead letters of them.
+"""Finds messages that a worker claimed and nobody answered, and has them answered by REST.
 
 It runs in the background, off the hot path. Workers share the progress through each journal in Redis.
 """
@@ -6,6 +6,7 @@ It runs in the background, off the hot path. Workers share the progress through 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 from sms_router.store import scripts
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
@@ -25,21 +26,35 @@ SWEEP_INTERVAL = 10.0
 BATCH = 100
 """Messages per run of the script, during which Redis executes nothing else."""
 
+MAX_TRIES = 3
+"""Sweeps that have a message answered; then it is a dead letter."""
+
 CAUSE = "abandoned: the worker that claimed it was lost, and nobody answered it"
 
 
 class AbandonedMessages:
-    """Makes dead letters of abandoned messages; one in each worker.
+    """Has abandoned messages answered, or makes dead letters of them; one in each worker.
 
     Args:
         store: where the records are.
+        answer: answers a message, given its request; the handler runs again from the outbox.
         retention_days: age at which a record is deleted.
+        max_age: seconds after which a message is not answered any more.
         after: seconds from the end of a lease.
 
     """
 
-    def __init__(self, store: Store, retention_days: float, after: float = ABANDONED_AFTER) -> None:
+    def __init__(
+        self,
+        store: Store,
+        answer: Callable[[bytes], Awaitable[object]],
+        retention_days: float,
+        max_age: float,
+        after: float = ABANDONED_AFTER,
+    ) -> None:
         self._store = store
+        self._answer = answer
+        self._max_age_ms = int(max_age * 1000)
         self._retention_ms = int(retention_days * 86_400_000)
         self._after_ms = int(after * 1000)
         self._task = PeriodicTask("abandoned-messages", SWEEP_INTERVAL, self._sweep_and_log, wait_first=True)
@@ -52,13 +67,13 @@ class AbandonedMessages:
         await self._task.aclose()
 
     async def sweep(self) -> list[str]:
-        """Return the references of the messages that are dead letters from now on.
+        """Have messages answered; return the references of those that are dead letters from now on.
 
         Raises:
             StoreUnavailableError: when Redis does not respond.
 
         """
-        abandoned: list[str] = []
+        lost: list[str] = []
         for bucket in ALL_BUCKETS:
             handled = BATCH
             while handled == BATCH:
@@ -68,10 +83,14 @@ class AbandonedMessages:
                     count=BATCH,
                     retention_ms=self._retention_ms,
                     cause=CAUSE,
+                    max_tries=MAX_TRIES,
+                    max_age_ms=self._max_age_ms,
                 )
-                handled, *references = await self._store.run(call)
-                abandoned += (reference.decode() for reference in references)
-        return abandoned
+                handled, requests, references = await self._store.run(call)
+                for request in requests:
+                    await self._answer(request)
+                lost += (reference.decode() for reference in references)
+        return lost
 
     async def _sweep_and_log(self) -> None:
         try:

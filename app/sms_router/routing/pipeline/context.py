@@ -33,6 +33,8 @@ class InboundRequest(NamedTuple):
     arrived: float
     """By the monotonic clock; the deadline counts from then."""
     headers: Headers = ()
+    is_abandoned: bool = False
+    """True where no request waits for the answer: its worker was lost."""
 
 
 class MessageContext(NamedTuple):

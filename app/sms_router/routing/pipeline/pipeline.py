@@ -38,10 +38,13 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.context import InboundRequest, MessageContext
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
-from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import EMPTY
 
 log = logging.getLogger("sms_router.pipeline")
+
+ABANDONED = "abandoned"
+"""What is stored in place of a rule where the message is answered after its worker was lost."""
 
 MAX_WAIT = 0.25
 """Seconds after which a waiting request claims again, in case the notification of the answer was lost."""
@@ -106,6 +109,18 @@ class Pipeline:
                 waiting.set_result(answer)
         return answer
 
+    async def resume(self, raw: bytes) -> None:
+        """Answer a message whose worker was lost and for which Twilio sends no further request.
+
+        Args:
+            raw: its parameters, as they are stored.
+
+        """
+        message = parse_stored_request(raw)
+        assert message is not None, "a journaled request was valid when it arrived"
+        log.warning("%s is handled again: the worker that claimed it was lost", message.sid)
+        await self.answer(InboundRequest(message, raw, None, time.monotonic(), is_abandoned=True))
+
     def _plain_error(self, message: InboundMessage) -> bytes:
         """Render the error reply from this worker's memory alone."""
         scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
@@ -167,6 +182,7 @@ class Pipeline:
             or resolution.opt_out is not None
             or resolution.is_suspected
             or request.fallback is not None
+            or request.is_abandoned
             or self._dispatcher.conversations is not None
             or self._dispatcher.wraps_all
             or self._contacts.is_opted_out_cached(scope, key.contact)
@@ -203,7 +219,8 @@ class Pipeline:
         """Claim the message; wait while another worker answers it, or an earlier one of the contact."""
         fallback = request.fallback is not None
         conversations = self._dispatcher.conversations
-        in_turn = conversations is not None and not fallback and conversations.needs_lock(resolution)
+        responds = not fallback and not request.is_abandoned  # else a handler runs from the outbox
+        in_turn = conversations is not None and responds and conversations.needs_lock(resolution)
         while True:
             claim = await self._inbox.claim(
                 key,
@@ -254,7 +271,8 @@ class Pipeline:
         if resolved.opt_out is not None:
             facts = replace(context.facts, opted_out=False)
             context = context._replace(facts=facts, is_guarded=False)
-            reply = resolved.opt_out.reply
+            # Twilio may have replied to what it takes for an opt-out itself.
+            reply = SILENCE if context.request.is_abandoned else resolved.opt_out.reply
         if is_stop:
             context = context._replace(conversation=EndedConversation(for_all=True))
         answer = await self._reply(context, resolved.rule, reply)
@@ -273,6 +291,8 @@ class Pipeline:
     async def _respond(self, context: MessageContext, resolution: Resolution) -> Answer:
         """Answer with what the template, the handler or the other application returns."""
         request, claim, conversations = context.request, context.claim, self._dispatcher.conversations
+        if request.is_abandoned:
+            return await self._answer_later(context, ABANDONED)
         if request.fallback is not None:
             return await self._answer_fallback(context)
         if conversations is not None:
@@ -359,8 +379,12 @@ class Pipeline:
         is_opt_out = self._dispatcher.resolve(message).opt_out is not None
         if context.request.fallback is not None and not is_opt_out:
             return await self._answer_fallback(context)
-        rendered = self._composer.compose(message, SILENCE, "deadline")
-        continuation = None if is_opt_out else Continuation(context.late_reply.entry.line, is_ours=False)
+        return await self._answer_later(context, "deadline", runs=not is_opt_out)
+
+    async def _answer_later(self, context: MessageContext, rule: str, *, runs: bool = True) -> Answer:
+        """Commit an empty answer; with ``runs`` the outbox handles the message."""
+        rendered = self._composer.compose(context.request.message, SILENCE, rule)
+        continuation = Continuation(context.late_reply.entry.line, is_ours=False) if runs else None
         return await self._committer.commit(context, rendered, Outcome.LATE, continuation=continuation)
 
     def _time_left(self, request: InboundRequest) -> float:

@@ -199,13 +199,20 @@ def remove_bodies(
 
 
 def record_abandoned(
-    bucket: Bucket, *, abandoned_ms: int, count: int, retention_ms: int | bytes, cause: str
+    bucket: Bucket,
+    *,
+    abandoned_ms: int,
+    count: int,
+    retention_ms: int | bytes,
+    cause: str,
+    max_tries: int,
+    max_age_ms: int,
 ) -> Call:
     """Make dead letters of messages of a bucket that nobody answered, some at a time."""
     return (
         SCRIPTS["record_abandoned"],
         (bucket.journal, bucket.dead_letters, bucket.abandoned_cursor),
-        (abandoned_ms, count, bucket.message(""), retention_ms, cause),
+        (abandoned_ms, count, bucket.message(""), retention_ms, cause, max_tries, max_age_ms),
     )
 
 
