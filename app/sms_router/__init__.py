@@ -4,7 +4,8 @@ What a handler file needs is here: ``from sms_router import keyword, Reply, Inbo
 """
 
 from sms_router.routing.handler.conversation import Conversation
-from sms_router.routing.handler.decorators import default, keyword, lifespan, provide, reaction, step
+from sms_router.routing.handler.decorators import default, keyword, lifespan, on, provide, reaction, step
+from sms_router.routing.handler.events import HandlerEvent as Event
 from sms_router.routing.handler.inspection import HandlerInfo
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent, Sms
 from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
@@ -17,6 +18,7 @@ __all__ = [
     "CallNext",
     "Conversation",
     "Duplicate",
+    "Event",
     "Forward",
     "HandlerInfo",
     "InboundMessage",
@@ -30,6 +32,7 @@ __all__ = [
     "default",
     "keyword",
     "lifespan",
+    "on",
     "provide",
     "reaction",
     "step",

@@ -42,6 +42,7 @@ from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.routing.dispatch.ruleset import RuleSetReader
 from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
@@ -56,6 +57,7 @@ from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.event_runner import MAX_CONCURRENT_EVENTS, EventRunner
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
@@ -228,6 +230,8 @@ class Worker(WorkerLifespan):
         worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
         self.published_rules = PublishedRulesSync(self.redis, self.reloader, published_file, worker, clock)
         self.dispatcher = self.reloader.dispatcher
+        accounts = {service.sid: service.account for service in settings.services}
+        contacts.events = EventRecorder(tuple(registry.on), accounts, settings.router.retention_days)
 
     def _build_answering(self) -> None:
         """What answers a message, and what sends by REST."""
@@ -248,7 +252,10 @@ class Worker(WorkerLifespan):
         days, late_limit = settings.router.retention_days, settings.router.late_limit
         outbox = Outbox(self.store, self.durable_writer, days, late_limit, self.clock)
         self.twilio_sender = self._twilio_sender()
-        self.outbox_worker = OutboxWorker(outbox, self.twilio_sender.send, metrics.count_outgoing, self.clock)
+        max_events = MAX_CONCURRENT_EVENTS if dispatcher.events else 0
+        self.outbox_worker = OutboxWorker(
+            outbox, self.twilio_sender.send, metrics.count_outgoing, self.clock, max_events
+        )
         wake = self.outbox_worker.wake
         late_replies = LateReplies(
             inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, wake
@@ -266,6 +273,7 @@ class Worker(WorkerLifespan):
             wake,
         )
         self.handlers.sms_for = self.sms_for = outbound.requested_by
+        self.event_runner = EventRunner(outbox, contacts, dispatcher, metrics.count_event)
         self.outbox_handler = ReplyOutboxHandler(
             contacts,
             self.receipt_analyzer,
@@ -273,6 +281,7 @@ class Worker(WorkerLifespan):
             late_replies,
             outbound.begin_conversation,
             outbound.quiet_until,
+            self.event_runner.run,
             settings.router.reroute,
         )
         committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
@@ -302,6 +311,7 @@ class Worker(WorkerLifespan):
             self.forwarder,
             self.reloader,
             self.published_rules,
+            self.event_runner,
             self.rejections,
             StoreMonitor(settings.redis.url, settings.router.data_dir, is_away),
             self.pool_metrics,
@@ -480,6 +490,7 @@ class Worker(WorkerLifespan):
                 settings.router.consent_retention_days,
                 settings.router.retention_days,
                 settings.router.late_limit,
+                self.contacts.events,
             )
 
         return ReconcileTask(

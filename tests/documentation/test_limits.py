@@ -9,11 +9,11 @@ from sms_router.config.models import RouterConfig
 from sms_router.delivery import outbox, outbox_worker
 from sms_router.routing.contacts import contacts
 from sms_router.routing.dispatch import published
-from sms_router.routing.handler import conversation, http_client
+from sms_router.routing.handler import conversation, decorators, http_client
 from sms_router.routing.history import abandoned
 from sms_router.routing.inbox import inbox
 from sms_router.routing.keywords import template_limits
-from sms_router.routing.pipeline import late_replies, pipeline
+from sms_router.routing.pipeline import event_runner, late_replies, pipeline
 from sms_router.routing.upstream import circuit_breaker
 from sms_router.routing.upstream import http_client as upstream_client
 from sms_router.server import http_protocol
@@ -35,6 +35,8 @@ FIGURES: dict[str, tuple[float, ...]] = {
     "lease of a claim": (inbox.LEASE,),
     "claimed, and never answered": (abandoned.ABANDONED_AFTER,),
     "attempts of a handler whose worker is lost": (outbox.MAX_ATTEMPTS,),
+    "a handler of an event": (decorators.EVENT_DEADLINE,),
+    "attempts of a handler of an event": (len(event_runner.RETRY_DELAYS) + 1,),
     "plain functions at once, in each process": (ROUTER.handler_threads,),
     "late replies in progress, in each process": (late_replies.MAX_LATE_REPLIES,),
     "replies without a pause of 30 s": (GUARD.replies,),

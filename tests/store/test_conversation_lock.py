@@ -104,7 +104,7 @@ class Conversation:
 
     async def _update(self, call: scripts.Call, state: str) -> Any:
         update = scripts.update_conversation(
-            call, conversation=self.key, state=state.encode(), valid_ms=LEASE, ttl_ms=LEASE
+            call, conversation=self.key, state=state.encode(), valid_ms=LEASE, ttl_ms=LEASE, timer=b""
         )
         return await self.store.run(update)
 

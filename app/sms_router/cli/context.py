@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sms_router.membership.snapshot import Snapshot
     from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
     from sms_router.routing.dispatch.published import PublishedRules
+    from sms_router.routing.handler.events import EventRecorder
     from sms_router.sandbox import World
     from sms_router.senders.pool import Pool
 
@@ -128,6 +129,14 @@ def report_all_errors() -> Iterator[None]:
 def load_rules(settings: Settings, forwards: ForwardConfig | None = None) -> Dispatcher:
     """Load keywords and handlers, as `load_rule_files` does."""
     return load_rule_files(settings, (settings.folder / "keywords.toml",), forwards)[0]
+
+
+def event_recorder(settings: Settings, dispatcher: Dispatcher) -> EventRecorder:
+    """Return what makes the events of changes that a command stores, for the handlers of the rules."""
+    from sms_router.routing.handler.events import EventRecorder  # noqa: PLC0415 (where rules matter)
+
+    accounts = {service.sid: service.account for service in settings.services}
+    return EventRecorder(tuple(dispatcher.events), accounts, settings.router.retention_days)
 
 
 def load_rules_in_use(settings: Settings, forwards: ForwardConfig | None = None) -> Dispatcher:

@@ -9,6 +9,10 @@ from typing import NamedTuple
 _NAME = re.compile(r"(?:(late|replay)\.)?(\d{1,3})(\.again)?")
 
 
+EVENT, TIMER = "event", "timer"
+"""The names of entries for the team's handlers: of an event, and of a conversation that may expire."""
+
+
 class ReplyKind(StrEnum):
     """Which reply a message belongs to; the values are fields of the stored record."""
 

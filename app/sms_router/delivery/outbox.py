@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -27,8 +28,8 @@ from sms_router.delivery.message import (
 from sms_router.store.connection import encode
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import Bucket
+from sms_router.store.scripts import NO_EVENT, RaisedEvent, update_conversation
 from sms_router.store.scripts import outbox as scripts
-from sms_router.store.scripts import update_conversation
 from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
@@ -42,6 +43,9 @@ SENDING_TIMEOUT = 180.0
 LEASE = 15.0
 """Seconds after which another worker may lease an entry that was leased and not marked."""
 
+EVENT_LEASE = 120.0
+"""Seconds after which another worker may handle an event: longer than its handlers take."""
+
 MAX_WAIT = SENDING_TIMEOUT + 60.0
 """Seconds until an entry is due; a longer wait means that the clock of Redis was set back."""
 
@@ -51,8 +55,8 @@ MAX_ATTEMPTS = 3
 ConversationState = tuple[bytes | None, int | None]
 """The stored state of a conversation, and the milliseconds for which it is valid."""
 
-ConversationChange = tuple[bytes, bytes, int, int]
-"""Key, new state, milliseconds of validity and of storage (`routing.inbox.ConversationUpdate`)."""
+ConversationChange = tuple[bytes, bytes, int, int, bytes]
+"""Key, new state, milliseconds of validity and of storage, timer (`routing.inbox.ConversationUpdate`)."""
 
 _RETAINED_FIELDS = ("reason", "failed_sender", "resend_of")
 """Fields of a waiting message that its result retains."""
@@ -67,6 +71,15 @@ class ClaimedWork(NamedTuple):
     contact_fields: list[bytes]
     """What is stored of the contact, as alternating names and values."""
     conversation: ConversationState = (None, None)
+
+
+class ClaimedEvent(NamedTuple):
+    """An event that this worker handles."""
+
+    request: bytes
+    attempt: int
+    done: tuple[str, ...]
+    """The handlers that have returned in earlier attempts."""
 
 
 class Outbox:
@@ -151,8 +164,10 @@ class Outbox:
             empty_answer=EMPTY,
         )
         if conversation is not None:
-            key, state, valid_ms, ttl_ms = conversation
-            call = update_conversation(call, conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms)
+            key, state, valid_ms, ttl_ms, timer = conversation
+            call = update_conversation(
+                call, conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms, timer=timer
+            )
         return await self._writer.write(call) == 1
 
     async def schedule(
@@ -210,13 +225,14 @@ class Outbox:
             StoreUnavailableError: when Redis is unavailable.
 
         """
-        key, state, valid_ms, ttl_ms = change
-        await self._store.run(
-            scripts.start_conversation(conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms)
+        key, state, valid_ms, ttl_ms, timer = change
+        call = scripts.start_conversation(
+            conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms, timer=timer
         )
+        await self._store.run(call)
 
-    async def lease_due(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
-        """Return due entries; no other worker gets them for `LEASE` seconds.
+    async def lease_due(self, bucket: Bucket, count: int, event_count: int = 0) -> list[OutboxEntry]:
+        """Return due entries, events last; no other worker gets them for `LEASE` seconds.
 
         Raises:
             StoreUnavailableError: when Redis is unavailable; nothing is leased.
@@ -228,6 +244,7 @@ class Outbox:
             count=count,
             max_wait_ms=int(MAX_WAIT * 1000),
             retention_ms=self._retention_ms,
+            event_count=event_count,
         )
         entries = []
         for line in await self._store.run(call):
@@ -290,6 +307,54 @@ class Outbox:
             contact=entry.contact, reference=entry.reference, entry=entry.line, owner=owner, kind=entry.name
         )
         await self._store.run(call)
+
+    async def claim_event(self, entry: OutboxEntry) -> ClaimedEvent | None:
+        """Lease an event for `EVENT_LEASE` seconds; None where another worker has finished it.
+
+        Raises:
+            StoreUnavailableError: when Redis is unavailable.
+
+        """
+        call = scripts.claim_event(
+            contact=entry.contact,
+            reference=entry.reference,
+            entry=entry.line,
+            lease_ms=int(EVENT_LEASE * 1000),
+        )
+        found = await self._store.run(call)
+        return ClaimedEvent(found[0], found[1], tuple(found[2].decode().split("\n"))) if found else None
+
+    async def finish_event(
+        self, entry: OutboxEntry, cause: str = "", done: Iterable[str] = (), delay: float | None = None
+    ) -> None:
+        """Delete an event; one with a ``cause`` has failed, and is handled again after the ``delay``."""
+        call = scripts.finish_event(
+            contact=entry.contact,
+            entry=entry.line,
+            reference=entry.reference,
+            cause=encode(cause),
+            done="\n".join(done),
+            delay_ms=b"" if delay is None else int(delay * 1000),
+            retention_ms=self._retention_ms,
+        )
+        await self._writer.write(call)
+
+    async def expire_conversation(
+        self, timer: OutboxEntry, expected: bytes = b"", raised: RaisedEvent = NO_EVENT
+    ) -> bytes | None:
+        """Return the state of the conversation whose timer is due, if it has expired.
+
+        With that state as ``expected`` the conversation ends, and the event is raised.
+
+        Raises:
+            StoreUnavailableError: when Redis is unavailable; the timer is due again.
+
+        """
+        call = scripts.expire_conversation(
+            scope=timer.scope, contact=timer.contact, timer=timer.line, expected=expected, raised=raised
+        )
+        state: bytes | None = await self._store.run(call)
+        return state
 
     async def mark_sending(self, entry: OutboxEntry, part: MessagePart) -> SendLease | Cancelled | None:
         """Check whether a message may be sent, and mark it as being sent; None when it may not be sent now.

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Protocol
 
-from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.delivery.entry import EVENT, TIMER, MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     OPTED_OUT,
     Accepted,
@@ -62,7 +62,7 @@ class OutboxHandler(Protocol):
     """Decides what to send for an entry; implemented in `routing.pipeline.outbox_replies`."""
 
     async def resume(self, entry: OutboxEntry) -> None:
-        """Run the handler of an entry without a message again."""
+        """Run the handler of an entry without a message: again, or for an event."""
 
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
@@ -98,6 +98,7 @@ class OutboxWorker:
         send: sends one message through Twilio's API.
         report: counts results.
         clock: seconds since the epoch.
+        max_events: events that this worker handles at once; 0 where no handler takes any.
 
     """
 
@@ -107,11 +108,13 @@ class OutboxWorker:
         send: Callable[[OutboundSms], Awaitable[SendResult]],
         report: Report,
         clock: Callable[[], float] = time.time,
+        max_events: int = 0,
     ) -> None:
         self._outbox = outbox
         self._send = send
         self._report = report
         self._clock = clock
+        self._max_events = max_events
         self.poll_interval = POLL_INTERVAL
         self._handler: OutboxHandler
         self._call_slots = asyncio.Semaphore(MAX_CONCURRENT_CALLS)
@@ -120,6 +123,7 @@ class OutboxWorker:
         self._loop: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._resuming: set[asyncio.Task[None]] = set()
+        self._handling: set[asyncio.Task[None]] = set()
         self._leased: set[OutboxEntry] = set()
         self._is_finishing = False
         self._is_stopping = False
@@ -150,7 +154,7 @@ class OutboxWorker:
         """
         self._is_finishing = self._is_stopping = True
         await cancel_and_wait(self._loop)
-        pending = self._sending | self._resuming
+        pending = self._sending | self._resuming | self._handling
         if pending:
             _, pending = await asyncio.wait(pending, timeout=DRAIN_TIMEOUT)
         for task in pending:
@@ -185,14 +189,18 @@ class OutboxWorker:
         if free <= 0 or not buckets:
             return
         batch = max(free // len(buckets), MIN_BATCH)
-        leased = await asyncio.gather(*(self._lease(bucket, batch) for bucket in buckets))
+        room = 0 if self._is_finishing else self._max_events - len(self._handling)
+        events = max(1, room // len(buckets)) if room > 0 else 0
+        leased = await asyncio.gather(*(self._lease(bucket, batch, events) for bucket in buckets))
         by_reply: defaultdict[str, list[OutboxEntry]] = defaultdict(list)
         for bucket, entries in zip(buckets, leased, strict=True):
-            if len(entries) == batch:
+            if len(entries) >= batch:
                 self._woken_buckets.add(bucket)
                 self._wake.set()
             for entry in entries:
-                if entry.part is None:
+                if entry.name in (EVENT, TIMER):
+                    self._start_task(self._resume(entry), f"{entry.name} {entry.reference}", self._handling)
+                elif entry.part is None:
                     self._start_resume(entry)
                 elif entry not in self._leased:  # a leased entry that waits here may be due again
                     by_reply[entry.reference].append(entry)
@@ -200,9 +208,9 @@ class OutboxWorker:
             self._leased.update(entries)
             self._start_task(self._send_in_order(sorted(entries)), f"outbox {reference}", self._sending)
 
-    async def _lease(self, bucket: Bucket, count: int) -> list[OutboxEntry]:
+    async def _lease(self, bucket: Bucket, count: int, events: int) -> list[OutboxEntry]:
         try:
-            return await self._outbox.lease_due(bucket, count)
+            return await self._outbox.lease_due(bucket, count, events)
         except StoreUnavailableError:
             return []  # a bucket that is unavailable does not stop the others; it is polled again
 

@@ -119,6 +119,8 @@ class Bucket:
     """What leaves by REST, by when a worker should look at it next."""
     scheduled: bytes
     """Entries of the outbox for messages that are no replies, until they are due, by when that is."""
+    events: bytes
+    """Events for the team's handlers, and timers of conversations, by when they are due."""
     probe: bytes
     """Written to find out whether the bucket's node accepts writes; it expires by itself."""
     body_retention_cursor: bytes
@@ -173,6 +175,7 @@ def _bucket(number: int) -> Bucket:
         "opt-outs",
         "outbox",
         "scheduled",
+        "events",
         "probe",
         "body-retention-cursor",
         "abandoned-cursor",

@@ -230,8 +230,12 @@ class SmsPhone:
         conversation = Conversation(None, conversations.policy.expires_after)
         conversation.state = dict(state or {})
         conversation.finish(Reply(then=step).next_step, conversations.steps, is_declared=True)
-        key, stored, valid_ms, ttl_ms = conversations.update_for(self._tester._service, contact, conversation)
-        call = start_conversation(conversation=key, state=stored, valid_ms=valid_ms, ttl_ms=ttl_ms)
+        key, stored, valid_ms, ttl_ms, timer = conversations.update_for(
+            self._tester._service, contact, conversation
+        )
+        call = start_conversation(
+            conversation=key, state=stored, valid_ms=valid_ms, ttl_ms=ttl_ms, timer=timer
+        )
         self._tester._run(worker.store.run(call))
 
     @_at_the_team_s_line
@@ -447,8 +451,8 @@ class SmsTester(SmsPhone):
         while loop.time() < end:
             pipeline = client.pipeline(transaction=False)
             for bucket in ALL_BUCKETS:
-                pipeline.zrange(bucket.outbox, 0, 0, withscores=True)
-                pipeline.zrange(bucket.scheduled, 0, 0, withscores=True)
+                for queue in (bucket.outbox, bucket.scheduled, bucket.events):
+                    pipeline.zrange(queue, 0, 0, withscores=True)
             due = min((score for found in pipeline.execute() for _, score in found), default=math.inf)
             step = min(end, max(due / 1000 - loop.wall_offset, loop.time()) + 0.001) - loop.time()
             self._expire(int(step * 1000))

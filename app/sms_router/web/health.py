@@ -9,6 +9,7 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.published_sync import PublishedRulesSync
 from sms_router.routing.dispatch.reloader import Reloader
 from sms_router.routing.opt_outs.sync import OptOutSync
+from sms_router.routing.pipeline.event_runner import EventRunner
 from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.senders.failure_monitor import FailureMonitor
@@ -40,6 +41,7 @@ class HealthMonitor:
     forwarder: Forwarder
     reloader: Reloader
     published_rules: PublishedRulesSync
+    events: EventRunner
     rejections: RejectionLog
     store_monitor: StoreMonitor
     pool_metrics: PoolMetrics
@@ -84,6 +86,7 @@ class HealthMonitor:
             *self.membership.cordons.notices(),
             *self.pending.notices(),
             *map(str, self.failures.failing()),
+            *self.events.notices(),
             *self.rejections.notices(),
         ]
 
@@ -96,6 +99,7 @@ class HealthMonitor:
         metrics.SPOOL_LOST.set(self.spool.dropped)
         metrics.CORDONED.set(len(self.membership.cordons.active))
         metrics.SUSPECTED.set(self.contacts.suspected)
+        metrics.EVENT_LAG.set(self.events.lag)
         metrics.PENDING.set(len(self.pending.numbers))
         self.failure_metrics.update(self.failures)
         self.pool_metrics.update(self.membership.statuses())

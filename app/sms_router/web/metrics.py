@@ -71,6 +71,16 @@ OUTGOING = Counter(
     "Messages sent by REST, by kind of reply and result.",
     ["kind", "result"],
 )
+EVENTS = Counter(
+    "sms_router_events_total",
+    "Events of handlers with @on, by kind and result.",
+    ["kind", "result"],
+)
+EVENT_LAG = Gauge(
+    "sms_router_event_lag_seconds",
+    "How long the last event has waited for its handlers.",
+    multiprocess_mode="livemax",
+)
 RELOADS = Counter("sms_router_reloads_total", "Reloads of the configuration, by outcome.", ["outcome"])
 CONFIGURATION_REFUSED = Gauge(
     "sms_router_configuration_refused",
@@ -239,6 +249,11 @@ def count_receipt(status: str, code: int | None) -> None:
         else:
             label = "others"
     RECEIPTS.labels(status, label).inc()
+
+
+def count_event(kind: str, result: str) -> None:
+    """Count one attempt to handle an event."""
+    EVENTS.labels(kind, result).inc()
 
 
 def count_outgoing(kind: str, result: str) -> None:

@@ -177,7 +177,7 @@ def test_every_key_of_a_contact_ends_with_the_number() -> None:
     """`ContactEraser` finds keys by this, also those that will be added."""
     without_number = re.compile(
         r"^(message|receipt|journal|dead_letters|opt_outs|outbox|scheduled|probe|body_retention_cursor"
-        r"|abandoned_cursor|consents|consent_epoch|consent_loss|number|tag)$"
+        r"|abandoned_cursor|events|consents|consent_epoch|consent_loss|number|tag)$"
     )
     for name in dir(Bucket):
         if name.startswith("_") or without_number.match(name):

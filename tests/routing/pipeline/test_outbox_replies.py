@@ -56,7 +56,9 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
         async def begin(_: InboundMessage) -> None: ...
 
         analyzer = ReceiptAnalyzer(people, pool_for)
-        yield ReplyOutboxHandler(people, analyzer, composer, later, begin, lambda _: 0, reroute=True)
+        yield ReplyOutboxHandler(
+            people, analyzer, composer, later, begin, lambda _: 0, later.resume, reroute=True
+        )
 
 
 async def refused(

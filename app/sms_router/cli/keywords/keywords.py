@@ -25,11 +25,11 @@ from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
+from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
 from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
-from sms_router.routing.keywords.rules import Rule
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.explain import (
     by_precedence,
@@ -53,9 +53,10 @@ def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
     """List and check the rules; try texts and files.
 
     The rules in use are listed in the order of precedence: those of the published version, else of the files.
+    The functions with @on come last.
     """
     if context.invoked_subcommand is None:
-        _print_rules(load_rules_in_use(settings_for_command()).table.rules, as_json)
+        _print_rules(load_rules_in_use(settings_for_command()), as_json)
 
 
 @keywords.command("check")
@@ -147,8 +148,9 @@ def _service_of(settings: Settings, recipient: str | None) -> str | None:
     return next(holding, next((service.sid for service in settings.services), None))
 
 
-def _print_rules(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
-    ordered = by_precedence(rules)
+def _print_rules(rules: Dispatcher, as_json: bool) -> None:
+    ordered = by_precedence(rules.table.rules)
+    events = [(kind, handler) for kind, handlers in rules.events.items() for handler in handlers]
     if as_json:
         print_json(
             [
@@ -161,6 +163,16 @@ def _print_rules(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
                 }
                 for rule in ordered
             ]
+            + [
+                {
+                    "words": [],
+                    "match": f"event {kind}",
+                    "scope": "",
+                    "source": handler.source,
+                    "answer": describe_action(handler),
+                }
+                for kind, handler in events
+            ]
         )
         return
     rows = [
@@ -172,7 +184,7 @@ def _print_rules(rules: Sequence[Rule[RuleAction]], as_json: bool) -> None:
             rule.source,
         )
         for rule in ordered
-    ]
+    ] + [("", f"event {kind}", "", describe_action(handler), handler.source) for kind, handler in events]
     print_table(("words", "match", "scope", "responder", "defined in"), rows)
 
 

@@ -15,7 +15,13 @@ import typer
 from redis import Redis
 from rich.progress import Progress
 
-from sms_router.cli.context import has_store, settings_for_command, store_client
+from sms_router.cli.context import (
+    event_recorder,
+    has_store,
+    load_rules_in_use,
+    settings_for_command,
+    store_client,
+)
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -29,6 +35,7 @@ from sms_router.cli.output import (
 from sms_router.cli.times import iso
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
+from sms_router.errors import ConfigurationError
 from sms_router.privacy import mask_number
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
@@ -117,7 +124,7 @@ def add(
     settings = settings_for_command()
     entry = _entry(settings, number, service, source)
     with store_client(settings) as client:
-        added = _list(client, settings).add([_with_current_time(entry, client)])
+        added = _list(client, settings, has_events=True).add([_with_current_time(entry, client)])
     result = "is on the list now" if added else "was on the list already"
     stdout.print(f"{number} {result}, for {entry.service}.", markup=False, soft_wrap=True)
 
@@ -149,7 +156,7 @@ def remove(number: NumberArgument, service: ScopeOption = None) -> None:
     settings = settings_for_command()
     entry = _entry(settings, number, service, "operator")
     with store_client(settings) as client:
-        removed = _list(client, settings).remove(_with_current_time(entry, client))
+        removed = _list(client, settings, has_events=True).remove(_with_current_time(entry, client))
     if not removed:
         raise CommandError(
             f"{number} is not on the list for {entry.service}.", "List it: sms-router opt-outs list"
@@ -275,9 +282,11 @@ def export(
     stdout.print(f"{count} {entry} written to {file}{digest}.", markup=False, soft_wrap=True)
 
 
-def _list(client: Redis, settings: Settings) -> OptOutList:
-    ttl_ms = load_error_table(settings.folder).max_ttl_ms
-    return OptOutList(client, ttl_ms, settings.router.consent_retention_days)
+def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> OptOutList:
+    ttl_ms, events = load_error_table(settings.folder).max_ttl_ms, None
+    with contextlib.suppress(ConfigurationError):  # rules with a mistake keep nobody from opting out
+        events = event_recorder(settings, load_rules_in_use(settings)) if has_events else None
+    return OptOutList(client, ttl_ms, settings.router.consent_retention_days, events)
 
 
 def _first_service(settings: Settings) -> str | None:

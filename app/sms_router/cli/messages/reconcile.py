@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import load_rules_in_use, settings_for_command, store_client
+from sms_router.cli.context import event_recorder, load_rules_in_use, settings_for_command, store_client
 from sms_router.cli.output import JsonOption, plain, plural, print_error, print_json, program, stderr, stdout
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import parse_since
@@ -101,6 +101,7 @@ def _run(settings: Settings, since: int, *, answer: bool, dry_run: bool, without
             settings.router.consent_retention_days,
             settings.router.retention_days,
             settings.router.late_limit,
+            event_recorder(settings, dispatcher),
         )
         now = int(server_time(client) * 1000)
 

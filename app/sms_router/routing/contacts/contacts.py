@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
+from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
-from sms_router.routing.opt_outs.evidence import Event, Evidence
+from sms_router.routing.opt_outs.evidence import Event, Evidence, consent_event
 from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
@@ -19,6 +20,7 @@ from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.store import Store
+from sms_router.twilio.inbound import InboundMessage
 
 MAX_SUSPECTED = 1_000
 """Contacts whose texts may be meant as an opt-out and wait for a decision."""
@@ -64,6 +66,8 @@ class Contacts:
         self.suspected = 0
         """Contacts whose texts may be meant as an opt-out, and wait for an operator's decision."""
         self.table = table
+        self.events = EventRecorder()
+        """Of changes of the opt-out list; those of this worker's handlers."""
 
     def scope_of(self, service_sid: str | None, number: str, account_sid: str) -> str:
         """Return the scope to which opt-outs and unreachable senders belong (facts 8).
@@ -225,6 +229,7 @@ class Contacts:
             consent_ttl_ms=self._consent_ttl_ms,
             entry_id=entry_id,
             entry=encode(entry),
+            raised=consent_event(self.events, change, scope, contact, at, evidence, reference),
         )
         result = await self._writer.write(call)
         if result is not None:
@@ -238,6 +243,16 @@ class Contacts:
         )
         with contextlib.suppress(StoreUnavailableError):
             await self._store.run(call, PUBLISH_TIMEOUT)
+
+    async def record_reaction(self, scope: str, message: InboundMessage, at: int | None) -> None:
+        """Store the event of a reaction, where a handler takes it."""
+        at, account, to = at or self.now(), message.account_sid, message.recipient
+        raised = self.events.record(
+            "reaction", scope, message.contact, message.sid, at, account=account, to=to, text=message.body,
+            About=message.sid,
+        )  # fmt: skip
+        if raised is not scripts.NO_EVENT:
+            await self._writer.write(scripts.raise_event(contact=message.contact, raised=raised))
 
     async def suspect(self, scope: str, contact: str, reference: str) -> None:
         """List a contact whose message may be meant as an opt-out, for an operator to decide."""

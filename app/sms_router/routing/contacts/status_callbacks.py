@@ -158,8 +158,28 @@ class ReceiptHandler:
             failure_threshold=resend.threshold,
             max_failure_age_ms=resend.ttl_ms,
             cause=resend.dead_letter,
+            raised=self._event(receipt, reference, analysis),
         )
         return await self._writer.write(call)
+
+    def _event(
+        self, receipt: Receipt, reference: str | None, analysis: ReceiptAnalysis
+    ) -> scripts.RaisedEvent:
+        is_delivered = receipt.status is MessageStatus.DELIVERED
+        if not is_delivered and not receipt.status.is_failed:
+            return scripts.NO_EVENT
+        return self._contacts.events.record(
+            "delivered" if is_delivered else "undelivered",
+            analysis.scope,
+            receipt.contact,
+            receipt.message_sid,
+            self._contacts.now(),
+            account=receipt.account_sid,
+            to=receipt.sender or "",
+            About=receipt.message_sid,
+            Answers=(reference or "").partition("/")[2],
+            ErrorCode=str(receipt.error_code or ""),
+        )
 
     def _log_and_wake(self, receipt: Receipt) -> None:
         log.warning(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from sms_router.delivery.entry import TIMER, OutboxEntry
 from sms_router.routing.dispatch.resolution import Resolution
 from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import (
@@ -27,7 +28,7 @@ log = logging.getLogger("sms_router.conversations")
 ALL_KEYWORDS = "all"
 
 EXPIRED_TTL = 86_400_000
-"""Milliseconds that an expired conversation is kept where contacts are told that it has expired."""
+"""Milliseconds that an expired conversation is kept where contacts or handlers are told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,13 @@ class ConversationManager:
     Args:
         steps: the handlers of all steps, by their names; a renamed one also by its earlier names.
         policy: the configuration.
+        has_timers: whether a handler takes the event of a conversation that expires.
 
     """
 
-    def __init__(self, steps: Mapping[str, Handler], policy: ConversationPolicy) -> None:
+    def __init__(
+        self, steps: Mapping[str, Handler], policy: ConversationPolicy, *, has_timers: bool = False
+    ) -> None:
         self.steps = steps
         self.policy = policy
         names: dict[int, str] = {}
@@ -66,17 +70,23 @@ class ConversationManager:
         self._leave_responder = _responder(policy.leave_reply)
         self._expired_responder = _responder(policy.expired_reply)
         self._try_again_responder = _responder(policy.try_again_reply)
-        self._expired_ttl = EXPIRED_TTL if policy.expired_reply else 0
+        self.has_timers = has_timers
+        self._expired_ttl = EXPIRED_TTL if policy.expired_reply or has_timers else 0
         self.try_again = _reply(policy.try_again_reply)
 
     @classmethod
     def of(
-        cls, steps: Mapping[str, Handler], handlers: Iterable[Handler], policy: ConversationPolicy
+        cls,
+        steps: Mapping[str, Handler],
+        handlers: Iterable[Handler],
+        policy: ConversationPolicy,
+        *,
+        has_timers: bool = False,
     ) -> ConversationManager | None:
         """Return a manager; None where no handler has a conversation."""
         if not steps and not any(handler.needs_conversation for handler in handlers):
             return None
-        return cls(steps, policy)
+        return cls(steps, policy, has_timers=has_timers)
 
     def unknown_interruptions(self, words: Iterable[str]) -> list[str]:
         """Return a sentence for each word of ``interrupted_by`` that is not among the keywords."""
@@ -95,7 +105,8 @@ class ConversationManager:
         if conversation is None:
             return ConversationUpdate(key, UNCHANGED, 0, 0)
         ttl = int(conversation.expires_after * 1000)
-        return ConversationUpdate(key, conversation.serialized, ttl, ttl + self._expired_ttl)
+        timer = OutboxEntry(TIMER, TIMER, scope, contact).line if self.has_timers else b""
+        return ConversationUpdate(key, conversation.serialized, ttl, ttl + self._expired_ttl, timer)
 
     def needs_lock(self, resolution: Resolution) -> bool:
         """Tell whether a message waits for earlier ones; opt-out keywords and reactions do not."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.resolution import NO_RULE, REACTION, SILENT, Resolution, RuleAction
 from sms_router.routing.dispatch.responders import (
+    EventResponder,
     ForwardResponder,
     HandlerResponder,
     MessageForwarder,
@@ -17,6 +18,7 @@ from sms_router.routing.dispatch.responders import (
     TemplateResponder,
     WrappedResponder,
 )
+from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.keywords.index import build_entries
 from sms_router.routing.keywords.rule_table import RuleTable
@@ -143,10 +145,23 @@ class Dispatcher:
             return self._with_number_forward(resolution, message)
         return resolution
 
+    @property
+    def events(self) -> Mapping[str, Sequence[Handler]]:
+        """The handlers of events, by kind."""
+        return self._handlers.on
+
+    def resolve_event(self, message: InboundMessage, done: Sequence[str] = ()) -> Resolution | None:
+        """Return what handles the event for which a stored record stands; None for a message."""
+        event = HandlerEvent.of(message)
+        if event is None:
+            return None
+        responder = EventResponder(event, self.events.get(event.kind, ()), list(done))
+        return Resolution(f"event {event.kind}", responder)
+
     def wrapped(self, resolution: Resolution) -> Responder | WrappedResponder:
         """Return what responds, with the middlewares around it whose scope is "all"."""
         responder = resolution.responder
-        if not self.wraps_all or isinstance(responder, HandlerResponder):
+        if not self.wraps_all or isinstance(responder, HandlerResponder | EventResponder):
             return responder
         assert self._handlers.environment is not None, "there are middlewares"
         return WrappedResponder(

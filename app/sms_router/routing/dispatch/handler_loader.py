@@ -17,9 +17,11 @@ from sms_router.routing.dispatch.conversation_steps import ConversationManager, 
 from sms_router.routing.handler.decorators import (
     DefaultSpec,
     DependencySpec,
+    EventSpec,
     KeywordSpec,
     ReactionSpec,
     Spec,
+    StepSpec,
     registrations,
     specs_of,
 )
@@ -44,6 +46,8 @@ class HandlerRegistry(NamedTuple):
     on_reaction: Handler | None = None
     defaults: Mapping[str | None, Handler] = MappingProxyType({})
     """By the sid of the Service; under None that of all others."""
+    on: Mapping[str, Sequence[Handler]] = MappingProxyType({})
+    """The handlers of events, by kind."""
 
     @classmethod
     def load(
@@ -76,54 +80,65 @@ class HandlerRegistry(NamedTuple):
             for spec in specs
             if isinstance(spec, DependencySpec)
         )
-        chain = []
-        for function, _, is_for_all in around:
-            try:
-                chain.append(Middleware.of(function, environment, is_for_all=is_for_all))
-            except HandlerError as error:
-                mistakes.append(f"middlewares: {error}")
+        chain = list(_chain(around, environment, mistakes))
         handlers: list[tuple[KeywordSpec, Handler]] = []
         steps: dict[str, Handler] = {}
         reactions: list[Handler] = []
         defaults: dict[str | None, Handler] = {}
+        on: dict[str, list[Handler]] = {}
         for function, specs in registered:
-            if all(isinstance(spec, DependencySpec) for spec in specs):
-                continue
-            try:
-                handler = Handler.of(function, environment, chain)
-            except HandlerError as error:
-                mistakes.append(str(error))
-                continue
             for spec in specs:
                 if isinstance(spec, DependencySpec):
                     continue
+                is_for_events = isinstance(spec, EventSpec)
+                try:
+                    handler = Handler.of(function, environment, chain, is_for_events=is_for_events)
+                except HandlerError as error:
+                    mistakes += [str(error)] if str(error) not in mistakes else []
+                    continue
                 own = _with_deadline(handler, spec.deadline)
-                if isinstance(spec, KeywordSpec):
-                    handlers.append((spec, own))
-                    continue
-                if isinstance(spec, ReactionSpec):
-                    reactions.append(own)
-                    continue
-                if isinstance(spec, DefaultSpec):
-                    mistakes += [
-                        f"{handler.source}: @default is also at {other.source}"
-                        for sid in spec.services or (None,)
-                        if (other := defaults.setdefault(sid, own)) is not own
-                    ]
-                    continue
-                mistakes += [
-                    f"{handler.source}: the step {name!r} is also at {other.source}"
-                    for name in (spec.name, *spec.was)
-                    if (other := steps.setdefault(name, own)) is not own
-                ]
+                match spec:
+                    case EventSpec(kinds):
+                        for kind in kinds:
+                            on.setdefault(kind, []).append(own)
+                    case KeywordSpec():
+                        handlers.append((spec, own))
+                    case ReactionSpec():
+                        reactions.append(own)
+                    case DefaultSpec(services):
+                        mistakes += [
+                            f"{handler.source}: @default is also at {other.source}"
+                            for sid in services or (None,)
+                            if (other := defaults.setdefault(sid, own)) is not own
+                        ]
+                    case StepSpec(name, _, was):
+                        mistakes += [
+                            f"{handler.source}: the step {name!r} is also at {other.source}"
+                            for name in (name, *was)
+                            if (other := steps.setdefault(name, own)) is not own
+                        ]
         mistakes += _reaction_mistakes(reactions)
         if mistakes:
             return cls([], mistakes)
         functions = [*(handler for _, handler in handlers), *defaults.values()]
-        conversations = ConversationManager.of(steps, functions, policy or ConversationPolicy())
+        conversations = ConversationManager.of(
+            steps, functions, policy or ConversationPolicy(), has_timers="expired" in on
+        )
         for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
         on_reaction = next(iter(reactions), None)
-        return cls(handlers, [], conversations, for_all, environment, on_reaction, defaults)
+        return cls(handlers, [], conversations, for_all, environment, on_reaction, defaults, on)
+
+
+def _chain(
+    around: Iterable[tuple[Callable[..., object], ModuleType, bool]],
+    environment: HandlerEnvironment,
+    mistakes: list[str],
+) -> Iterator[Middleware]:
+    for function, _, is_for_all in around:
+        try:
+            yield Middleware.of(function, environment, is_for_all=is_for_all)
+        except HandlerError as error:
+            mistakes.append(f"middlewares: {error}")
 
 
 def _reaction_mistakes(handlers: Sequence[Handler]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Protocol
 from sms_router.privacy import mask_number_in, mask_numbers, mask_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.handler import (
     Handler,
     HandlerContext,
@@ -20,7 +21,7 @@ from sms_router.routing.handler.handler import (
     call_through,
 )
 from sms_router.routing.handler.inspection import HandlerError, HandlerInfo
-from sms_router.routing.handler.reply import Part, Reply, ReplyFailed
+from sms_router.routing.handler.reply import SILENCE, Part, Reply, ReplyFailed
 from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError
 from sms_router.routing.upstream.forward_rule import Forward
@@ -103,6 +104,36 @@ class HandlerResponder:
             raise HandlerError(f"{self.handler.name} answers with then, and there is no @step")
 
 
+@dataclass(frozen=True, slots=True)
+class EventResponder:
+    """The handlers of an event, which send nothing by themselves."""
+
+    event: HandlerEvent
+    handlers: Sequence[Handler]
+    done: list[str]
+    """The handlers that have returned."""
+
+    async def run(
+        self,
+        message: InboundMessage,
+        until: float = inf,  # noqa: ARG002 (each handler has its deadline)
+        headers: Headers = (),  # noqa: ARG002
+    ) -> Reply | ReplyFailed:
+        """Call each handler that is not done; return nothing to send, or why the first that failed did."""
+        failed: ReplyFailed | None = None
+        if not self.handlers:
+            failed = ReplyFailed(f'no function has @on("{self.event.kind}") any more')
+        for handler in self.handlers:
+            if handler.source in self.done:
+                continue
+            try:
+                await handler(message, "", "", rule=f"event {self.event.kind}", event=self.event)
+                self.done.append(handler.source)
+            except BaseException as error:
+                failed = failed or _failure(error, f"the handler {handler.name}", message)
+        return failed or SILENCE
+
+
 class MessageForwarder(Protocol):
     """Calls other applications (`Forwarder`)."""
 
@@ -127,7 +158,7 @@ class ForwardResponder:
         return await self.upstreams.forward(self.forward, message, until, headers)
 
 
-Responder = TemplateResponder | HandlerResponder | ForwardResponder
+Responder = TemplateResponder | HandlerResponder | ForwardResponder | EventResponder
 
 
 @dataclass(frozen=True, slots=True)

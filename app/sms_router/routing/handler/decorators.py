@@ -9,14 +9,20 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from sms_router.routing.handler.events import EVENT_KINDS, EventKind
+
 if TYPE_CHECKING:
     from sms_router.routing.handler.reply import Answer
 
 Function = TypeVar("Function", bound="Callable[..., Answer | Awaitable[Answer]]")
 """A type checker refuses a handler that returns anything else, such as a dict."""
+EventFunction = TypeVar("EventFunction", bound=Callable[..., Awaitable[None] | None])
 Resource = TypeVar("Resource", bound=Callable[..., AsyncIterator[object]])
 Provider = TypeVar("Provider", bound=Callable[..., object])
 Registered = TypeVar("Registered", bound=Callable[..., object])
+
+EVENT_DEADLINE = 60.0
+"""Seconds that a handler may take for an event."""
 
 _ATTRIBUTE = "_sms_router"
 """Of a registered function; ``functools.wraps`` copies it to what stands around the function."""
@@ -71,7 +77,15 @@ class DefaultSpec:
     deadline: float | None = None
 
 
-Spec = KeywordSpec | StepSpec | ReactionSpec | DefaultSpec | DependencySpec
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """The arguments of ``@on``."""
+
+    kinds: tuple[EventKind, ...]
+    deadline: float | None = None
+
+
+Spec = KeywordSpec | StepSpec | ReactionSpec | DefaultSpec | EventSpec | DependencySpec
 
 
 def keyword(
@@ -252,6 +266,32 @@ def default(*, services: Sequence[str] = (), deadline: float | None = None) -> C
     _check_deadline("@default", deadline)
     spec = DefaultSpec(tuple(services), deadline)
     return lambda function: _register("@default", function, spec)
+
+
+def on(*kinds: EventKind, deadline: float = EVENT_DEADLINE) -> Callable[[EventFunction], EventFunction]:
+    """Call a function for events, after they are stored: at least once, and not while a message waits for it.
+
+    The function is passed ``event``, ``sms``, ``log``, ``http``, resources and values by name, and returns
+    None. If it fails it is called again, after 1, 5, 25 and 125 seconds; then the event is a dead letter.
+
+    Args:
+        kinds: "opted_out", "opted_in": a contact came onto the opt-out list, or left it. "delivered",
+            "undelivered": a status callback for a message of ours. "expired": a conversation in which a step
+            waited. "reaction": a text such as ``Liked “See you at 9”``.
+        deadline: seconds after which the function is cancelled and has failed, at most 60.
+
+    Raises:
+        TypeError: when an argument is wrong, or the decorated object is no function.
+
+    """
+    if not kinds or not set(kinds) <= set(EVENT_KINDS):
+        names = ", ".join(f'"{kind}"' for kind in EVENT_KINDS)
+        raise TypeError(f"@on: the events are {names}, not {', '.join(map(repr, kinds)) or 'none'}")
+    _check_deadline("@on", deadline)
+    if deadline > EVENT_DEADLINE:
+        raise TypeError(f"@on: deadline is at most {EVENT_DEADLINE:g} seconds")
+    spec = EventSpec(kinds, deadline)
+    return lambda function: _register("@on", function, spec)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from typing import Any
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.inspection import (
     ARGUMENTS,
+    EVENT_ARGUMENTS,
     HandlerError,
     declared_arguments,
     is_async,
@@ -88,7 +89,12 @@ class HandlerEnvironment:
     @property
     def names(self) -> list[str]:
         """What handlers may declare here beside `ARGUMENTS`."""
-        return [*self.lifespans, *self.providers, *sorted(self.passed_on)]
+        return [*self.own, *sorted(self.passed_on)]
+
+    @property
+    def own(self) -> list[str]:
+        """The names of resources and values."""
+        return [*self.lifespans, *self.providers]
 
     def add(self, functions: Iterable[tuple[str, str, Callable[..., object]]]) -> Iterator[str]:
         """Add functions of ``@lifespan`` and ``@provide``, with kind and name; yield their mistakes."""
@@ -97,7 +103,7 @@ class HandlerEnvironment:
             _, source = name_and_source(function)
             added = self.lifespans if kind == "lifespan" else self.providers
             other = self.lifespans.get(name) or self.providers.get(name)
-            if name in ARGUMENTS or other is not None:
+            if name in (*ARGUMENTS, *EVENT_ARGUMENTS) or other is not None:
                 place = f"at {other.source}" if other is not None else "an argument of every handler"
                 yield f"{source}: the name {name!r} is also {place}; choose another one"
             elif kind == "lifespan" and not inspect.isasyncgenfunction(function):
@@ -108,7 +114,7 @@ class HandlerEnvironment:
         before = ["http"]
         for kind, added, new in checked:
             others = before if kind == "lifespan" else self.names
-            known = before if kind == "lifespan" else {*ARGUMENTS, *others}
+            known = before if kind == "lifespan" else (*ARGUMENTS, *others)
             try:
                 arguments = declared_arguments(new.function, new.source, known, others)
             except HandlerError as error:

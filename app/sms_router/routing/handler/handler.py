@@ -20,8 +20,10 @@ from typing import cast
 
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.environment import HandlerEnvironment
+from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.inspection import (
     ARGUMENTS,
+    EVENT_ARGUMENTS,
     HandlerError,
     HandlerInfo,
     declared_arguments,
@@ -81,6 +83,7 @@ class HandlerContext:
             "conversation": conversation,
             "reply": Reply,
             "handler": handler,
+            "event": None,
         }
         return cls(environment, accept, values)
 
@@ -156,7 +159,7 @@ class Middleware:
         if not is_async(function):
             raise HandlerError(f"{source}: a middleware must be an async function that awaits call_next()")
         others = (CALL_NEXT, *(environment.names if environment is not None else ()))
-        declared = declared_arguments(function, source, {*ARGUMENTS, *others}, others)
+        declared = declared_arguments(function, source, (*ARGUMENTS, *others), others)
         if CALL_NEXT not in declared:
             raise HandlerError(f"{source}: a middleware must declare call_next and await call_next()")
         arguments = tuple(name for name in declared if name != CALL_NEXT)
@@ -230,6 +233,8 @@ class Handler:
         function: Callable[..., object],
         environment: HandlerEnvironment,
         middlewares: Sequence[Middleware] = (),
+        *,
+        is_for_events: bool = False,
     ) -> Handler:
         """Inspect a function.
 
@@ -239,13 +244,16 @@ class Handler:
         """
         name, source = name_and_source(function)
         _check_kind(function, source)
-        others = environment.names
-        arguments = declared_arguments(function, source, {*ARGUMENTS, *others}, others)
+        known, others = (
+            (EVENT_ARGUMENTS, environment.own) if is_for_events else (ARGUMENTS, environment.names)
+        )
+        arguments = declared_arguments(function, source, (*known, *others), others)
         runs_on_loop = is_async(function)
         if not runs_on_loop and "http" in arguments:
             raise HandlerError(f"{source}: only an async function can use http; make it one, or use requests")
         log = logging.getLogger(f"handlers.{name}")
-        return cls(name, source, function, arguments, runs_on_loop, environment, log, tuple(middlewares))
+        around = () if is_for_events else tuple(middlewares)
+        return cls(name, source, function, arguments, runs_on_loop, environment, log, around)
 
     @property
     def needs_conversation(self) -> bool:
@@ -261,6 +269,7 @@ class Handler:
         answer: str = "",
         accept: Callable[[Reply], None] = lambda _: None,
         rule: str = "",
+        event: HandlerEvent | None = None,
     ) -> Reply:
         """Call the function through its middlewares and return its reply.
 
@@ -272,6 +281,7 @@ class Handler:
             answer: the argument as keywords are compared, without signs around it.
             accept: raises where a reply cannot be accepted; it is called before a middleware has the reply.
             rule: the name of the rule.
+            event: instead of a message; the function returns None.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or None.
@@ -285,6 +295,7 @@ class Handler:
         context = HandlerContext.of(
             self.environment, message, argument, answer, keyword, info, self.log, conversation, accept
         )
+        context.values["event"] = event
         running = self.environment.running
         reply = call_through(self.middlewares, context, self._call)
         if not self.is_async and not self.middlewares:
@@ -317,6 +328,11 @@ class Handler:
         except asyncio.CancelledError:
             context.cancel()
             raise
+        if context.values["event"] is not None and result is not None:
+            raise HandlerError(
+                f"{self.name} returned {type(result).__name__}; a handler with @on returns None, and sends"
+                " with sms.send"
+            )
         if isinstance(result, HandlerForward):
             if self.environment.forward is None:
                 raise HandlerError("nothing is forwarded here")

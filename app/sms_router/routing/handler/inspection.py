@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ ARGUMENTS = (
 )
 """What every handler may declare; `HandlerContext` has the values."""
 
+EVENT_ARGUMENTS = ("event", "log", "http", "sms", "handler", "cancelled")
+"""The same for a handler with ``@on``."""
+
 _INJECTION_MARKERS = ("Depends", "Security", "Inject", "Provide", "FromDishka")
 """Classes of other frameworks whose objects stand as the default of an argument."""
 
@@ -35,6 +38,7 @@ _TYPES = {
     "answer": "str",
     "keyword": "str",
     "conversation": "Conversation",
+    "event": "Event",
 }
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "set", "tuple"}
 
@@ -71,7 +75,7 @@ def is_async(function: Callable[..., object]) -> bool:
 
 
 def declared_arguments(
-    function: Callable[..., object], source: str, known: Container[str], others: Iterable[str] = ()
+    function: Callable[..., object], source: str, known: Collection[str], others: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """Return the names of ``known`` that the function declares; other parameters must have defaults.
 
@@ -79,7 +83,7 @@ def declared_arguments(
         function: of the team.
         source: where it is written.
         known: the names that it may declare.
-        others: those of them that are not in `ARGUMENTS`, for the error.
+        others: those of them that the router does not know, which the error names last.
 
     Raises:
         HandlerError: when an argument cannot be passed; the text names it and the remedy.
@@ -119,10 +123,11 @@ def _is_bound(function: Callable[..., object], name: str) -> bool:
     return isinstance(function, partial) and name in function.keywords
 
 
-def _unknown_argument(source: str, name: str, known: Container[str], others: Iterable[str]) -> str:
+def _unknown_argument(source: str, name: str, known: Collection[str], others: Iterable[str]) -> str:
     if name in known:
         return f"{source}: {name} is passed by name; remove the / from the function's arguments"
     if name == "self":
         return f"{source}: is a method without its object; make it a function or a staticmethod"
-    names = ", ".join((*ARGUMENTS, *others))
+    others = tuple(others)
+    names = ", ".join((*(one for one in known if one not in others), *others))
     return f"{source}: the argument {name!r} is unknown; a handler may declare {names}"

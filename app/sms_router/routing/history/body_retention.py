@@ -33,6 +33,8 @@ KEPT_PARAMETERS = (
     "FromCountry",
     "OptOutType",
     "Direction",
+    "Event",
+    "At",
     "Key",
     "Requester",
 )

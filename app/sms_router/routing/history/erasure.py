@@ -124,6 +124,7 @@ class ContactEraser:
         self._in_batches(data.dead_letters, lambda pipeline, entry: pipeline.xdel(bucket.dead_letters, entry))
         self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.outbox, line))
         self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.scheduled, line))
+        self._in_batches(data.outbox, lambda pipeline, line: pipeline.zrem(bucket.events, line))
         self._in_batches(data.suspected, lambda pipeline, one: pipeline.hdel(SUSPECTED, one))
         for key, kind in data.keys.items():
             self._remove_key(key, keep_opt_out=kind == "contact" and not opt_out_too)
@@ -187,13 +188,13 @@ class ContactEraser:
             data.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in sent_replies(fields)]
 
     def _find_outbox(self, data: StoredData) -> None:
-        """Find what waits to be sent; the journal does not have the messages that are scheduled."""
-        for name in (self._bucket.outbox, self._bucket.scheduled):
+        """Find what waits to be sent; the journal does not have scheduled messages and events."""
+        for name in (self._bucket.outbox, self._bucket.scheduled, self._bucket.events):
             for line, _ in self._client.zscan_iter(name, count=BATCH):
                 self._progress(1)
                 if _contact_of(line) == self._contact:
                     data.outbox.append(line)
-                    if name == self._bucket.scheduled:
+                    if name != self._bucket.outbox:
                         data.messages.setdefault(OutboxEntry.read(line).reference, ())
 
     def _own_keys(self) -> Iterator[tuple[bytes, str]]:

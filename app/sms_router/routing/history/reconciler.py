@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 import redis
 
 from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.history.replay import RECONCILED, format_duration
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.routing.opt_outs.evidence import Event, Evidence, How
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How, consent_event
 from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import Pool
@@ -97,6 +98,7 @@ class Reconciler:
         consent_retention_days: how long a recorded START is kept.
         retention_days: how long a message is kept.
         late_limit: seconds after which a message is not answered any more.
+        events: makes those of the team's handlers.
 
     """
 
@@ -109,8 +111,10 @@ class Reconciler:
         consent_retention_days: float,
         retention_days: float,
         late_limit: float,
+        events: EventRecorder | None = None,
     ) -> None:
         self._client = client
+        self._events = events or EventRecorder()
         self._log_of = log_of
         self._opt_out_of = opt_out_of
         self._contact_ttl_ms = contact_ttl_ms
@@ -267,6 +271,15 @@ class Reconciler:
             consent_ttl_ms=self._consent_ttl_ms,
             entry_id=evidence.id_at(logged.received),
             entry=encode(evidence.to_json()),
+            raised=consent_event(
+                self._events,
+                evidence.event,
+                scope,
+                logged.contact,
+                logged.received,
+                evidence,
+                _reference(logged),
+            ),
         )
         run_script(self._client, call)
 

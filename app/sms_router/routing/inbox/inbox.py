@@ -118,6 +118,8 @@ class ConversationUpdate(NamedTuple):
     """Milliseconds that the conversation lasts."""
     expired_ttl: int
     """Milliseconds until it is deleted; longer than ``ttl`` where contacts are told that it has expired."""
+    timer: bytes = b""
+    """Its entry among the events, where a handler takes those of conversations that expire."""
 
 
 class _CommitStatus(IntEnum):
@@ -327,6 +329,7 @@ class Inbox:
                 state=update.stored,
                 valid_ms=update.ttl,
                 ttl_ms=update.expired_ttl,
+                timer=update.timer,
             )
         result = None
         if claim.stored:

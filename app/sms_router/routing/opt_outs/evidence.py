@@ -18,7 +18,9 @@ from typing import cast
 
 import redis
 
+from sms_router.routing.handler.events import EventRecorder
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
+from sms_router.store.scripts import RaisedEvent
 
 MAX_TEXT = 1600
 """Characters of a text that are kept."""
@@ -76,6 +78,31 @@ class Evidence:
         """Return the entry as it is stored."""
         values = {name: value[:MAX_TEXT] for name, value in asdict(self).items() if value}
         return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+def consent_event(
+    events: EventRecorder,
+    change: Event,
+    scope: str,
+    contact: str,
+    at: int,
+    evidence: Evidence | None,
+    reference: str | None = None,
+) -> RaisedEvent:
+    """Return the event of a change of the opt-out list, for the team's handlers."""
+    evidence = evidence or Evidence(change, How.OPERATOR)
+    return events.record(
+        "opted_out" if change is Event.STOP else "opted_in",
+        scope,
+        contact,
+        str(at),
+        at,
+        account=(reference or "").partition("/")[0],
+        to=evidence.sender,
+        text=evidence.text,
+        About=evidence.message,
+        Reason=evidence.source,
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -11,7 +11,8 @@ from typing import NamedTuple, TextIO, cast
 
 import redis
 
-from sms_router.routing.opt_outs.evidence import Event, Evidence, How
+from sms_router.routing.handler.events import EventRecorder
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How, consent_event
 from sms_router.store import scripts
 from sms_router.store.connection import encode
 from sms_router.store.keys import ALL_BUCKETS, SUSPECTED, Bucket
@@ -66,12 +67,20 @@ class OptOutList:
         client: of redis-py, without decoding.
         contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
         consent_retention_days: how long a START is kept.
+        events: makes those of the team's handlers.
 
     """
 
-    def __init__(self, client: redis.Redis, contact_ttl_ms: int, consent_retention_days: float) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        contact_ttl_ms: int,
+        consent_retention_days: float,
+        events: EventRecorder | None = None,
+    ) -> None:
         self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
         self._client = client
+        self._events = events or EventRecorder()
         self._contact_ttl_ms = contact_ttl_ms
 
     def entries(self, limit: int | None = None) -> Iterator[OptOut]:
@@ -144,6 +153,7 @@ class OptOutList:
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
             evidence = Evidence(request, how, entry.source)
+            events = self._events if how is How.OPERATOR else EventRecorder()
             call = scripts.change_consent(
                 scope=entry.service,
                 contact=entry.number,
@@ -155,6 +165,7 @@ class OptOutList:
                 consent_ttl_ms=self._consent_ttl_ms,
                 entry_id=evidence.id_at(entry.since),
                 entry=encode(evidence.to_json()),
+                raised=consent_event(events, request, entry.service, entry.number, entry.since, evidence),
             )
             run_script(pipeline, call)
         changes = pipeline.execute()

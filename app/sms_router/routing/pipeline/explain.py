@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sms_router.routing.contacts.summary import ContactSummary, FailoverPreview, preview_failover
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
-from sms_router.routing.dispatch.responders import HandlerResponder, TemplateResponder
+from sms_router.routing.dispatch.responders import ForwardResponder, HandlerResponder, TemplateResponder
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import Reply
@@ -185,6 +185,7 @@ def preview_answer(resolution: Resolution, message: InboundMessage) -> Previewed
         return PreviewedAnswer(
             Reply("(unknown)"), runs=f"the function {responder.handler.source} is called{argument}"
         )
+    assert isinstance(responder, ForwardResponder), "nobody texts an event"
     return PreviewedAnswer(Reply("(unknown)"), runs=f"forwarded to {responder.forward}")
 
 

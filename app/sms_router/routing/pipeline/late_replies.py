@@ -133,8 +133,9 @@ class LateReplies:
         assert message is not None, "a journaled request was valid when it arrived"
         facts = self._contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
         facts = await self._contacts.prove(facts, entry.scope, entry.contact)
-        resolution = self._dispatcher.resolve(message).for_contact(facts.opted_out)
-        if conversations is not None and resolution.opt_out is None and not facts.opted_out:
+        event = self._dispatcher.resolve_event(message)
+        resolution = event or self._dispatcher.resolve(message).for_contact(facts.opted_out)
+        if event is None and conversations is not None and resolution.opt_out is None and not facts.opted_out:
             stored = StoredConversation.parse(*work.conversation)
             resolution = conversations.route(resolution, message, stored)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)

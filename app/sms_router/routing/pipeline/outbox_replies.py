@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.delivery.entry import EVENT, TIMER, MessagePart, OutboxEntry
 from sms_router.delivery.message import (
     OPTED_OUT,
     Accepted,
@@ -40,6 +40,7 @@ class ReplyOutboxHandler:
     Args:
         begin_conversation: called with the message that a first part answers, before it leaves.
         quiet_until: returns when a message that is no reply may leave, 0 for now.
+        run_event: called with the entries of events.
         reroute: whether a message that Twilio rejects for its sender is sent once more from another one.
 
     """
@@ -52,6 +53,7 @@ class ReplyOutboxHandler:
         late_replies: LateReplies,
         begin_conversation: Callable[[InboundMessage], Awaitable[None]],
         quiet_until: Callable[[InboundMessage], float],
+        run_event: Callable[[OutboxEntry], Awaitable[None]],
         reroute: bool,
     ) -> None:
         self._contacts = contacts
@@ -60,11 +62,13 @@ class ReplyOutboxHandler:
         self._late_replies = late_replies
         self._begin_conversation = begin_conversation
         self._quiet_until = quiet_until
+        self._run_event = run_event
         self._reroute = reroute
 
     async def resume(self, entry: OutboxEntry) -> None:
-        """Answer a message whose worker was lost."""
-        await self._late_replies.resume(entry)
+        """Answer a message whose worker was lost, or handle an event."""
+        run = self._run_event if entry.name in (EVENT, TIMER) else self._late_replies.resume
+        await run(entry)
 
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease

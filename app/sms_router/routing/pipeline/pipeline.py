@@ -164,6 +164,8 @@ class Pipeline:
                 return await self._handle_opt_out(context, resolution)
             if resolution.is_suspected and self._composer.refusal(message, is_opt_out=True) is None:
                 await self._contacts.suspect(scope, key.contact, key.reference)
+            if resolution.is_reaction and request.fallback is None:
+                await self._contacts.record_reaction(scope, message, claim.arrived)
             return await self._respond(context, resolution)
         finally:
             self._inbox.let_go(claim)
@@ -186,6 +188,7 @@ class Pipeline:
             or self._dispatcher.conversations is not None
             or self._dispatcher.wraps_all
             or self._contacts.is_opted_out_cached(scope, key.contact)
+            or (resolution.is_reaction and "reaction" in self._dispatcher.events)
         ):
             return None
         try:

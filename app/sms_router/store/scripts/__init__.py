@@ -26,6 +26,11 @@ __all__ = ["SCRIPTS", "Call", "Script"]
 ReplyCount = tuple[bytes, int, int, int, int | bytes]
 """How a reply is counted: the key, then ``max_replies``, ``quiet_ms``, ``weight`` and ``text``."""
 
+RaisedEvent = tuple[bytes, bytes, int]
+"""An event for the team's handlers: its entry, its record, and for how many ms the record is stored."""
+
+NO_EVENT: RaisedEvent = (b"", b"", 0)
+
 _UNCOUNTED = (b"", b"", b"", b"")
 
 _CLAIM, _CLAIM_PREPARED, _COMMIT = (SCRIPTS[name] for name in ("claim", "claim_prepared", "commit"))
@@ -111,13 +116,15 @@ def spooled(commit: Call, *, request: bytes, received: int, given: int) -> Call:
     return script, keys, (request, received, given, *_UNCOUNTED, *arguments[7:])
 
 
-def update_conversation(call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:
+def update_conversation(
+    call: Call, *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int, timer: bytes
+) -> Call:
     """Have a commit, or the outbox, store what the message makes of the contact's conversation too."""
     script, keys, arguments = call
     return (
         SCRIPTS[f"{script.name}_in_conversation"],
         (*keys, conversation),
-        (*arguments, state, valid_ms, ttl_ms),
+        (*arguments, state, valid_ms, ttl_ms, timer),
     )
 
 
@@ -256,6 +263,7 @@ def change_consent(
     consent_ttl_ms: int,
     entry_id: str = "",
     entry: bytes = b"",
+    raised: RaisedEvent = NO_EVENT,
 ) -> Call:
     """Put a contact on the opt-out list, or take them off it.
 
@@ -272,7 +280,7 @@ def change_consent(
     )
     arguments = (
         request, source, requested_at, ttl_ms, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL,
-        entry_id, entry,
+        entry_id, entry, *raised,
     )  # fmt: skip
     return SCRIPTS["change_consent"], keys, arguments
 
@@ -285,6 +293,11 @@ def record_evidence(
     keys = (bucket.contact(scope, contact), bucket.consent(scope, contact), bucket.consents)
     arguments = (at, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL, entry_id, entry)
     return SCRIPTS["record_evidence"], keys, arguments
+
+
+def raise_event(*, contact: str, raised: RaisedEvent) -> Call:
+    """Store an event for the team's handlers."""
+    return SCRIPTS["raise_event"], (bucket_of(contact).events,), raised
 
 
 def change_suspected(*, suspect: str, entry: str, max_size: int) -> Call:
@@ -326,6 +339,7 @@ def record_receipt(
     failure_threshold: int,
     max_failure_age_ms: int,
     cause: str,
+    raised: RaisedEvent = NO_EVENT,
 ) -> Call:
     """Store the status of an outgoing message, and what it is evidence of.
 
@@ -344,7 +358,7 @@ def record_receipt(
     arguments = (
         status, rank, error_code, sender, reply, retention_ms, sid, evidence, received_at, contact_ttl_ms,
         max_failures, has_alternatives, resend_part, resend_entry, reason, failure_threshold,
-        max_failure_age_ms, message or "", cause,
+        max_failure_age_ms, message or "", cause, *raised[:2],
     )  # fmt: skip
     return SCRIPTS["record_receipt"], keys, arguments
 

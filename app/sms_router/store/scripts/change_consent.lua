@@ -5,11 +5,15 @@
 -- The entry is kept in the contact's ledger, whatever comes of the request; with entry_id "" there is none.
 -- A time in the future comes from a clock that was wrong: it is no reason against an opt-out, and an opt-in
 -- counts where it is newer than a minute.
+-- Where the contact came onto the list or left it, the event is raised (include/events.lua).
 -- Returns {1 when the contact came onto the list or left it, 1 when they are on it, the time of the request that
 -- holds}; a change is published with that time.
 local contact, consent, opt_outs, message, consents = unpack(KEYS)
-local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel, entry_id, entry = unpack(ARGV)
+local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel, entry_id, entry, event, event_request,
+  event_retention_ms = unpack(ARGV)
 --- @include "now"
+--- @include "append"
+--- @include "events"
 --- @include "ledger"
 local MINUTE = 60000
 local at = math.min(tonumber(redis.call('HGET', message, 'received') or requested_at), now)
@@ -37,6 +41,9 @@ if request == 'stop' then
   redis.call('ZADD', opt_outs, string.format('%.0f', since), member)
   redis.call('PERSIST', consent)
   record(consent, consents, member, channel, latest == 0 and 'stop' or 'note', at, entry_id, entry)
+  if latest == 0 then
+    raise_event(contact, event, event_request, now, event_retention_ms)
+  end
   return {latest == 0 and 1 or 0, 1, newest}
 end
 
@@ -55,4 +62,5 @@ end
 redis.call('HDEL', contact, ':opt-out')
 redis.call('PEXPIRE', contact, ttl_ms)
 redis.call('ZREM', opt_outs, member)
+raise_event(contact, event, event_request, now, event_retention_ms)
 return {1, 0, at}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sms_router.store.connection import Argument
 from sms_router.store.keys import Bucket, bucket_of
+from sms_router.store.scripts import RaisedEvent
 from sms_router.store.scripts.loader import SCRIPTS, Call
 
 
@@ -71,15 +72,51 @@ def cancel(*, contact: str, reference: str, entry_suffix: bytes) -> Call:
     return SCRIPTS["outbox_cancel"], keys, (reference, entry_suffix)
 
 
-def start_conversation(*, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int) -> Call:
+def start_conversation(
+    *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int, timer: bytes
+) -> Call:
     """Begin a conversation with a message of ours."""
-    return SCRIPTS["start_conversation"], (conversation,), (state, valid_ms, ttl_ms)
+    return SCRIPTS["start_conversation"], (conversation,), (state, valid_ms, ttl_ms, timer)
 
 
-def lease_due(bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int, retention_ms: int) -> Call:
-    """Lease what is due in a bucket's outbox."""
-    keys = (bucket.outbox, bucket.scheduled, bucket.journal)
-    return SCRIPTS["outbox_lease_due"], keys, (lease_ms, count, max_wait_ms, bucket.message(""), retention_ms)
+def lease_due(
+    bucket: Bucket, *, lease_ms: int, count: int, max_wait_ms: int, retention_ms: int, event_count: int
+) -> Call:
+    """Lease what is due in a bucket's outbox, and events."""
+    keys = (bucket.outbox, bucket.scheduled, bucket.journal, bucket.events)
+    arguments = (lease_ms, count, max_wait_ms, bucket.message(""), retention_ms, event_count)
+    return SCRIPTS["outbox_lease_due"], keys, arguments
+
+
+def claim_event(*, contact: str, reference: str, entry: bytes, lease_ms: int) -> Call:
+    """Lease an event whose handlers are to run."""
+    bucket = bucket_of(contact)
+    return SCRIPTS["event_claim"], (bucket.message(reference), bucket.events), (entry, lease_ms)
+
+
+def finish_event(
+    *,
+    contact: str,
+    entry: bytes,
+    reference: str,
+    cause: bytes,
+    done: str,
+    delay_ms: int | bytes,
+    retention_ms: int,
+) -> Call:
+    """Delete an event that was handled, or have it handled again, or make a dead letter of it."""
+    bucket = bucket_of(contact)
+    keys = (bucket.message(reference), bucket.events, bucket.journal, bucket.dead_letters)
+    return SCRIPTS["event_finish"], keys, (entry, reference, cause, done, delay_ms, retention_ms)
+
+
+def expire_conversation(
+    *, scope: str, contact: str, timer: bytes, expected: bytes, raised: RaisedEvent
+) -> Call:
+    """Return the state of a conversation that has expired; with ``expected`` end it and raise the event."""
+    bucket = bucket_of(contact)
+    keys = (bucket.conversation(scope, contact), bucket.events)
+    return SCRIPTS["expire_conversation"], keys, (timer, expected, *raised)
 
 
 def claim(

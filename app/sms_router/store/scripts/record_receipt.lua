@@ -12,8 +12,8 @@
 -- for evidence of a failure. A time in the future comes from a clock that was wrong, and counts for nothing.
 local receipt, message, contact, last_delivery, outbox, dead_letters = unpack(KEYS)
 local status, rank, error_code, sender, reply, retention_ms, sid, evidence, received_at, contact_ttl_ms, max_failures,
-  has_alternatives, resend_part, resend_entry, reason, failure_threshold, max_failure_age_ms, reference, cause =
-  unpack(ARGV)
+  has_alternatives, resend_part, resend_entry, reason, failure_threshold, max_failure_age_ms, reference, cause,
+  event, event_request = unpack(ARGV)
 local stored_rank = redis.call('HGET', receipt, 'rank')
 if stored_rank and tonumber(rank) <= tonumber(stored_rank) then
   if status == 'delivered' then
@@ -23,6 +23,8 @@ if stored_rank and tonumber(rank) <= tonumber(stored_rank) then
 end
 --- @include "now"
 --- @include "append"
+--- @include "events"
+raise_event(contact, event, event_request, now, retention_ms)
 redis.call('HSET', receipt, 'status', status, 'rank', rank, 'error_code', error_code, 'sender', sender,
   'reply', reply, 'at:' .. status, now)
 redis.call('PEXPIRE', receipt, retention_ms)
@@ -45,6 +47,7 @@ local function resend()
   if redis.call('HSETNX', message, 'send:' .. resend_part, send) == 0 then
     return 0
   end
+  withdraw_event(contact, event) -- the message is not lost yet
   redis.call('ZADD', outbox, now, resend_entry)
   redis.call('PEXPIRE', outbox, retention_ms)
   return 1

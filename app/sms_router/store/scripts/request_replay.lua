@@ -14,7 +14,7 @@ end
 --- @include "now"
 if not answer and now - tonumber(received) < tonumber(answer_timeout_ms) then
   return {'unanswered'}
-elseif redis.call('HEXISTS', contact, ':opt-out') == 1 then
+elseif redis.call('HEXISTS', contact, ':opt-out') == 1 and not string.find(request, '&Event=', 1, true) then
   return {'opted out'}
 elseif redis.call('ZSCORE', outbox, late_entry) then
   return {'leaving'}

@@ -21,7 +21,15 @@ RESEND_DELAY_MS = 15_000
 
 _BUCKET_OF_JOURNAL = {bucket.journal: bucket for bucket in ALL_BUCKETS}
 _AS_IT_WAS = frozenset(
-    {"release", "annotate", "change_consent", "change_suspected", "record_evidence", "set_sticky_sender"}
+    {
+        "release",
+        "annotate",
+        "change_consent",
+        "change_suspected",
+        "record_evidence",
+        "set_sticky_sender",
+        "raise_event",
+    }
 )
 _REPLY = frozenset({"outbox_enqueue", "outbox_schedule", "outbox_mark_sending", "outbox_postpone",
                     "outbox_record_result", "record_receipt"})  # fmt: skip

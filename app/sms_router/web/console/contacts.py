@@ -155,7 +155,7 @@ class ContactPages:
 
     def _opt_out_list(self, client: Redis) -> OptOutList:
         days = self.context.settings.router.consent_retention_days
-        return OptOutList(client, self.context.contacts.table.max_ttl_ms, days)
+        return OptOutList(client, self.context.contacts.table.max_ttl_ms, days, self.context.contacts.events)
 
     def _scopes(self, request: ConsoleRequest | None = None) -> dict[str, str]:
         """Return the name of each scope: the Services, and an entered number of ours outside of Services."""

@@ -48,7 +48,7 @@ if cause ~= '' and work == '' then
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end
 if update_conversation then
-  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, work ~= '', given)
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, timer, now, work ~= '', given)
 end
 if redis.call('HDEL', message, 'awaited') == 1 then
   redis.pcall('PUBLISH', channel, reference)

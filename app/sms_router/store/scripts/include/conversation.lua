@@ -62,11 +62,14 @@ local function lock_conversation(conversation, message, reference, lease_ms, now
   return nil, state, expires_at and expires_at - now
 end
 
+--- @include "timer"
 -- Stores what a message makes of the conversation, once, and only while it holds the lock: "" changes nothing,
 -- "-" ends the conversation, "!" ends it whoever holds the lock. The state is valid for `valid_ms` and deleted
 -- after `ttl_ms`. Unless `keep_lock`, the lock is released. A change that was made at `given` and comes later holds
--- unless there was a newer one, whoever has the lock; `given` is "" for now.
-local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, keep_lock, given)
+-- unless there was a newer one, whoever has the lock; `given` is "" for now. The timer, "" where nobody waits for it, is
+-- due among the events when the state expires.
+local function update_conversation(conversation, reference, state, valid_ms, ttl_ms, timer, now, keep_lock,
+  given)
   local holder, changed_at = unpack(redis.call('HMGET', conversation, 'holder', 'changed_at'))
   local at = given ~= '' and math.min(tonumber(given), now) or now
   local is_newer = given ~= '' and tonumber(changed_at or 0) < at
@@ -77,6 +80,7 @@ local function update_conversation(conversation, reference, state, valid_ms, ttl
       redis.call('HSET', conversation, 'state', state, 'expires_at', at + tonumber(valid_ms), 'changed_at', at)
       redis.call('PEXPIRE', conversation, ttl_ms)
     end
+    set_timer(conversation, timer, state, at + tonumber(valid_ms), ttl_ms)
   end
   if state == '!' and given == '' or holder == reference and not keep_lock then
     redis.call('HDEL', conversation, 'holder')

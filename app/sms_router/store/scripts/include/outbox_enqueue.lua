@@ -39,7 +39,7 @@ for number = 0, tonumber(count) - 1 do
   end
 end
 if update_conversation then
-  update_conversation(conversation, reference, state, valid_ms, ttl_ms, now, false, enqueued_at)
+  update_conversation(conversation, reference, state, valid_ms, ttl_ms, timer, now, false, enqueued_at)
 end
 if cause ~= '' then
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
