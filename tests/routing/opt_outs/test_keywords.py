@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.handler.reply import SILENCE
-from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords, match_from_twilio
+from sms_router.routing.opt_outs.keywords import (
+    Intent,
+    Language,
+    OptOutKeywords,
+    OptOutMatch,
+    match_from_twilio,
+)
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 
 MG, OTHER = "MG" + "1" * 32, "MG" + "2" * 32
@@ -91,9 +97,7 @@ def test_yes_is_an_ordinary_text_unless_somebody_opted_out(text: str, firm: bool
 
 @pytest.mark.parametrize("kind", [*Intent])
 def test_what_twilio_has_replied_to_gets_no_reply(kind: Intent) -> None:
-    match = match_from_twilio(kind.value)
-    assert match is not None
-    assert (match.intent, match.reply) == (kind, SILENCE)
+    assert match_from_twilio(kind.value) == OptOutMatch(kind, kind.value, SILENCE, unconditional=True)
 
 
 def test_an_unknown_opt_out_type_has_no_meaning() -> None:
@@ -109,6 +113,7 @@ def test_any_text_can_be_matched(text: str, number: str) -> None:
 @pytest.mark.parametrize(
     ("text", "number", "intent"),
     [
+        (" Cancel\n", "+14155550100", Intent.STOP),
         ("cancel", "+14155550100", Intent.STOP),
         ("cancel", "12345", None),
         ("cancel", "+18885550100", Intent.STOP),
@@ -128,4 +133,43 @@ def test_a_word_left_to_keywords_counts_where_twilio_acts_on_it(
     ]
     words = OptOutKeywords(languages, left_to_keywords=frozenset({"CANCEL", "YES", "INFO"}))
     match = words.match(text, None, number, "US")
-    assert (match.intent if match else None, match.reply if match else SILENCE) == (intent, SILENCE)
+    word = text.strip().lower()
+    assert match == (intent and OptOutMatch(intent, word, SILENCE, unconditional=intent is Intent.STOP))
+
+
+def test_what_a_reload_may_change_is_named() -> None:
+    english, french = (Language(code, {Intent.STOP: (code,)}, {}) for code in ("en", "fr"))
+    words = OptOutKeywords(
+        [english, french], left_to_keywords=frozenset({"FR", "no"}), standalone=frozenset({SHORT})
+    )
+    assert words.parts == {
+        "opt-out words (en)": english,
+        "opt-out words (fr)": french,
+        "left_to_keywords": {"fr", "no"},
+        "standalone_short_codes": {SHORT},
+    }
+    assert words.languages == {"en": english, "fr": french}
+    assert (words.unused, words.words, words.left) == (["no"], {"en"}, {})
+
+
+def test_of_languages_that_share_a_word_left_to_keywords_the_first_one_counts() -> None:
+    english, french = (Language(code, {Intent.STOP: ("END", "END.")}, {}) for code in ("en", "fr"))
+    words = OptOutKeywords([english, french], left_to_keywords=frozenset({"end"}))
+    assert words.left == {"end": (Intent.STOP, english)}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "rule"),
+    [
+        ("STOP", Intent.STOP, "opt-out word STOP, answered by the router"),
+        ("Stop texting me", Intent.STOP, "opt-out word STOP TEXTING ME (STOP), answered by the router"),
+        ("unstop", Intent.START, "opt-out word UNSTOP (START), answered by the router"),
+    ],
+)
+def test_the_journal_names_the_word_and_who_replied(text: str, kind: Intent, rule: str) -> None:
+    match = WORDS.match(text, MG, SHORT, "US")
+    assert match is not None
+    assert (match.intent, match.rule) == (kind, rule)
+    by_twilio = match_from_twilio("STOP")
+    assert by_twilio is not None
+    assert by_twilio.rule == "opt-out word STOP, answered by Twilio"

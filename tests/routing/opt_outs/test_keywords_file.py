@@ -95,3 +95,47 @@ def test_every_mistake_is_reported_by_its_key(tmp_path: Path, text: str, mistake
     file = tmp_path / "opt-outs.toml"
     mistakes = list(map(without_place, raised.value.mistakes))
     assert any(line.startswith(f"{file}: {mistake}") for line in mistakes), mistakes
+
+
+SPANISH = ENGLISH.replace('"en"', '"es"').replace('"STOP", "ENOUGH"', '"ALTO"')
+WORD = "carriers require 'stop' to be an opt-out word; remove it here"
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ('left_to_keywords = ["end", "Stop"]', [f":1:28: left_to_keywords: {WORD.replace('stop', 'Stop')}"]),
+        (
+            'without_languages = ["fr", "de"]',
+            [":1:21: without_languages: 'de' is none of en, es, fr"],
+        ),
+        (
+            SPANISH + ENGLISH + SPANISH,
+            [':21:8: language: two tables have code = "es"; keep one of them'],
+        ),
+        (
+            SPANISH + ENGLISH.replace('"HELP"', '"ENOUGH", "HELP"'),
+            [":15:8: language en: 'ENOUGH' is in help and in stop; keep one of them"],
+        ),
+        (
+            SPANISH.replace('"START"', '"START", "STOP"'),
+            [":5:9: language es: 'STOP' is in start and in stop; keep one of them"],
+        ),
+        (
+            ENGLISH.replace('"HELP"', '"ALTO", "HELP"'),
+            [":1:1: language es: 'ALTO' is in stop and in help; keep one of them"],
+        ),
+        (
+            SPANISH + ENGLISH + 'phrases = ["stop (me"]',
+            [":11:1: language en: 'stop (me' has a parenthesis without its other half"],
+        ),
+        (
+            'without_languages = ["en", "fr", "es"]' + ENGLISH.replace('"START"', '"BACK"'),
+            [":1:1: START is missing in start; carriers require it"],
+        ),
+    ],
+)
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, text: str, mistakes: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_opt_out_keywords(write(tmp_path, text))
+    assert list(raised.value.mistakes) == [f"{tmp_path / 'opt-outs.toml'}{mistake}" for mistake in mistakes]
