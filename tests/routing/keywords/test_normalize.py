@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy, trim
+from sms_router.routing.keywords.normalize import (
+    cut_at_sign,
+    fold_accents,
+    loosen,
+    normalize,
+    normalize_answer,
+    tidy,
+    trim,
+)
 
 TYPED = st.text(max_size=60) | st.text(
     st.sampled_from(
@@ -113,6 +121,60 @@ def test_the_ascii_shortcut_returns_the_same_result(text: str) -> None:
 @pytest.mark.parametrize("text", ["a" * 5000, "é" * 5000, "\ufdfa" * 5000, " " * 5000 + "a", "\u0301" * 5000])
 def test_no_more_than_1600_characters_are_returned(text: str) -> None:
     assert len(normalize(text)) <= 1600
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_the_first_1600_characters_count(letter: str) -> None:
+    assert [len(normalize(letter * size)) for size in (1599, 1600, 1601)] == [1599, 1600, 1600]
+    assert [len(tidy(letter * size)) for size in (1599, 1600, 1601)] == [1599, 1600, 1600]
+    assert len(tidy("ﬁ" * 1600)) == 1600
+
+
+@pytest.mark.parametrize(
+    ("token", "before_sign"),
+    [
+        ("pie", "pie"),
+        ("pie,please", "pie"),
+        ("pie👍", "pie"),
+        ("don't", "don't"),
+        ("o'1", "o"),
+        ("1'o", "1"),
+        ("it's-a", "it's"),
+        ("3.5", "3.5"),
+        ("10:30", "10:30"),
+        ("1/2", "1/2"),
+        ("1,5", "1,5"),
+        ("1-5", "1"),
+        ("3.x", "3"),
+        ("x.5", "x"),
+        ("5.", "5"),
+        ("+1", "+1"),
+        ("++1", "+"),
+        ("", ""),
+    ],
+)
+def test_a_token_is_cut_at_its_first_sign(token: str, before_sign: str) -> None:
+    assert cut_at_sign(token) == before_sign
+
+
+@pytest.mark.parametrize(
+    ("normalized", "loose"),
+    [
+        ("pie", None),
+        ("pie apple", None),
+        ("", None),
+        ("pie+", "pie"),
+        ("~hours~", "hours"),
+        ("yes ❤", "yes"),
+        ("+ x +", "x"),
+        ("a_b", "a_b"),
+        ("++", "++"),
+        ("❤❤", "❤❤"),
+    ],
+)
+def test_the_signs_around_a_text_are_removed(normalized: str, loose: str | None) -> None:
+    assert loosen(normalized) == loose
+    assert normalize_answer(normalized.upper()) == (normalized if loose is None else loose)
 
 
 @pytest.mark.parametrize(

@@ -135,12 +135,34 @@ def test_a_set_without_memory_matches_its_patterns_one_by_one(monkeypatch: pytes
     assert find(RuleTable.build([pattern("a.*"), pattern("b")]), "ab") == ("a.*", "ab")
 
 
+NO_LOOK_AROUND = " (look-around and back references are not supported; \\z is the end of the text)"
+
+
 @pytest.mark.parametrize(
-    "written", ["(", "a**", "\\1", "(?<=a)", "(?!a)", "a{2,1}", "[z-a]", "\\p{Zzz}", "(?P<n>"]
+    ("written", "reason"),
+    [
+        ("(", "missing ): ("),
+        ("a**", "bad repetition operator: **"),
+        ("\\1", "invalid escape sequence: \\1" + NO_LOOK_AROUND),
+        ("(?<=a)", "invalid perl operator: (?<=" + NO_LOOK_AROUND),
+        ("(?!a)", "invalid perl operator: (?!" + NO_LOOK_AROUND),
+        ("a{2,1}", "invalid repetition size: {2,1}"),
+        ("[z-a]", "invalid character class range: z-a"),
+        ("\\p{Zzz}", "invalid character class range: \\p{Zzz}"),
+        ("(?P<n>", "missing ): (?P<n>"),
+        ("a" * 1600, "it has more than 1600 characters"),
+        ("a{1000}a{997}", "it is too large: 2001 instructions, and 2000 are allowed"),
+    ],
 )
-def test_an_invalid_pattern_is_refused(written: str) -> None:
-    with pytest.raises(PatternError):
+def test_a_pattern_that_cannot_be_used_is_refused_with_the_reason(written: str, reason: str) -> None:
+    with pytest.raises(PatternError) as caught:
         check_pattern(written)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize("written", ["a" * 1599, "a{1000}a{996}"])
+def test_the_largest_patterns_are_accepted(written: str) -> None:
+    check_pattern(written)
 
 
 @given(st.text("ab.*+?|()[]{}\\d1,^$", max_size=12), st.text(max_size=20))

@@ -192,6 +192,7 @@ def test_dates_are_compared() -> None:
         False,
     )
     assert str(WEEKDAYS.between("2026-05-01", None)) == "mon-fri 09:00-17:00, from 2026-05-01"
+    assert str(ALWAYS.between("2026-05-01", "2026-05-02")) == "from 2026-05-01 to 2026-05-02"
 
 
 @pytest.mark.parametrize(
