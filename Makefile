@@ -19,10 +19,10 @@ run: $(VENV)/.run ## start the router on 127.0.0.1:8000; without Twilio credenti
 install: $(VENV)/.run ## create .venv with the locked dependencies
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-slow: $(VENV)/.dev ## run the slow tests: whole scenarios, limits, failovers
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
+slow: $(VENV)/.dev ## run the slow tests: whole scenarios, limits, failovers, properties with many examples
+	@EXAMPLES=200 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m slow
 
 stores: $(VENV)/.dev ## run the storage tests against Redis Cluster and Sentinel, failovers included
 	@TEST_STORES=cluster,sentinel $(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "slow or not slow" \

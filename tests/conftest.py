@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,25 @@ from hypothesis import HealthCheck, settings
 from tests.store.private_valkey import PrivateValkey, client_of
 from tests.store.shared_stores import STORES, SharedStores
 
+EXAMPLES = os.environ.get("EXAMPLES", "")
+"""How many examples of each property `make slow` tries; `make test` tries 20."""
+
 # A slow machine is no fault of what is tested.
 settings.register_profile(
-    "patient", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "patient",
+    max_examples=int(EXAMPLES or 20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With many examples, properties are slow tests."""
+    for item in items if EXAMPLES else ():
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

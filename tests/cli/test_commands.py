@@ -349,7 +349,13 @@ def ran_into(output: IO[str] | int, words: list[str], folder: Path, unbuffered: 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
 @pytest.mark.parametrize(
     "words",
-    [["messages"], ["messages", "--json"], ["keywords"], ["opt-outs", "export"], ["--help"]],
+    [
+        pytest.param(["messages"], marks=pytest.mark.slow),
+        ["messages", "--json"],
+        pytest.param(["keywords"], marks=pytest.mark.slow),
+        pytest.param(["opt-outs", "export"], marks=pytest.mark.slow),
+        ["--help"],
+    ],
     ids=" ".join,
 )
 @BUFFERED
@@ -369,7 +375,9 @@ def test_a_full_disk_does_not_hide_another_error(folder: Path, unbuffered: str) 
     assert reported.endswith("\nThe output cannot be written: No space left on device.\n")
 
 
-@pytest.mark.parametrize("words", [["messages", "--json"], ["keywords"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["messages", "--json"], pytest.param(["keywords"], marks=pytest.mark.slow)], ids=" ".join
+)
 @BUFFERED
 def test_a_closed_pipe_is_no_error(words: list[str], folder: Path, unbuffered: str) -> None:
     reader, writer = os.pipe()
@@ -381,7 +389,13 @@ def test_a_closed_pipe_is_no_error(words: list[str], folder: Path, unbuffered: s
 
 
 @pytest.mark.parametrize(
-    "words", [["messages"], ["messages", "--json"], ["opt-outs", "export"]], ids=" ".join
+    "words",
+    [
+        pytest.param(["messages"], marks=pytest.mark.slow),
+        ["messages", "--json"],
+        pytest.param(["opt-outs", "export"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
 )
 def test_a_closed_standard_output_is_no_error(words: list[str], folder: Path) -> None:
     shell = ["sh", "-c", '"$@" >&-', "sh", str(PROGRAM), *words]

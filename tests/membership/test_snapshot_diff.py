@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.membership.snapshot_diff import (
@@ -51,7 +51,6 @@ def test_changed_settings_capabilities_and_urls() -> None:
     ]
 
 
-@settings(max_examples=40)
 @given(snapshots)
 def test_there_is_a_difference_exactly_when_the_content_differs(after: Snapshot) -> None:
     distinct = {sender.sid: sender for sender in after.senders}

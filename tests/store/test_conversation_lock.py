@@ -230,7 +230,7 @@ async def test_a_queue_is_bounded(conversation: Conversation, valkey: redis.Redi
     assert len(str(valkey.hget(conversation.key, "queue")).split()) == 2 * 32
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(2, 8), st.integers(0, 10**6))
 async def test_messages_are_answered_in_the_order_of_arrival(
     conversation: Conversation, valkey: redis.Redis, messages: int, seed: int

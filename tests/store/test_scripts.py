@@ -434,7 +434,7 @@ async def test_receipts_have_the_same_result_in_every_order(message: Message, va
         assert valkey.hget(message.bucket.receipt(f"SM{number}"), "status") == b"read"
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(MessageStatus), min_size=1, max_size=8))
 async def test_receipts_are_ranked_as_in_the_protocol(
     message: Message, valkey: redis.Redis, statuses: list[MessageStatus]

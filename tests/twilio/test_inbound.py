@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.twilio.inbound import (
@@ -160,7 +160,6 @@ names = (
 
 
 @given(st.dictionaries(names, st.text(max_size=40) | st.sampled_from([SID, ACCOUNT])))
-@settings(max_examples=200)
 def test_any_parameters_are_a_message_or_a_reason(parameters: dict[str, str]) -> None:
     parsed = parse_inbound(parameters)
     if isinstance(parsed, InvalidWebhook):
@@ -172,7 +171,6 @@ def test_any_parameters_are_a_message_or_a_reason(parameters: dict[str, str]) ->
 
 
 @given(st.dictionaries(names.filter(lambda name: name not in REQUIRED), st.text(max_size=40)))
-@settings(max_examples=100)
 def test_no_optional_parameter_makes_a_message_invalid(parameters: dict[str, str]) -> None:
     parsed = parse_inbound({**parameters, **SMALLEST})
     assert isinstance(parsed, InboundMessage)

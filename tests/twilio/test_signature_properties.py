@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
@@ -87,7 +87,6 @@ def verifier_for(origin: str, token: str) -> SignatureVerifier:
 
 
 @given(calls, algorithms)
-@settings(max_examples=150)
 def test_what_twilios_library_signs_is_valid_here(call: Call, algorithm: Algorithm) -> None:
     theirs = RequestValidator(call.token).compute_signature(call.url, Form(call.form), algorithm.value)
     verifier = verifier_for(call.origin, call.token)
@@ -95,14 +94,12 @@ def test_what_twilios_library_signs_is_valid_here(call: Call, algorithm: Algorit
 
 
 @given(calls, algorithms)
-@settings(max_examples=150)
 def test_what_is_signed_here_is_valid_for_twilios_library(call: Call, algorithm: Algorithm) -> None:
     ours = sign(call.url, call.form, call.token, algorithm)
     assert RequestValidator(call.token).validate(call.url, Form(call.form), ours, algorithm.value)
 
 
 @given(calls, st.data())
-@settings(max_examples=150)
 def test_both_give_the_same_verdict_on_another_requests_signature(call: Call, data: st.DataObject) -> None:
     changed = data.draw(st.sampled_from([{"origin"}, {"path"}, {"query"}, {"form"}, {"token"}, set[str]()]))
     other = data.draw(calls)
@@ -113,7 +110,6 @@ def test_both_give_the_same_verdict_on_another_requests_signature(call: Call, da
 
 
 @given(origins, forms, tokens, st.data())
-@settings(max_examples=200)
 def test_a_change_anywhere_makes_a_request_invalid(
     origin: str, form: Parameters, token: str, data: st.DataObject
 ) -> None:
@@ -168,7 +164,6 @@ noise = st.builds(
 
 
 @given(noise, st.just(ACCOUNT) | st.text(max_size=5))
-@settings(max_examples=300)
 def test_noise_is_invalid_and_never_an_exception(request: SignedRequest, account_sid: str) -> None:
     verifier = verifier_for("https://sms.example.com", "0" * 32)
     verdict = verifier.verify(request, account_sid)
@@ -178,7 +173,6 @@ def test_noise_is_invalid_and_never_an_exception(request: SignedRequest, account
 
 
 @given(st.text(max_size=30) | st.text("htps:/@[]:0123456789.x?#", max_size=30).map("https://".__add__))
-@settings(max_examples=200)
 def test_any_public_url_is_parsed_or_refused_with_a_sentence(text: str) -> None:
     try:
         verifier = SignatureVerifier(text, {})

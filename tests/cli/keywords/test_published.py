@@ -21,6 +21,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     router.stop()
 
 
+@pytest.mark.slow
 def test_rules_are_published_compared_and_rolled_back(cli: Cli, own: Serving) -> None:
     def run(*words: str) -> CommandResult:
         return cli(*words, inside=own.folder, **own.environment)

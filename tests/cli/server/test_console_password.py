@@ -36,7 +36,10 @@ def test_an_invalid_file_is_replaced(tmp_path: Path, content: bytes) -> None:
     assert made == (tmp_path / FILE).read_text().strip()
 
 
-def test_a_password_is_generated_without_a_writable_folder(tmp_path: Path) -> None:
+def test_a_password_is_generated_without_a_writable_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     (tmp_path / "file").touch()
     assert generate_password(settings(tmp_path / "c", tmp_path / "file" / "data"))
 

@@ -226,7 +226,7 @@ outgoing = st.builds(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(outgoing, min_size=1, max_size=10, unique_by=lambda receipt: receipt.message_sid), st.randoms()
 )

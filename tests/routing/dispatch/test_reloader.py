@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -80,7 +81,15 @@ def reader(folder: Path) -> RuleSetReader:
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[ReloaderFixture]:
+def find_excess(monkeypatch: pytest.MonkeyPatch) -> AsyncMock:
+    """Stands for the process in which rules are loaded first: `test_aside` starts it."""
+    mock = AsyncMock(return_value=[])
+    monkeypatch.setattr("sms_router.routing.dispatch.reloader.find_excess", mock)
+    return mock
+
+
+@pytest.fixture
+async def running(tmp_path: Path, find_excess: AsyncMock) -> AsyncIterator[ReloaderFixture]:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "menu.txt").write_text(SOUP)
     (tmp_path / "templates" / "note.txt").write_text(" euros")
@@ -176,6 +185,13 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
     assert reason.startswith("a changed configuration was refused, the old one stays: ")
     assert reason.endswith("; and 3 more")
     assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+
+
+async def test_rules_that_take_too_much_are_refused(running: ReloaderFixture, find_excess: AsyncMock) -> None:
+    find_excess.return_value = ["they take too much"]
+    running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
+    assert await running.reloader.reload() is ReloadResult.REFUSED
+    assert running.says("hours") == "9 to 5"
 
 
 async def test_a_mended_file_ends_the_refusal(running: ReloaderFixture) -> None:

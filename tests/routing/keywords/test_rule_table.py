@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.keywords.index import KeywordEntry, build_entries
@@ -211,7 +211,6 @@ RULE_SETS = st.lists(
 )
 
 
-@settings(max_examples=60)
 @given(RULE_SETS)
 def test_the_index_finds_what_comparing_every_rule_finds(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
@@ -221,7 +220,6 @@ def test_the_index_finds_what_comparing_every_rule_finds(rules: list[Rule[None]]
         assert (match.rule.name if isinstance(match, Match) else None) == best
 
 
-@settings(max_examples=60)
 @given(RULE_SETS)
 def test_an_explanation_chooses_the_rule_that_find_returns(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)
@@ -231,7 +229,6 @@ def test_an_explanation_chooses_the_rule_that_find_returns(rules: list[Rule[None
         assert chosen == ([match.rule] if isinstance(match, Match) else [])
 
 
-@settings(max_examples=60)
 @given(RULE_SETS)
 def test_a_shadowed_keyword_matches_nothing(rules: list[Rule[None]]) -> None:
     table = _without_conflicts(rules)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.sandbox import load_world
@@ -33,7 +33,6 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=50)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_formatted_toml_can_be_read_again(document: dict[str, object]) -> None:
     assert tomllib.loads(format_toml(document)) == document
