@@ -96,15 +96,18 @@ class _Connector(aiohttp.BaseConnector):
 
 
 class OfflineHttpClient(HandlerHttpClient):
-    """The ``http`` of handlers, and the session of rules that forward; construct it in the loop."""
+    """The ``http`` of handlers, and the session of rules that forward."""
 
     def __init__(self) -> None:
         super().__init__()
         self.services: dict[str, HttpService] = {}
         """By the beginning of their URLs; the longest counts."""
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(self.services), cookie_jar=aiohttp.DummyCookieJar()
-        )
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector, cookies = _Connector(self.services), aiohttp.DummyCookieJar()
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=cookies)
+        return self._session
 
     def add(self, url: str, answer: object, status: int, content_type: str) -> HttpService:
         """Set what a URL, and those that begin with it, answer: a text, or what becomes JSON."""

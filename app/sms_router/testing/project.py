@@ -50,19 +50,18 @@ def open_project(folder: Path | None, root: Path, data_dir: Path) -> Iterator[Pr
     for place in [str(DEMO_HANDLERS.parent)] if folder == DEMO_FOLDER else [str(root), str(Path.cwd())]:
         if place not in sys.path:
             sys.path.append(place)
+    file = folder / "router.toml"
+    secrets = re.findall(r'^[^#\n]*"env:(\w+)"', file.read_text("utf-8"), re.M) if file.is_file() else []
+    environment = {name: f"test-{name.lower()}-0123456789" for name in secrets}
+    environment |= {"SMS_ROUTER_CONFIG": str(folder), "REDIS_URL": "redis://127.0.0.1"}
+    settings = load_settings(environment)
+    world = sandbox_world(settings)
+    if settings.is_offline:
+        settings = load_settings({**environment, **sandbox_environment(world, settings)})
     with embedded(data_dir) as url, sync_client(url) as client:
-        file = folder / "router.toml"
-        secrets = re.findall(r'^[^#\n]*"env:(\w+)"', file.read_text("utf-8"), re.M) if file.is_file() else []
-        environment = {
-            **{name: f"test-{name.lower()}-0123456789" for name in secrets},
-            "SMS_ROUTER_CONFIG": str(folder),
-            "REDIS_URL": url,
+        tables = {
+            "redis": settings.redis.model_copy(update={"url": url}),
+            "router": settings.router.model_copy(update={"data_dir": data_dir}),
+            "loop_guard": settings.loop_guard.model_copy(update={"replies": 0}),
         }
-        settings = load_settings(environment)
-        world = sandbox_world(settings)
-        if settings.is_offline:
-            settings = load_settings({**environment, **sandbox_environment(world, settings)})
-        router = settings.router.model_copy(update={"data_dir": data_dir})
-        guard = settings.loop_guard.model_copy(update={"replies": 0})
-        settings = settings.model_copy(update={"router": router, "loop_guard": guard})
-        yield Project(root, settings, world, client)
+        yield Project(root, settings.model_copy(update=tables), world, client)

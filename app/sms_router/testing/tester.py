@@ -24,6 +24,7 @@ from sms_router.routing.handler.reply import Reply
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.sandbox.inbound.incoming_text import receive_text
+from sms_router.sandbox.inbound.session import SessionOutcome
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.sandbox.world.world import Carrier, PhoneState
@@ -41,7 +42,8 @@ DEFAULT_CONTACT = "+14155550123"
 PAUSE = 1.0
 """Seconds that pass after each text, so that two are never sent at the same time."""
 
-_OTHERS = (str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"), "<")
+_PACKAGE = Path(__file__).parents[1]
+_OTHERS = (f"{_PACKAGE}/", str(_PACKAGE.with_name("pytest_sms_router.py")), sysconfig.get_path("stdlib"), "<")
 """Where the lines of a traceback are that are not the team's."""
 
 _Result = TypeVar("_Result")
@@ -414,8 +416,8 @@ class SmsTester(SmsPhone):
 
         try:
             self._run(start())
-        except BaseException:
-            self._started = None
+        except BaseException as error:
+            self._started = error.__cause__ = None
             raise
         loop.places = places_of_datetime(project.root)
         self._stack.callback(self._stop)
@@ -492,7 +494,8 @@ class SmsTester(SmsPhone):
         before = len(phone.received), len(phone.undelivered)
         self._errors.found.clear()
         incoming = IncomingText(sender, self._number(to), text, media, group, sid)
-        inbound = self._run(receive_text(worker.platform, incoming)).inbound
+        result = self._run(receive_text(worker.platform, incoming))
+        inbound = result.inbound
         reference = f"{worker.platform.account.sid}/{inbound.message.sid}"
         history = HistoryReader(self._project.client)
         record = history.read([(contact_of(sender), reference)])[0]
@@ -503,6 +506,9 @@ class SmsTester(SmsPhone):
         if error is None and record.outcome == Outcome.FAILED:
             failed = history.find(inbound.message.sid, [worker.platform.account.sid])
             error = HandlerFailedError("; ".join(cause.text for cause in failed.causes) if failed else "")
+        if error is None and result.outcome not in (SessionOutcome.ANSWERED, SessionOutcome.FALLBACK):
+            calls = ", ".join(f"{call.url}: {call.reason}" for call in result.exchanges)
+            error = HandlerFailedError(f"the text is not answered: {result.outcome.value} ({calls})")
         if error is not None and not expect_error:
             raise error
         if error is None and expect_error:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +20,8 @@ from sms_router.delivery.twilio_sender import TwilioSender
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.source import ServiceSource
 from sms_router.routing.upstream import http_client
-from sms_router.routing.upstream.models import Fetch
+from sms_router.routing.upstream.forward_rule import Target
+from sms_router.routing.upstream.models import Fetch, UpstreamFailure, UpstreamRequest, UpstreamResponse
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.platform import Platform, build_platform
 from sms_router.sandbox.sending.validation import MessageDraft
@@ -109,15 +109,16 @@ class _Webhooks(WebhookClient):
             target.method, target.url, parameters, self._identifiers.idempotency_token()
         )
         parts = urlsplit(signed.url)
-        application = self.applications.get(parts.path)
-        if application is None or not signed.url.startswith(self._public_url):
+        path = signed.url.removeprefix(self._public_url).partition("?")[0]
+        application = self.applications.get(path)
+        if application is None:
             return FetchFailure(11205, f"a test connects to nothing, and not to {target.url}", target.url)
         headers = {**signed.headers, "Host": parts.netloc}
         scope = {
             "type": "http",
             "method": signed.method.value,
-            "path": parts.path,
-            "raw_path": parts.path.encode(),
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": parts.query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
@@ -191,8 +192,14 @@ class OfflineWorker(Worker):
         return sender
 
     def _fetch(self) -> Fetch:
-        session = self.http.session()
-        return partial(http_client.fetch, http_client.HttpSessions(session, session, frozenset()))
+        async def fetch(
+            target: Target, request: UpstreamRequest, deadline: float
+        ) -> UpstreamResponse | UpstreamFailure:
+            session = self.http.session()
+            sessions = http_client.HttpSessions(session, session, frozenset())
+            return await http_client.fetch(sessions, target, request, deadline)
+
+        return fetch
 
     def _sources(self) -> list[ServiceSource]:
         return [
