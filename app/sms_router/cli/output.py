@@ -79,10 +79,10 @@ def plain(text: str, style: str = "") -> Text:
     return Text(escape_control_chars(writable), style=style)
 
 
-def print_json(value: object) -> None:
-    """Print one JSON document, without styles."""
+def print_json(value: object, indent: int | None = 2) -> None:
+    """Print one JSON document, without styles; without ``indent`` on one line."""
     is_utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
-    document = json.dumps(value, indent=2, ensure_ascii=not is_utf8)
+    document = json.dumps(value, indent=indent, ensure_ascii=not is_utf8)
     # A lone surrogate cannot be encoded, but its escape sequence means the same in JSON.
     sys.stdout.write(document.encode("utf-8", "backslashreplace").decode() + "\n")
 

@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 import pytest
 import redis
 
+from sms_router.cli.messages.follow import line_of
 from sms_router.delivery.entry import MessagePart, ReplyKind
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.contacts.status_callbacks import ReceiptHandler
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.history.follower import JournalFollower
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
@@ -170,6 +172,33 @@ async def test_a_limit_of_dead_letters_counts_messages_and_keeps_all_their_cause
     assert set(sids(dead_letters)) == {sid_of(1), sid_of(2), sid_of(3)}
     assert [len(dead_letter.causes) for dead_letter in dead_letters] == [4, 4, 4]
     assert sids(history.failed(1)) == sids(dead_letters)[:1]
+
+
+async def test_a_follower_returns_each_message_once_it_is_answered(
+    journal: JournalFixture, history: HistoryReader
+) -> None:
+    await journal.answer(1, cause="before")
+    newest, failed = JournalFollower(history), JournalFollower(history, failed=True)
+    key, request = await journal.receive(2)
+    for number in (3, 4):
+        await journal.answer(number, f"+1415555011{number}", cause="no balance")
+    assert sids(newest.read()) == [sid_of(3), sid_of(4)]
+    answer = Answer(b"<Response/>", Outcome.SILENT)
+    await journal.records.commit(key, request, Claimed(1, 0, stored=True), answer, JournalEntry("HOURS"))
+    assert [sids(newest.read()) for _ in range(2)] == [[sid_of(2)], []]
+    (third, fourth), again = failed.read(), failed.read()
+    assert [third.sid, third.causes[0].text, fourth.sid, again] == [sid_of(3), "no balance", sid_of(4), []]
+
+
+async def test_a_line_has_text_rule_reply_and_sid(journal: JournalFixture, history: HistoryReader) -> None:
+    await journal.answer(1, cause="HOURS: LookupError")
+    (record,) = history.failed(1)
+    fields = line_of(record, reveal=True).split(" | ")
+    assert fields[0].endswith(f" {CONTACT}: Hi ☺")
+    assert fields[1:4] == ["HOURS", "a & b / c", "failed: HOURS: LookupError"]
+    assert fields[4].endswith(" ms")
+    assert fields[5] == sid_of(1)
+    assert line_of(record, reveal=False).split(" | ")[2] == "(6 characters)"
 
 
 async def test_receipts_belong_to_the_message_whose_reply_they_report(

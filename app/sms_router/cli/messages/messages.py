@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import has_store, settings_for_command, store_client
+from sms_router.cli.context import (
+    START_HINT,
+    has_store,
+    settings_for_command,
+    store_client,
+    store_is_running,
+)
+from sms_router.cli.messages.follow import follow as follow_journal
+from sms_router.cli.messages.follow import line_of
 from sms_router.cli.messages.forget import erasures, forget
 from sms_router.cli.output import (
     CommandError,
@@ -15,6 +25,7 @@ from sms_router.cli.output import (
     address_option,
     plain,
     print_json,
+    print_line,
     print_table,
     program,
     stdout,
@@ -68,6 +79,9 @@ def list_newest(
         typer.Option("--from", help="Only the newest messages of this contact.", callback=address_option),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 20,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print each message as it is answered, until Ctrl-C.")
+    ] = False,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,6 +92,11 @@ def list_newest(
         raise CommandError("--from lists failed and scheduled messages too: leave the other out.", code=2)
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
+    if follow:
+        if scheduled:
+            raise CommandError("--follow prints scheduled messages too, once they leave.", code=2)
+        _follow(settings, failed, sender, reveal, as_json)
+        return
     records = _read_newest(settings, failed, scheduled, limit, sender)
     if as_json:
         print_json([_as_json(record, reveal) for record in records])
@@ -157,6 +176,20 @@ def _read_newest(
         if scheduled:
             return history.scheduled(limit)
         return history.failed(limit) if failed else history.recent(limit)
+
+
+def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, as_json: bool) -> None:
+    """Print messages as they are answered, one line each, until Ctrl-C."""
+    if not store_is_running(settings):
+        raise CommandError("No router runs.", START_HINT)
+    contact = contact_of(sender) if sender is not None else None
+    with contextlib.suppress(KeyboardInterrupt), store_client(settings) as client:
+        for record in follow_journal(HistoryReader(client), failed=failed, contact=contact):
+            if as_json:
+                print_json(_as_json(record, reveal), indent=None)
+                sys.stdout.flush()
+            else:
+                print_line(line_of(record, reveal=reveal))
 
 
 def _print_list(records: list[MessageRecord], title: str, hint: str, reveal: bool) -> None:

@@ -11,7 +11,14 @@ import redis
 
 from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, sent_replies
 from sms_router.routing.history.scheduled import list_scheduled
-from sms_router.routing.history.streams import DEAD_LETTERS, JOURNAL, Cursor, StreamEntry, StreamReader
+from sms_router.routing.history.streams import (
+    DEAD_LETTERS,
+    JOURNAL,
+    Cursor,
+    Stream,
+    StreamEntry,
+    StreamReader,
+)
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from sms_router.twilio.inbound import parse_stored_request
 
@@ -90,6 +97,15 @@ class HistoryReader:
             last = entry.cursor
         causes = {reference: [entry.cause] for (_, reference), entry in entries.items()}
         return RecordPage(self._records(list(entries), causes), cursor)
+
+    def entries(self, stream: Stream) -> Iterator[StreamEntry]:
+        """Yield the entries of the journals or of the dead letters, the newest first."""
+        return self._streams.newest(stream, _batch_per_bucket(BATCH))
+
+    def of_entries(self, entries: Iterable[StreamEntry]) -> list[MessageRecord]:
+        """Return the messages of entries; dead letters among them have all their causes."""
+        locations = [(entry.bucket, entry.reference) for entry in entries]
+        return self._records(locations, self._causes(locations)) if locations else []
 
     def count_failed(self) -> int:
         """Return the number of dead letters; a message may have several."""
