@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -264,3 +265,43 @@ async def test_a_router_without_steps_stores_no_conversations(
     await last_answer(router, "HOURS", "COUNT")
     async with Redis.from_url(valkey.url) as client:
         assert [key async for key in client.scan_iter("*conversation*")] == []
+
+
+@pytest.mark.slow
+async def test_conversations_survive_a_rolling_deploy_in_both_directions(start_router: StartRouter) -> None:
+    old = start_router(handlers="tests.end_to_end.conversation_handlers")
+    new = start_router(handlers="tests.end_to_end.next_conversation_handlers")
+
+    async def ask(router: RouterProcess, body: str, contact: str) -> str:
+        return (await router.deliver(webhook(body, From=contact))).text
+
+    renamed, added, removed = "+14155550131", "+14155550132", "+14155550133"
+    assert "Which size?" in await ask(old, "ORDER calzone", renamed)
+    assert "New: one calzone in M." in await ask(new, "m", renamed)
+
+    assert "Which street?" in await ask(new, "ORDER calzone", added)
+    assert "Please try again in a minute." in await ask(old, "Green Street", added)
+    assert "How large?" in await ask(new, "Green Street", added)
+    assert "Please try again in a minute." in await ask(old, "l", added)
+    assert "New: one calzone in L." in await ask(new, "l", added)
+
+    assert "Which file?" in await ask(old, "ASK", removed)
+    assert "Please try again in a minute." in await ask(new, str(new.folder / "router.toml"), removed)
+    assert "Held 1 times." in await ask(old, str(old.folder / "router.toml"), removed)
+
+    differences = [
+        (old, "without the steps hold and with the steps diameter, street"),
+        (new, "without the steps diameter, street and with the steps hold"),
+    ]
+
+    async def is_noticed(router: RouterProcess, difference: str) -> bool:
+        return difference in (await router.fetch("/readyz")).text
+
+    for router, difference in differences:
+        await wait_until(partial(is_noticed, router, difference))
+    old.stop()
+
+    async def is_over() -> bool:
+        return not await is_noticed(*differences[1])
+
+    await wait_until(is_over)
