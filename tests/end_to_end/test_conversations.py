@@ -42,6 +42,9 @@ async def last_answer(router: RouterProcess, *bodies: str) -> str:
 async def test_a_step_receives_the_next_message_in_any_router(start_conversation_router: StartRouter) -> None:
     routers = [start_conversation_router(), start_conversation_router()]
     assert "Which size?" in await last_answer(routers[0], "ORDER calzone")
+    for words, rule in (((CONTACT, "--to", "12345"), "step size"), (("+14155550124",), "default")):
+        shown = routers[0].command("keywords", "test", "large", "--json", "--from", *words)
+        assert json.loads(shown.stdout)["rule"] == rule
     assert "S, M or L?" in await last_answer(routers[1], "large")
     assert "One calzone in M." in await last_answer(routers[0], "m")
     assert "Text HOURS." in await last_answer(routers[1], "m")

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sms_router.routing.dispatch.rule_warnings import KnownSenders
+from sms_router.senders.pool import Pool
 from tests.cli.conftest import Cli, CommandResult, Serving
+from tests.senders.builders import sender
 
 TIMED = """
 [[keyword]]
@@ -138,6 +141,19 @@ def test_a_text_is_tested_for_a_contact_and_a_number(cli: Cli) -> None:
     assert "only for country CA" in " ".join(cli("keywords", "test", "bonjour").out.split())
     there = cli("keywords", "test", "hours", "--service", "MG" + "0b" * 16)
     assert "Service MG" + "0b" * 16 in there.out
+
+
+def test_the_service_of_a_tested_text_is_that_of_its_number(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "MG" + "0b" * 16
+    pools = {other: Pool(other, 1, (sender("12345"),))}
+    monkeypatch.setattr(
+        "sms_router.cli.keywords.keywords.known_senders", lambda _: KnownSenders(frozenset(pools), pools)
+    )
+    for to, service in (("12345", other), ("54321", "MG" + "0" * 31 + "1")):
+        shown = json.loads(cli("keywords", "test", "hours", "--to", to, "--json").out)
+        assert shown["service"] == service
 
 
 def test_a_changed_file_is_tried_on_the_journal(cli: Cli, serving: Serving, tmp_path: Path) -> None:
