@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from sms_router.sandbox.hosting import free_port
 from tests.end_to_end.conftest import StartRouter
 from tests.end_to_end.router_process import webhook
-from tests.end_to_end.sandbox_twilio import SandboxTwilio
+from tests.end_to_end.sandbox_twilio import SandboxTwilio, add_missed_message
 from tests.waiting import wait_until
 from tests.web.console.browser import MISSING, browsing
 from tests.web.console.client import PASSWORD
@@ -27,8 +28,8 @@ async def test_login_list_replay_and_logout_in_a_browser(
     router = start_router(environment=environment)
     url = f"http://127.0.0.1:{port}/console"
     await router.deliver(webhook(EVIL))
-    fallen = webhook("HOURS", ErrorCode="11200", ErrorUrl="https://sms.example.com/sms")
-    await router.deliver(fallen, "/sms/fallback")
+    missed = webhook("HOURS")
+    await asyncio.to_thread(add_missed_message, router, missed)
     with browsing() as browser:
         browser.open(url)
         assert browser.title.startswith("Log in")
@@ -46,14 +47,14 @@ async def test_login_list_replay_and_logout_in_a_browser(
         assert EVIL in browser.text
         assert browser.title.startswith("Messages")
 
-        browser.open(f"{url}/messages/{fallen['MessageSid']}")
-        assert "fallback" in browser.text
+        browser.open(f"{url}/messages/{missed['MessageSid']}")
+        assert "never arrived" in browser.text
         browser.follow("Replay…")
         browser.press("main form button")
         assert "The replay is requested." in browser.text
 
         async def reported() -> bool:
-            browser.open(f"{url}/messages/{fallen['MessageSid']}")
+            browser.open(f"{url}/messages/{missed['MessageSid']}")
             return "the replay was sent from 12345" in browser.text
 
         await wait_until(reported)
