@@ -30,8 +30,17 @@ class ConsoleClient:
     ) -> None:
         self._http.close()
 
-    def get(self, path: str) -> requests.Response:
-        return self._http.get(self.url + path, headers=self._headers({}), allow_redirects=False, timeout=30)
+    def get(self, path: str, cookie: str = "") -> requests.Response:
+        headers = self._headers({})
+        if cookie:
+            headers["Cookie"] += f"; {cookie}"
+        return self._http.get(self.url + path, headers=headers, allow_redirects=False, timeout=30)
+
+    def follow(self, response: requests.Response) -> requests.Response:
+        """Open the page to which a form redirects."""
+        return self.get(
+            response.headers["location"], response.headers.get("set-cookie", "").partition(";")[0]
+        )
 
     def send(self, path: str, form: dict[str, str], **headers: str) -> requests.Response:
         """Send a form as it is."""

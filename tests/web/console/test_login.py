@@ -66,7 +66,8 @@ def test_sessions_are_listed_and_ended_one_by_one(operator: ConsoleClient, route
         assert "this session" in operator.get("/console/sessions").text
         assert f"/console/sessions/{digest}/end" in operator.get("/console/sessions").text
         ended = operator.post(f"/console/sessions/{digest}/end")
-        assert ended.headers["location"] == "/console/sessions?done=ended"
+        assert ended.headers["location"] == "/console/sessions"
+        assert "The session has ended" in operator.follow(ended).text
         assert operator.post(f"/console/sessions/{digest}/end").status_code == 404
         assert thief.get("/console").status_code == 303
         assert other.get("/console").status_code == 200

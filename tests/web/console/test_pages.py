@@ -123,8 +123,16 @@ def test_an_invalid_query_is_ignored(operator: ConsoleClient, query: str) -> Non
 async def test_a_sender_is_cordoned_and_released(router: RouterProcess, operator: ConsoleClient) -> None:
     path = f"/console/senders/{SHORT_CODE}"
     response = operator.post(f"{path}/cordon", {"reason": "carrier incident", "span": "2h"})
-    assert (response.status_code, response.headers["location"]) == (303, "/console/senders?done=cordoned")
-    assert "carrier incident" in operator.get("/console/senders").text
+    assert (response.status_code, response.headers["location"]) == (303, "/console/senders")
+    page = operator.follow(response)
+    assert "carrier incident" in page.text
+    assert 'role="status">The sender is out of use, on every router within a second.' in page.text
+    assert 'sms_router_notice=""' in page.headers["set-cookie"]
+    with ConsoleClient(router.url) as other:
+        other.log_in()
+        other_session = other.get("/console/senders", response.headers["set-cookie"].partition(";")[0])
+    for later in (operator.get("/console/senders?done=cordoned&notice=forged"), other_session):
+        assert 'role="status"' not in later.text
     assert "carrier incident" in router.command("senders").stdout
     changes = json.loads(router.command("membership", "history", "--json").stdout)
     assert (changes[0]["who"], changes[0]["action"]) == ("the console", "cordon")
@@ -283,6 +291,15 @@ async def test_the_contact_of_a_message_is_found_without_showing_the_number(
         assert "4155550166" not in page
     assert "+14155550166" in operator.post("/console/people", {**sid, "reveal": "1"}).text
     assert operator.post("/console/people", {"sid": "SM1"}).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("path", ["/console/x", "/console/senders/x/y", "/console/messages/SM1"])
+def test_an_unknown_page_is_not_found(operator: ConsoleClient, method: str, path: str) -> None:
+    response = getattr(operator, method)(path)
+    assert response.status_code == 404
+    assert "<h1>Not found</h1>" in response.text
+    assert '<a href="/console">Overview</a>' in response.text
 
 
 def test_contacts_are_not_found_by_a_url(operator: ConsoleClient) -> None:

@@ -36,7 +36,8 @@ async def test_a_dead_letter_is_replayed(start_router: StartRouter, twilio: Sand
         assert "We are open 9 to 5, SAN FRANCISCO." in asked
         assert "We are open" not in operator.get(f"{path}/replay").text
         response = operator.post(f"{path}/replay")
-        assert (response.status_code, response.headers["location"]) == (303, f"{path}?asked=1")
+        assert (response.status_code, response.headers["location"]) == (303, path)
+        assert "The replay is requested." in operator.follow(response).text
 
         async def reported() -> bool:
             return "the replay was sent from 12345" in unescape(operator.get(path).text)

@@ -60,5 +60,19 @@ def test_a_form_belongs_to_one_session() -> None:
 
 
 @given(st.text())
+def test_a_notice_is_shown_in_the_session_that_signed_it(notice: str) -> None:
+    notice = notice.encode("utf-8", "replace").decode()
+    first, second = SESSIONS.open(NOW), SESSIONS.open(NOW)
+    assert first.read_notice(first.sign_notice(notice)) == notice
+    forged = (
+        second.sign_notice(notice),
+        notice,
+        first.sign_notice(notice)[:-1],
+        f"x{first.sign_notice(notice)}",
+    )
+    assert {first.read_notice(cookie) for cookie in forged} == {""}
+
+
+@given(st.text())
 def test_only_the_password_is_accepted(text: str) -> None:
     assert SESSIONS.check_password(text) == (text == "the password")

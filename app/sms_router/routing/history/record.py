@@ -14,6 +14,7 @@ from xml.etree.ElementTree import ParseError
 from sms_router.delivery.entry import MessagePart, ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
+from sms_router.twilio.status import MessageStatus
 from sms_router.twilio.twiml import OutboundMessage, parse_own
 
 Fields = Mapping[bytes, bytes]
@@ -35,6 +36,11 @@ class StatusReport(NamedTuple):
 
     at: int
     status: str
+
+    def order(self) -> tuple[int, int]:
+        """Return the key for the order of time; within a millisecond, of the message's progress."""
+        status = MessageStatus.parse(self.status)
+        return self.at, status.rank if status is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +279,7 @@ def _sent_message(sid: str, name: str, receipt: Fields) -> SentMessage:
         _text(receipt, b"status"),
         _text(receipt, b"error_code"),
         MessagePart.parse(name.partition(".")[2]),
-        tuple(sorted(statuses)),
+        tuple(sorted(statuses, key=StatusReport.order)),
     )
 
 

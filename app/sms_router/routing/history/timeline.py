@@ -64,7 +64,13 @@ def build_timeline(record: MessageRecord, reveal: bool) -> list[TimelineEvent]:
     """Return the events of a message, the oldest first; with ``reveal`` numbers and texts are not masked."""
     events = list(_events(record, reveal))
     latest = max((event.at for event in events if event.at is not None), default=0)
-    return sorted(events, key=lambda event: (event.at or latest, _ORDER[event.type]))
+    sent = {attempt.sid: attempt.at for attempt in record.attempts if attempt.sid}
+
+    def order(event: TimelineEvent) -> tuple[int, int]:
+        # A callback can be received before the response to the request that sent the message.
+        return max(event.at or latest, sent.get(event.sid or "", 0)), _ORDER[event.type]
+
+    return sorted(events, key=order)
 
 
 def _events(record: MessageRecord, reveal: bool) -> Iterator[TimelineEvent]:

@@ -31,6 +31,10 @@ log = logging.getLogger("sms_router.console")
 
 COOKIE = "sms_router_console"
 DEVICE_COOKIE = "sms_router_device"
+NOTICE_COOKIE = "sms_router_notice"
+
+NOTICE_LIFETIME = 60
+"""Seconds until the page after a form must have been opened to show what the form did."""
 
 _CONSOLE_PATH = re.compile(r"/console(/[A-Za-z0-9_-]+)*")
 """Where a login may redirect to: never to another site."""
@@ -58,6 +62,14 @@ class ConsoleRequest:
 
     def path_parameter(self, name: str) -> str:
         return str(self.http.path_params[name])
+
+
+class Done(RedirectResponse):
+    """The response to a form: the browser opens ``path``, and that page shows ``notice`` once."""
+
+    def __init__(self, path: str, notice: str) -> None:
+        super().__init__(path, 303)
+        self.notice = notice
 
 
 Page = Callable[[ConsoleRequest], Awaitable[Response]]
@@ -108,8 +120,13 @@ class Authenticator:
             if session is None:
                 query = urlencode({"next": http.url.path})
                 return RedirectResponse(f"/console/login?{query}", 303)
+            cookie = http.cookies.get(NOTICE_COOKIE, "")
+            session = session._replace(notice=session.read_notice(cookie))
             reveal = http.query_params.get("reveal") == "1"
-            return await self._respond(show, ConsoleRequest(http, session, {}, reveal))
+            response = await self._respond(show, ConsoleRequest(http, session, {}, reveal))
+            if cookie:
+                self._set_cookie(http, response, "", 0, NOTICE_COOKIE)
+            return response
 
         return self._pages.with_security_headers(endpoint)
 
@@ -123,7 +140,13 @@ class Authenticator:
             form = await self._form(http)
             if not self._sessions.check_csrf(session, form.get("csrf", "")):
                 raise PageError(403, "This form belongs to another session. Reload the page and try again.")
-            return await self._respond(act, ConsoleRequest(http, session, form, form.get("reveal") == "1"))
+            response = await self._respond(
+                act, ConsoleRequest(http, session, form, form.get("reveal") == "1")
+            )
+            if isinstance(response, Done):
+                cookie = session.sign_notice(response.notice)
+                self._set_cookie(http, response, cookie, NOTICE_LIFETIME, NOTICE_COOKIE)
+            return response
 
         return self._pages.with_security_headers(endpoint)
 

@@ -15,7 +15,7 @@ from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_r
 from sms_router.routing.history.scheduled import cancel
 from sms_router.routing.history.streams import Cursor
 from sms_router.routing.history.timeline import build_timeline, number_of
-from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import build_row, outcome_badge
 from sms_router.web.console.rendering import PageError, Pages
@@ -93,7 +93,6 @@ class MessagePages:
             replayable=check.status in _OFFERED,
             why=check.reason,
             pending=record.replay is not None and record.replay.answer is None,
-            asked=request.query("asked") == "1",
             reveal=reveal,
             is_open=self.context.is_open,
         )
@@ -104,7 +103,7 @@ class MessagePages:
         if not await self.context.executor.run_with_client(lambda client: cancel(client, record)):
             raise PageError(409, "It does not wait any more.")
         log.info("%s was cancelled", record.sid)
-        return RedirectResponse(f"/console/messages/{record.sid}", 303)
+        return Done(f"/console/messages/{record.sid}", "The message is cancelled: it is not sent.")
 
     async def find(self, sid: str) -> MessageRecord:
         """Return a message by its sid.

@@ -75,7 +75,9 @@ class Pages:
         return HTMLResponse(page.render(session=session, **values), status)
 
     def show_error(self, error: PageError, session: ConsoleSession | None) -> Response:
-        return self.show("refused.html", session, error.status, sentence=error.sentence)
+        return self.show(
+            "refused.html", session, error.status, sentence=error.sentence, missing=error.status == 404
+        )
 
     def with_security_headers(self, endpoint: Endpoint) -> Endpoint:
         """Wrap an endpoint: page errors are rendered, and every response gets `HEADERS`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from redis import Redis
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from sms_router.routing.contacts.contact import Contact
 from sms_router.routing.contacts.summary import read_contact
@@ -24,7 +24,7 @@ from sms_router.routing.history.replay import (
 from sms_router.routing.history.timeline import body_of, number_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.twilio.inbound import InboundMessage
-from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.messages import ANY_AGE
 from sms_router.web.console.rendering import PageError, Pages
@@ -105,7 +105,8 @@ class ReplayPages:
         if requested.status is not ReplayStatus.ASKED:
             raise PageError(409, f"It is not replayed: {requested.reason}.")
         log.info("a replay of %s was requested", record.sid)
-        return RedirectResponse(f"/console/messages/{record.sid}?asked=1", 303)
+        notice = "The replay is requested. A running router carries it out; the timeline shows the result."
+        return Done(f"/console/messages/{record.sid}", notice)
 
     def _check(self, record: MessageRecord) -> tuple[ReplayCheck, RequiredConfirmations]:
         """Return whether the message may be replayed, and what has to be confirmed."""

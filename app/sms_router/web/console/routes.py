@@ -79,7 +79,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         *(Route(path, authenticator.page(page), methods=["GET"]) for path, page in shown.items()),
         *(Route(path, authenticator.action(page), methods=["POST"]) for path, page in posted.items()),
         Route("/console/", _redirect_to_overview),
-        Route("/console/{rest:path}", authenticator.page(_not_found)),
+        Route("/console/{rest:path}", authenticator.page(_not_found), methods=["GET", "POST"]),
     ]
 
 

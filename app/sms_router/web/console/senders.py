@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from redis import Redis
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from sms_router.membership import audit_log
 from sms_router.membership.service_state import ServiceStatus
@@ -23,7 +23,7 @@ from sms_router.senders.pending import live_notice
 from sms_router.senders.rate_limits import SenderLimit
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.server_clock import server_time
-from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
 
@@ -100,7 +100,6 @@ class SenderPages:
             more=more,
             durations=CORDON_DURATIONS,
             max_reason=MAX_REASON_LENGTH,
-            done=request.query("done"),
         )
         return await self.context.executor.run(render)
 
@@ -126,7 +125,7 @@ class SenderPages:
 
         log.info("cordoned %s", await self.context.executor.run_with_client(store))
         await self.context.membership.sync()
-        return RedirectResponse("/console/senders?done=cordoned", 303)
+        return Done("/console/senders", "The sender is out of use, on every router within a second.")
 
     async def release(self, request: ConsoleRequest) -> Response:
         """Put a cordoned sender back into use on every router."""
@@ -145,7 +144,7 @@ class SenderPages:
             raise PageError(409, "The sender is not cordoned any more.")
         log.info("released %s (%s)", released.address, sid)
         await self.context.membership.sync()
-        return RedirectResponse("/console/senders?done=released", 303)
+        return Done("/console/senders", "The sender is in use again, on every router within a second.")
 
     async def refresh(self, request: ConsoleRequest) -> Response:
         """Read a Service's Sender Pool from Twilio now, for every router."""
@@ -154,7 +153,7 @@ class SenderPages:
             raise PageError(404, "This is not one of the configured Messaging Services.")
         snapshot = await self.context.membership.refresh_after_change(sid)
         log.info("read %s from Twilio: %d senders", sid, len(snapshot.senders))
-        return RedirectResponse("/console/senders?done=read", 303)
+        return Done("/console/senders", "The Sender Pool was read from Twilio, for every router.")
 
     def _services(self, start: int) -> tuple[list[ServiceSenders], bool]:
         """Return the Services with the senders of the page that begins at ``start``; whether more follow."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.rendering import PageError, Pages
 from sms_router.web.console.sessions import StoredSession, stored_sessions
@@ -23,9 +23,7 @@ class SessionPages:
     pages: Pages
 
     async def show(self, request: ConsoleRequest) -> Response:
-        return self.pages.show(
-            "sessions.html", request.session, sessions=await self._read(), done=request.query("done")
-        )
+        return self.pages.show("sessions.html", request.session, sessions=await self._read())
 
     async def end(self, request: ConsoleRequest) -> Response:
         digest = request.path_parameter("digest")
@@ -34,7 +32,7 @@ class SessionPages:
             raise PageError(404, "This session has ended already.")
         await self.context.sessions.end(session.digest, session.expires)
         log.info("the session %s from %s was ended", session.name, session.address)
-        return RedirectResponse("/console/sessions?done=ended", 303)
+        return Done("/console/sessions", "The session has ended, on every router at once.")
 
     async def _read(self) -> list[StoredSession]:
         return await self.context.executor.run_with_client(

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple, cast
+from urllib.parse import quote, unquote
 
 from redis import Redis
 
@@ -42,6 +43,19 @@ class ConsoleSession(NamedTuple):
     """The token in each form of this session, which other sites cannot know."""
     expires: int
     """Seconds since the epoch."""
+    notice: str = ""
+    """What a form has done; the page after it shows it."""
+
+    def sign_notice(self, notice: str) -> str:
+        """Return the cookie with a notice for the next page; nobody without the CSRF token can make one."""
+        encoded = quote(notice, safe="")
+        return f"{encoded}.{hmac.new(self.csrf.encode(), encoded.encode(), hashlib.sha256).hexdigest()}"
+
+    def read_notice(self, cookie: str) -> str:
+        """Return the notice of a cookie; empty if `sign_notice` of another session made it, or nobody."""
+        notice = unquote(cookie.rpartition(".")[0])
+        is_signed = cookie.isascii() and hmac.compare_digest(self.sign_notice(notice), cookie)
+        return notice if is_signed else ""
 
     @property
     def digest(self) -> str:
