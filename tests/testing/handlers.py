@@ -10,10 +10,28 @@ from datetime import date, timedelta
 
 import aiohttp
 
-from sms_router import CallNext, Conversation, InboundMessage, Reply, Sms, keyword, lifespan, provide, step
+from sms_router import (
+    CallNext,
+    Conversation,
+    Event,
+    InboundMessage,
+    Reply,
+    Sms,
+    keyword,
+    lifespan,
+    on,
+    provide,
+    step,
+)
 
 runs: list[str] = []
 """The sids of the messages that COUNT has handled."""
+
+
+@on("opted_out", "undelivered", "reaction")
+async def note(event: Event, sms: Sms) -> None:
+    await sms.send("+14155550199", f"{event.kind}: {event.error_code or event.text}")
+    assert 1 / (event.text != "Liked “boom”")
 
 
 @lifespan("database")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -137,6 +138,22 @@ def test_an_opt_out_holds_in_its_own_test_only(sms: SmsTester) -> None:
     assert (silent.text, silent.outcome, silent.rule) == ("", "silent", "opted out: no reply")
     sms.text("START")
     assert sms.text("MENU").text == "Soup."
+
+
+def test_events_are_handled_before_a_text_returns(sms: SmsTester) -> None:
+    sms.text("Liked “Soup.”")
+    sms.fail(30003)
+    sms.text("BOOK")
+    sms.text("STOP")
+    assert [one.text for one in sms.phone("+14155550199").received] == [
+        'reaction: Liked "Soup."',
+        "undelivered: 30003",
+        "opted_out: STOP",
+    ]
+    sms.text("START")
+    for act in (partial(sms.text, "Liked “boom”"), partial(sms.clock.tick, seconds=2)):
+        with pytest.raises(ZeroDivisionError):
+            act()
 
 
 def test_values_for_handlers_can_be_replaced(sms: SmsTester) -> None:

@@ -46,6 +46,9 @@ _PACKAGE = Path(__file__).parents[1]
 _OTHERS = (f"{_PACKAGE}/", str(_PACKAGE.with_name("pytest_sms_router.py")), sysconfig.get_path("stdlib"), "<")
 """Where the lines of a traceback are that are not the team's."""
 
+MAX_ROUNDS = 20
+"""Of events that lead to other ones."""
+
 _Result = TypeVar("_Result")
 
 _Arguments = ParamSpec("_Arguments")
@@ -352,7 +355,10 @@ class SmsTester(SmsPhone):
     ) -> Sent | OptedOut | Duplicate | Refused:
         """Send a message that is no reply, as ``sms.send`` in a handler and ``POST /v1/messages`` do."""
         sms = self._worker.sms_for("test")
-        return self._run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
+        self._errors.found.clear()
+        result = self._run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
+        self._finish()
+        return result
 
     @_at_the_team_s_line
     def http(
@@ -446,19 +452,38 @@ class SmsTester(SmsPhone):
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(self._loop.run, work, limit=limit).result()
 
+    def _next_due(self) -> float:
+        """Return when something is to be sent or an event is to be handled, by the loop's time."""
+        pipeline = self._project.client.pipeline(transaction=False)
+        for bucket in ALL_BUCKETS:
+            for queue in (bucket.outbox, bucket.scheduled, bucket.events):
+                pipeline.zrange(queue, 0, 0, withscores=True)
+        due = min((score for found in pipeline.execute() for _, score in found), default=math.inf)
+        return float(due / 1000 - self._loop.wall_offset)
+
     def _pass(self, seconds: float) -> None:
-        """Let time pass, from one message that is due to the next."""
-        loop, client = self._loop, self._project.client
-        end = loop.time() + seconds
+        """Let time pass, from one thing that is due to the next."""
+        loop, end = self._loop, self._loop.time() + seconds
+        self._errors.found.clear()
         while loop.time() < end:
-            pipeline = client.pipeline(transaction=False)
-            for bucket in ALL_BUCKETS:
-                for queue in (bucket.outbox, bucket.scheduled, bucket.events):
-                    pipeline.zrange(queue, 0, 0, withscores=True)
-            due = min((score for found in pipeline.execute() for _, score in found), default=math.inf)
-            step = min(end, max(due / 1000 - loop.wall_offset, loop.time()) + 0.001) - loop.time()
+            step = min(end, max(self._next_due(), loop.time()) + 0.001) - loop.time()
             self._expire(int(step * 1000))
             self._run(self._jump(step, sends=True))
+        self._finish()
+
+    def _finish(self) -> None:
+        """Have the events handled that have come.
+
+        Raises:
+            Exception: the first error since `_errors` was cleared.
+
+        """
+        for _ in range(MAX_ROUNDS if self._worker.dispatcher.events else 0):
+            if self._next_due() > self._loop.time():
+                break
+            self._run(self._jump(0.001, sends=True))
+        for error in self._errors.found:
+            raise error
 
     async def _jump(self, seconds: float, *, sends: bool = False) -> None:
         """Set the clocks forward, and send what is due then."""
@@ -502,7 +527,11 @@ class SmsTester(SmsPhone):
         answers = [record.late_reply, record.answer]
         answer = next((answer for answer in answers if answer is not None), None)
         self._run(self._jump(PAUSE))
-        error = next(iter(self._errors.found), None)
+        error: BaseException | None = None
+        try:
+            self._finish()
+        except BaseException as raised:
+            error = raised
         if error is None and record.outcome == Outcome.FAILED:
             failed = history.find(inbound.message.sid, [worker.platform.account.sid])
             error = HandlerFailedError("; ".join(cause.text for cause in failed.causes) if failed else "")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sms_router.cli.server import init
+from sms_router.testing import SmsTester
 from tests.cli.conftest import Cli, Serving
 
 REPOSITORY = Path(__file__).parents[3]
@@ -27,6 +30,13 @@ def test_a_starter_project_has_the_files_of_the_demo(cli: Cli, tmp_path: Path) -
     assert files_in(shop / "config") == files_in(REPOSITORY / "config")
     assert files_in(shop / "handlers") == files_in(REPOSITORY / "app" / "handlers")
     assert (shop / ".gitignore").read_text() == ".data/\n__pycache__/\n"
+
+
+def test_the_tests_of_a_starter_project_pass(sms: SmsTester) -> None:
+    functions: dict[str, Callable[[SmsTester], None]] = {}
+    exec(init._TEST, functions)
+    for name in [name for name in functions if name.startswith("test_")]:
+        functions[name](sms)
 
 
 @pytest.mark.parametrize("taken", ["config/router.toml", "handlers/echo.py", "test_handlers.py"])
