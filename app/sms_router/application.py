@@ -9,10 +9,8 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan
 
@@ -68,7 +66,7 @@ from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.routing.upstream.models import Fetch
-from sms_router.routing.upstream.number_urls import HasNumberUrls, NumberForwards
+from sms_router.routing.upstream.number_urls import NumberForwards
 from sms_router.routing.upstream.recipients import address_parts
 from sms_router.senders.availability import Availability
 from sms_router.senders.error_table import ErrorTable
@@ -85,8 +83,7 @@ from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.twilio.message_log import MessageLog
 from sms_router.twilio.public_url import PublicUrl
-from sms_router.twilio.rest import build_client
-from sms_router.twilio.signature import Credentials, SignatureVerifier
+from sms_router.twilio.signature import SignatureVerifier
 from sms_router.web import metrics
 from sms_router.web.api import MessagesApi
 from sms_router.web.authentication import WebhookAuthenticator
@@ -131,6 +128,8 @@ class Worker(WorkerLifespan):
         self.settings = settings
         self.tokens = {account.sid: account.tokens[0] for account in settings.accounts}
         """By account: the auth token of its REST calls and of requests that are forwarded."""
+        self.account_of = {service.sid: service.account for service in settings.services}
+        """By Service."""
         self._build_storage()
         self._build_senders()
         self._build_rules()
@@ -209,7 +208,14 @@ class Worker(WorkerLifespan):
         )
         self.handlers.forward = self.forwarder.forward_for_handler
         self.handlers.address = partial(address_parts, contacts=contacts)
-        number_forwards = self._number_forwards()
+        number_forwards = NumberForwards(
+            self.membership.pool_for,
+            self.membership.number_urls,
+            settings.number_urls,
+            settings.public_url,
+            frozenset(settings.router.redirect_hosts),
+            public_only=not settings.uses_sandbox,
+        )
         forward_config = ForwardConfig(
             self.forwarder, number_forwards.forward_for, settings.public_url, self.tenancy
         )
@@ -230,8 +236,7 @@ class Worker(WorkerLifespan):
         worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
         self.published_rules = PublishedRulesSync(self.redis, self.reloader, published_file, worker, clock)
         self.dispatcher = self.reloader.dispatcher
-        accounts = {service.sid: service.account for service in settings.services}
-        contacts.events = EventRecorder(tuple(registry.on), accounts, settings.router.retention_days)
+        contacts.events = EventRecorder(tuple(registry.on), self.account_of, settings.router.retention_days)
 
     def _build_answering(self) -> None:
         """What answers a message, and what sends by REST."""
@@ -267,7 +272,7 @@ class Worker(WorkerLifespan):
             composer,
             outbox,
             self.membership.pool_for,
-            {service.sid: service.account for service in settings.services},
+            self.account_of,
             settings.time_zones,
             settings.quiet_hours,
             wake,
@@ -369,7 +374,7 @@ class Worker(WorkerLifespan):
             self.clock,
         )
         probes = Probes(
-            self.health.degraded_reasons, self.health.notices, self.health.update_metrics, _registry()
+            self.health.degraded_reasons, self.health.notices, self.health.update_metrics, metrics.registry()
         )
         webhooks = self.webhooks()
         others = [
@@ -398,7 +403,7 @@ class Worker(WorkerLifespan):
             self.failure_monitor.record,
         )
         authenticator = WebhookAuthenticator(
-            SignatureVerifier(settings.public_url, _credentials(settings)),
+            SignatureVerifier(settings.public_url, settings.credentials),
             settings.router.signature is SignatureMode.ENFORCE,
             time.monotonic,
             self.rejections,
@@ -428,46 +433,20 @@ class Worker(WorkerLifespan):
         settings = self.settings
         return [
             twilio_source(
+                partial(settings.rest_client, service.account),
                 service.account,
-                self.tokens[service.account],
                 service.sid,
-                base_url=settings.twilio.api_base_url,
-                refresh_after=service.refresh_after,
-                timeout=settings.twilio.timeout,
+                service.refresh_after,
             )
             for service in settings.services
         ]
 
     def _client_for(self, service_sid: str) -> Client | None:
-        service, twilio = self.settings.service(service_sid), self.settings.twilio
-        if service is None:
-            return None
-        token = self.tokens[service.account]
-        return build_client(service.account, token, twilio.api_base_url, twilio.timeout)
-
-    def _number_forwards(self) -> NumberForwards:
-        settings, membership = self.settings, self.membership
-
-        def urls_of(service_sid: str, sid: str) -> HasNumberUrls | None:
-            snapshot = membership.snapshot(service_sid)
-            return snapshot.number_urls.get(sid) if snapshot is not None else None
-
-        hosts = frozenset(settings.router.redirect_hosts)
-        return NumberForwards(
-            membership.pool_for,
-            urls_of,
-            settings.number_urls,
-            settings.public_url,
-            hosts,
-            public_only=not settings.uses_sandbox,
-        )
+        account = self.account_of.get(service_sid)
+        return self.settings.rest_client(account) if account is not None else None
 
     def _log_of(self, account_sid: str) -> MessageLog | None:
-        token, twilio = self.tokens.get(account_sid), self.settings.twilio
-        if token is None:
-            return None
-        client = build_client(account_sid, token, twilio.api_base_url, twilio.timeout)
-        return MessageLog(client, account_sid, twilio.api_base_url)
+        return self.settings.message_log(account_sid) if account_sid in self.tokens else None
 
     def _reconcile_task(self) -> ReconcileTask | None:
         settings, dispatcher = self.settings, self.dispatcher
@@ -475,16 +454,12 @@ class Worker(WorkerLifespan):
             return None
 
         def build(client: Redis, sleep: Callable[[float], None]) -> Reconciler:
-            @lru_cache(maxsize=64)
             def log_of(service_sid: str) -> MessageLog:
-                service, twilio = settings.service(service_sid), self._client_for(service_sid)
-                assert service is not None and twilio is not None, "the pools are those of the settings"
-                base_url = settings.twilio.api_base_url
-                return MessageLog(twilio, service.account, base_url, RECONCILE_PAUSE, sleep)
+                return settings.message_log(self.account_of[service_sid], RECONCILE_PAUSE, sleep)
 
             return Reconciler(
                 client,
-                log_of,
+                lru_cache(log_of),
                 lambda message: dispatcher.resolve(message).opt_out,
                 self.contacts.table.max_ttl_ms,
                 settings.router.consent_retention_days,
@@ -505,17 +480,6 @@ class Worker(WorkerLifespan):
         )
 
 
-def _credentials(settings: Settings) -> dict[str, Credentials]:
-    return {
-        account.sid: Credentials(
-            account.sid,
-            account.tokens,
-            {key.id: key.secret.get_secret_value() for key in account.shared_keys},
-        )
-        for account in settings.accounts
-    }
-
-
 def _count_second_answer(script: str, result: RedisReply) -> None:
     if is_second_answer(script, result):
         metrics.SECOND_ANSWERS.inc()
@@ -531,12 +495,3 @@ def _reply_policy(settings: Settings) -> ReplyPolicy:
         Reply(settings.router.fallback_reply),
         Reply(settings.loop_guard.reply),
     )
-
-
-def _registry() -> CollectorRegistry:
-    """Return what /metrics reads: the files of all workers when there are several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
-    registry = CollectorRegistry()
-    registry.register(metrics.MultiprocessCollector(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
-    return registry

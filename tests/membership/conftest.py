@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from sms_router.membership.source import ServiceSource, twilio_source
 from sms_router.store.redis_py import async_client
+from sms_router.twilio.rest import build_client
 from tests.membership.recorded import ACCOUNT, TOKEN, RecordedTwilio, serving
 from tests.membership.timing import Clock
 
@@ -38,7 +39,7 @@ def base_url(twilio: RecordedTwilio) -> Iterator[str]:
 
 @pytest.fixture
 def source(twilio: RecordedTwilio, base_url: str) -> ServiceSource:
-    return twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=base_url, timeout=5)
+    return twilio_source(lambda: build_client(ACCOUNT, TOKEN, base_url, 5), ACCOUNT, twilio.service_sid)
 
 
 @pytest.fixture

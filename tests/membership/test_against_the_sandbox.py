@@ -13,6 +13,7 @@ from sms_router.sandbox import create_sandbox, load_world
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, SelectionRequest, SenderKind
 from sms_router.senders.selection import select
+from sms_router.twilio.rest import build_client
 from tests.membership.recorded import serving
 
 WORLD = load_world(Path(__file__).parents[2] / "config" / "sandbox.toml")
@@ -27,7 +28,8 @@ def sandbox() -> Iterator[str]:
 
 @pytest.fixture
 def demo(sandbox: str) -> ServiceSource:
-    return twilio_source(WORLD.account_sid, WORLD.auth_token, SERVICE.sid, base_url=sandbox, timeout=0.5)
+    sid, token = WORLD.account_sid, WORLD.auth_token
+    return twilio_source(lambda: build_client(sid, token, sandbox, 0.5), sid, SERVICE.sid)
 
 
 def fault(sandbox: str, **how: object) -> None:

@@ -10,7 +10,7 @@ from sms_router.membership.snapshot import NumberUrls, ServiceProperties
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
-from sms_router.twilio.rest import FailureKind
+from sms_router.twilio.rest import FailureKind, build_client
 from tests.membership.recorded import (
     ACCOUNT,
     TOKEN,
@@ -141,6 +141,6 @@ def test_an_incomplete_list_is_an_error(
 
 def test_a_refused_connection_is_an_error_in_one_sentence(twilio: RecordedTwilio) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    away = twilio_source(ACCOUNT, TOKEN, twilio.service_sid, base_url=nobody, timeout=1)
+    away = twilio_source(lambda: build_client(ACCOUNT, TOKEN, nobody, 1), ACCOUNT, twilio.service_sid)
     with pytest.raises(PoolReadError, match="the connection to Twilio's API failed"):
         away.read(1.0)

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from functools import partial
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -22,10 +23,7 @@ from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_store import SharedStateError
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.store.redis_py import CLIENT_ERRORS, async_client
-from sms_router.twilio.rest import ApiError, build_client
-
-if TYPE_CHECKING:
-    from twilio.rest import Client
+from sms_router.twilio.rest import ApiError
 
 _Result = TypeVar("_Result")
 
@@ -63,22 +61,9 @@ def open_service(service_sid: str | None) -> ServiceAccess:
 def open_configured_service(settings: Settings, service_sid: str) -> ServiceAccess:
     service = settings.service(service_sid)
     assert service is not None, "the sid is one of the configured ones"
-    source = twilio_source(
-        service.account,
-        settings.account(service.account).tokens[0],
-        service.sid,
-        base_url=settings.twilio.api_base_url,
-        refresh_after=service.refresh_after,
-        timeout=settings.twilio.timeout,
-    )
-    client = twilio_client(settings, service.account)
-    return ServiceAccess(settings, ServiceAdmin(client, service.account, service.sid), source)
-
-
-def twilio_client(settings: Settings, account_sid: str) -> Client:
-    """Return a REST client of a configured account."""
-    token = settings.account(account_sid).tokens[0]
-    return build_client(account_sid, token, settings.twilio.api_base_url, settings.twilio.timeout)
+    account, build = service.account, partial(settings.rest_client, service.account)
+    source = twilio_source(build, account, service.sid, service.refresh_after)
+    return ServiceAccess(settings, ServiceAdmin(build(), account, service.sid), source)
 
 
 def choose_service(settings: Settings, service_sid: str | None) -> str:

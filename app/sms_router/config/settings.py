@@ -7,9 +7,10 @@ the remedy.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
@@ -27,7 +28,13 @@ from sms_router.senders.models import ReplyFrom
 from sms_router.senders.pool import Tenancy
 from sms_router.senders.rate_limits import RateLimits
 from sms_router.toml import format_validation_errors, read_toml
+from sms_router.twilio.message_log import MessageLog
+from sms_router.twilio.rest import build_client
 from sms_router.twilio.sids import PLACEHOLDER
+from sms_router.twilio.signature import Credentials
+
+if TYPE_CHECKING:
+    from twilio.rest import Client
 
 DEFAULT_FOLDER = "config"
 
@@ -139,6 +146,30 @@ class Settings(RouterConfig):
     def service(self, sid: str | None) -> ServiceSettings | None:
         """Return a Messaging Service; None when it is not configured."""
         return next((service for service in self.services if service.sid == sid), None)
+
+    @property
+    def credentials(self) -> dict[str, Credentials]:
+        """What webhooks are signed with, by account."""
+        return {
+            account.sid: Credentials(
+                account.sid,
+                account.tokens,
+                {key.id: key.secret.get_secret_value() for key in account.shared_keys},
+            )
+            for account in self.accounts
+        }
+
+    def rest_client(self, account_sid: str) -> Client:
+        """Return a client of Twilio's REST API for a configured account."""
+        token, twilio = self.account(account_sid).tokens[0], self.twilio
+        return build_client(account_sid, token, twilio.api_base_url, twilio.timeout)
+
+    def message_log(
+        self, account_sid: str, pause: float = 0.1, sleep: Callable[[float], object] = time.sleep
+    ) -> MessageLog:
+        """Return Twilio's message log of a configured account; see `MessageLog` for the arguments."""
+        client = self.rest_client(account_sid)
+        return MessageLog(client, account_sid, self.twilio.api_base_url, pause, sleep)
 
     @property
     def reply_from(self) -> dict[str | None, ReplyFrom]:

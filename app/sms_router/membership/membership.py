@@ -18,7 +18,7 @@ from sms_router.membership.refresher import (
     read_with_timeout,
 )
 from sms_router.membership.service_state import ServiceState, ServiceStatus, SnapshotOrigin, log
-from sms_router.membership.snapshot import Snapshot, SnapshotError
+from sms_router.membership.snapshot import NumberUrls, Snapshot, SnapshotError
 from sms_router.membership.snapshot_store import (
     SharedStateError,
     SnapshotStore,
@@ -121,6 +121,11 @@ class Membership:
         """Return the Service's snapshot, with its settings and the URLs of its numbers."""
         service = self._services.get(service_sid)
         return service.snapshot if service else None
+
+    def number_urls(self, service_sid: str, sid: str) -> NumberUrls | None:
+        """Return the own URLs of a number of a Service, by their sids."""
+        snapshot = self.snapshot(service_sid)
+        return snapshot.number_urls.get(sid) if snapshot is not None else None
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
         """Return the status of each Service, for probes and metrics."""

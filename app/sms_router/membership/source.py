@@ -14,7 +14,6 @@ from sms_router.twilio.rest import (
     ApiFailure,
     FailureKind,
     account_resource,
-    build_client,
     describe_error,
     service_resource,
 )
@@ -53,22 +52,13 @@ class ServiceSource:
 
 
 def twilio_source(
-    account_sid: str,
-    auth_token: str,
-    service_sid: str,
-    *,
-    base_url: str,
-    refresh_after: float = 60.0,
-    timeout: float,
+    build: Callable[[], Client], account_sid: str, service_sid: str, refresh_after: float = 60.0
 ) -> ServiceSource:
-    """Return the source of one Service; ``timeout`` is for each request, in seconds.
+    """Return the source of one Service; it is read every ``refresh_after`` seconds.
 
-    The client is created in the thread that first reads: the import takes too long for the event loop.
+    The client is built in the thread that first reads: the import takes too long for the event loop.
     """
-
-    @cache
-    def client() -> Client:
-        return build_client(account_sid, auth_token, base_url, timeout)
+    client = cache(build)
 
     def read(now: float) -> Snapshot:
         return read_snapshot(client(), account_sid, service_sid, now)

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram, Metric
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -190,6 +190,15 @@ class MultiprocessCollector(Collector):
                 file.unlink(missing_ok=True)  # another worker may delete it at the same time
         metrics: Iterable[Metric] = MultiProcessCollector(None, str(self._folder)).collect()
         return metrics
+
+
+def registry() -> CollectorRegistry:
+    """Return what /metrics reads: the files of all workers when there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    of_all = CollectorRegistry()
+    of_all.register(MultiprocessCollector(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])))
+    return of_all
 
 
 def _is_worker(process_id: int) -> bool:

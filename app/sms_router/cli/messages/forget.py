@@ -25,13 +25,13 @@ from sms_router.cli.output import (
     stdout,
 )
 from sms_router.cli.times import iso
-from sms_router.cli.twilio_access import YesOption, call_twilio, twilio_client
+from sms_router.cli.twilio_access import YesOption, call_twilio
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
 from sms_router.privacy import mask_number
 from sms_router.routing.history.erasure import ContactEraser, StoredData
 from sms_router.routing.history.erasure_receipts import ErasureReceipt, ErasureReceipts
-from sms_router.twilio.message_log import ErasureResult, MessageLog
+from sms_router.twilio.message_log import ErasureResult
 from sms_router.twilio.phone_numbers import contact_of
 
 _KIND_NAMES = {
@@ -87,15 +87,13 @@ def forget(
     contact = contact_of(number)
     with store_client(settings) as client:
         eraser, stored = _find(client, contact)
-        logs = _logs(settings) if at_twilio else {}
+        logs = {account.sid: settings.message_log(account.sid) for account in settings.accounts if at_twilio}
         found = {
             account: call_twilio(settings, "Reading Twilio's message log", partial(log.sids_of, contact))
             for account, log in logs.items()
         }
         count = sum(map(len, found.values()))
-        removed = dict(stored.counts)
-        if opt_out_too:
-            removed |= _consent_counts(stored)
+        removed = dict(stored.counts) | (_consent_counts(stored) if opt_out_too else {})
         if not removed and not stored.in_progress and not count:
             raise _nothing_stored(number, has_opt_outs=bool(_consent_counts(stored)))
         there = f", and {plural(count, 'message')} at Twilio" if at_twilio else ""
@@ -155,15 +153,6 @@ def erasures(
         _print_twilio(receipt, "    ")
         for sid, result in sorted(receipt.results.items()) if receipt_id is not None else ():
             stdout.print(plain(f"    {sid}: {result}"), soft_wrap=True)
-
-
-def _logs(settings: Settings) -> dict[str, MessageLog]:
-    """Return Twilio's message log of each configured account."""
-    base_url = settings.twilio.api_base_url
-    return {
-        account.sid: MessageLog(twilio_client(settings, account.sid), account.sid, base_url)
-        for account in settings.accounts
-    }
 
 
 def _count_results(receipt: ErasureReceipt) -> Counter[str]:

@@ -11,7 +11,6 @@ from sms_router.cli.context import event_recorder, load_rules_in_use, settings_f
 from sms_router.cli.output import JsonOption, plain, plural, print_error, print_json, program, stderr, stdout
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import parse_since
-from sms_router.cli.twilio_access import twilio_client
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number, mask_text
@@ -25,7 +24,6 @@ from sms_router.routing.history.reconciler import (
 from sms_router.routing.history.timeline import format_iso, format_time
 from sms_router.senders.error_table import load_error_table
 from sms_router.store.server_clock import server_time
-from sms_router.twilio.message_log import MessageLog
 
 _STATUSES = {
     MissedStatus.ARRIVED: "its webhook came meanwhile",
@@ -85,12 +83,7 @@ def reconcile(
 def _run(settings: Settings, since: int, *, answer: bool, dry_run: bool, without_error: bool) -> Comparison:
     snapshots = known_snapshots(settings)
     numbers = numbers_of({snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
-    logs = {
-        snapshot.service_sid: MessageLog(
-            twilio_client(settings, snapshot.account_sid), snapshot.account_sid, settings.twilio.api_base_url
-        )
-        for snapshot in snapshots
-    }
+    logs = {snapshot.service_sid: settings.message_log(snapshot.account_sid) for snapshot in snapshots}
     dispatcher = load_rules_in_use(settings)
     with store_client(settings) as client, stderr.status("Reading Twilio's message log ...") as status:
         reconciler = Reconciler(

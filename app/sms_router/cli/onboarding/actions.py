@@ -9,7 +9,7 @@ from functools import partial
 
 from sms_router.cli.context import has_store, store_client
 from sms_router.cli.output import CommandError, stderr
-from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service, twilio_client
+from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log
 from sms_router.membership.admin import SenderType
@@ -88,7 +88,7 @@ def ask_portability(settings: Settings, number: str) -> Portability:
         raise CommandError(
             "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
         )
-    client = twilio_client(settings, settings.accounts[0].sid)
+    client = settings.rest_client(settings.accounts[0].sid)
     return call_twilio(
         settings, f"Reading from Twilio about {number}", lambda: fetch_portability(client, number)
     )
@@ -207,7 +207,7 @@ def _read_ports(
     for (account_sid, request_sid), numbers in numbers_by_request.items():
         try:
             with stderr.status(f"Reading {request_sid} from Twilio ..."):
-                request = fetch_ported_numbers(twilio_client(settings, account_sid), request_sid)
+                request = fetch_ported_numbers(settings.rest_client(account_sid), request_sid)
         except ApiError as error:
             failures += _describe_unread(settings, error, request_sid, numbers)
             continue

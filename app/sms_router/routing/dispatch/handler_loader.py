@@ -8,7 +8,7 @@ import pkgutil
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import NamedTuple
@@ -81,52 +81,58 @@ class HandlerRegistry(NamedTuple):
             if isinstance(spec, DependencySpec)
         )
         chain = list(_chain(around, environment, mistakes))
-        handlers: list[tuple[KeywordSpec, Handler]] = []
-        steps: dict[str, Handler] = {}
-        reactions: list[Handler] = []
-        defaults: dict[str | None, Handler] = {}
-        on: dict[str, list[Handler]] = {}
-        for function, specs in registered:
-            for spec in specs:
-                if isinstance(spec, DependencySpec):
-                    continue
-                is_for_events = isinstance(spec, EventSpec)
-                try:
-                    handler = Handler.of(function, environment, chain, is_for_events=is_for_events)
-                except HandlerError as error:
-                    mistakes += [str(error)] if str(error) not in mistakes else []
-                    continue
-                own = _with_deadline(handler, spec.deadline)
-                match spec:
-                    case EventSpec(kinds):
-                        for kind in kinds:
-                            on.setdefault(kind, []).append(own)
-                    case KeywordSpec():
-                        handlers.append((spec, own))
-                    case ReactionSpec():
-                        reactions.append(own)
-                    case DefaultSpec(services):
-                        mistakes += [
-                            f"{handler.source}: @default is also at {other.source}"
-                            for sid in services or (None,)
-                            if (other := defaults.setdefault(sid, own)) is not own
-                        ]
-                    case StepSpec(name, _, was):
-                        mistakes += [
-                            f"{handler.source}: the step {name!r} is also at {other.source}"
-                            for name in (name, *was)
-                            if (other := steps.setdefault(name, own)) is not own
-                        ]
-        mistakes += _reaction_mistakes(reactions)
+        found = _RegisteredHandlers()
+        for function, spec in ((function, spec) for function, specs in registered for spec in specs):
+            if isinstance(spec, DependencySpec):
+                continue
+            is_for_events = isinstance(spec, EventSpec)
+            try:
+                handler = Handler.of(function, environment, chain, is_for_events=is_for_events)
+            except HandlerError as error:
+                mistakes += [str(error)] if str(error) not in mistakes else []
+                continue
+            mistakes += found.add(spec, _with_deadline(handler, spec.deadline))
+        mistakes += _reaction_mistakes(found.reactions)
         if mistakes:
             return cls([], mistakes)
-        functions = [*(handler for _, handler in handlers), *defaults.values()]
+        functions = [*(handler for _, handler in found.handlers), *found.defaults.values()]
+        has_timers = "expired" in found.on
         conversations = ConversationManager.of(
-            steps, functions, policy or ConversationPolicy(), has_timers="expired" in on
+            found.steps, functions, policy or ConversationPolicy(), has_timers=has_timers
         )
         for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
-        on_reaction = next(iter(reactions), None)
-        return cls(handlers, [], conversations, for_all, environment, on_reaction, defaults, on)
+        on_reaction = next(iter(found.reactions), None)
+        return cls(
+            found.handlers, [], conversations, for_all, environment, on_reaction, found.defaults, found.on
+        )
+
+
+@dataclass(slots=True)
+class _RegisteredHandlers:
+    handlers: list[tuple[KeywordSpec, Handler]] = field(default_factory=list)
+    steps: dict[str, Handler] = field(default_factory=dict)
+    reactions: list[Handler] = field(default_factory=list)
+    defaults: dict[str | None, Handler] = field(default_factory=dict)
+    on: dict[str, list[Handler]] = field(default_factory=dict)
+
+    def add(self, spec: Spec, own: Handler) -> Iterator[str]:
+        """Add a handler for what one decorator registers, and yield the mistakes."""
+        match spec:
+            case EventSpec(kinds):
+                for kind in kinds:
+                    self.on.setdefault(kind, []).append(own)
+            case KeywordSpec():
+                self.handlers.append((spec, own))
+            case ReactionSpec():
+                self.reactions.append(own)
+            case DefaultSpec(services):
+                for sid in services or (None,):
+                    if (other := self.defaults.setdefault(sid, own)) is not own:
+                        yield f"{own.source}: @default is also at {other.source}"
+            case StepSpec(name, _, was):
+                for step in (name, *was):
+                    if (other := self.steps.setdefault(step, own)) is not own:
+                        yield f"{own.source}: the step {step!r} is also at {other.source}"
 
 
 def _chain(
