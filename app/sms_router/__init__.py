@@ -8,6 +8,7 @@ from sms_router.routing.handler.decorators import default, keyword, lifespan, on
 from sms_router.routing.handler.events import HandlerEvent as Event
 from sms_router.routing.handler.inspection import HandlerInfo
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent, Sms
+from sms_router.routing.handler.profile import HandlerContact as Contact
 from sms_router.routing.handler.reply import Answer, CallNext, Part, Reply
 from sms_router.routing.handler.reply import HandlerForward as Forward
 from sms_router.twilio.inbound import InboundMessage
@@ -16,6 +17,7 @@ from sms_router.twilio.reactions import Reaction
 __all__ = [
     "Answer",
     "CallNext",
+    "Contact",
     "Conversation",
     "Duplicate",
     "Event",

@@ -206,6 +206,7 @@ class Worker(WorkerLifespan):
             frozenset(settings.router.private_hosts),
             self._fetch(),
         )
+        self.handlers.contacts = contacts
         self.handlers.forward = self.forwarder.forward_for_handler
         self.handlers.address = partial(address_parts, contacts=contacts)
         number_forwards = NumberForwards(

@@ -9,7 +9,7 @@ from sms_router.config.models import RouterConfig
 from sms_router.delivery import outbox, outbox_worker
 from sms_router.routing.contacts import contacts
 from sms_router.routing.dispatch import published
-from sms_router.routing.handler import conversation, decorators, http_client
+from sms_router.routing.handler import conversation, decorators, http_client, profile
 from sms_router.routing.history import abandoned
 from sms_router.routing.inbox import inbox
 from sms_router.routing.keywords import template_limits
@@ -42,6 +42,7 @@ FIGURES: dict[str, tuple[float, ...]] = {
     "replies without a pause of 30 s": (GUARD.replies,),
     "conversation": (CONFIG["conversations"].expires_after,),
     "state of a conversation": (conversation.MAX_BYTES,),
+    "attributes of a contact": (profile.MAX_ATTRIBUTES, profile.MAX_BYTES),
     "messages in one reply": (twiml.MAX_MESSAGES,),
     "characters in one message": (splitting.MAX_BODY_LENGTH,),
     "characters of a value": (template_limits.MAX_CHARACTERS,),

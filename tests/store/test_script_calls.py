@@ -87,6 +87,7 @@ CALLS: dict[str, Call] = {
     "mark_opt_outs": named(scripts.mark_opt_outs),
     "record_receipt": named(scripts.record_receipt),
     "raise_event": named(scripts.raise_event),
+    "store_profile": named(scripts.store_profile),
     "set_sticky_sender": named(scripts.set_sticky_sender),
     "load_cookies": named(scripts.load_cookies),
     "save_cookies": named(scripts.save_cookies),

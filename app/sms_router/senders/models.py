@@ -81,6 +81,8 @@ class RecipientFacts:
     opted_out: bool = False
     last_sender: str | None = None
     """The address that the contact's previous reply was sent from (Sticky Sender)."""
+    profile: str = ""
+    """What the team's handlers have stored of the contact; the selection does not use it."""
 
 
 NO_FACTS = RecipientFacts()

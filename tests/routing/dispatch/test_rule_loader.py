@@ -457,7 +457,7 @@ def test_all_mistakes_are_reported_at_once_with_their_places(load: Load, folder:
         f'{file}:11:9: keyword 3 (MENU): match = "hole" is unknown; use whole, first-word, prefix, pattern',
         f"{file}:13:20: keyword 3 (MENU): countries: 'USA' should be two letters like US (ISO 3166)",
         f"{file}:17:9: keyword 4 (menu): soup is unknown; a template may use message, words, argument,"
-        " keyword",
+        " keyword, contact",
         f"'JOBS' (first-word; everywhere) of JOBS ({file}:24:9) is already used by JOBS ({file}:20:9): give"
         " one of them another keyword, kind of match or scope",
     ]

@@ -55,7 +55,7 @@ KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, CONTACT)
 class FaultyReply(StaticReply):
     """A template with a fault that nobody expects."""
 
-    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
+    def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:
         raise RuntimeError(f"{keyword} {argument} {message.sid}")
 
 

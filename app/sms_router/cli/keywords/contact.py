@@ -8,6 +8,7 @@ from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
 from sms_router.routing.contacts.summary import ContactSummary, read_contact
 from sms_router.routing.handler.conversation import StoredConversation
+from sms_router.routing.handler.profile import HandlerContact
 from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.error_table import load_error_table
 from sms_router.twilio.inbound import InboundMessage
@@ -33,7 +34,7 @@ def load_conversation(settings: Settings, message: InboundMessage, at: int) -> S
 
 def contact_as_json(summary: ContactSummary) -> dict[str, object]:
     """Return a contact for programs; times are ISO 8601."""
-    contact = summary.contact
+    contact, stored = summary.contact, HandlerContact("", summary.contact.profile)
     opt_out = contact.opted_out if summary.facts.opted_out else None
     return {
         "as_of": iso(summary.at / 1000),
@@ -49,4 +50,6 @@ def contact_as_json(summary: ContactSummary) -> dict[str, object]:
             for unreachable in summary.unreachable_senders
         ],
         "last_sender": contact.last_sender,
+        "language": stored.language,
+        "attributes": stored.attributes,
     }

@@ -40,7 +40,7 @@ _KIND_NAMES = {
     "dead_letters": "dead letter",
     "outbox": "message in the outbox",
     "suspected": "entry of the suspected texts",
-    "contact": "record of unreachable senders",
+    "contact": "record of senders, language and attributes",
     "last_delivery": "record of the last delivery",
     "reply_count": "reply count of the loop guard",
     "conversation": "conversation",

@@ -38,6 +38,8 @@ class Contact:
     failures: Mapping[str, tuple[FailedDelivery, ...]] = field(default_factory=dict)
     """By the address of the sender."""
     last_sender: str | None = None
+    profile: str = ""
+    """What handlers have stored (`routing.handler.profile`)."""
 
     @property
     def newest(self) -> int:
@@ -56,9 +58,9 @@ class Contact:
         """Return the facts for sender selection; ``now`` is in milliseconds since the epoch."""
         unreachable = frozenset(sender.address for sender in self.unreachable_senders(table, now))
         opted_out = self.opted_out is not None and self.opted_out.since <= now
-        if not unreachable and not opted_out and self.last_sender is None:
+        if not unreachable and not opted_out and self.last_sender is None and not self.profile:
             return NO_FACTS
-        return RecipientFacts(unreachable=unreachable, opted_out=opted_out, last_sender=self.last_sender)
+        return RecipientFacts(unreachable, opted_out, self.last_sender, self.profile)
 
 
 UNKNOWN = Contact()
@@ -67,7 +69,7 @@ UNKNOWN = Contact()
 def parse_contact(fields: Sequence[bytes]) -> Contact:
     """Parse a stored contact: alternating names and values. A value that cannot be parsed is left out."""
     opted_out = None
-    last_sender = None
+    last_sender, profile = None, ""
     failures: dict[str, tuple[FailedDelivery, ...]] = {}
     texts = [field.decode("utf-8", "replace") for field in fields]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
@@ -77,6 +79,8 @@ def parse_contact(fields: Sequence[bytes]) -> Contact:
             opted_out = OptOutState(times[0], source, max(times))
         elif name == ":sticky-sender":
             last_sender = value.rpartition(" ")[0] or None
+        elif name == ":profile":
+            profile = value
         else:
             failures[name] = read_failures(value)
-    return Contact(opted_out, failures, last_sender)
+    return Contact(opted_out, failures, last_sender, profile)

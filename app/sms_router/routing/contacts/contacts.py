@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
 from sms_router.routing.handler.events import EventRecorder
@@ -24,6 +25,9 @@ from sms_router.twilio.inbound import InboundMessage
 
 MAX_SUSPECTED = 1_000
 """Contacts whose texts may be meant as an opt-out and wait for a decision."""
+
+MAX_PROFILE_BYTES = 8192
+"""Of what handlers on several workers have stored of one contact."""
 
 PUBLISH_TIMEOUT = 0.1
 """Seconds for publishing an opt-out that Redis could not store; the answer waits for it."""
@@ -189,6 +193,27 @@ class Contacts:
     ) -> None:
         """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
         await self._write_consent(Event.START, scope, contact, source, reference, at, evidence)
+
+    async def profile_of(self, message: InboundMessage) -> str:
+        """Return what handlers have stored of the contact of a message.
+
+        Raises:
+            StoreUnavailableError: when Redis does not respond.
+
+        """
+        scope = self.scope_of(message.service_sid, message.recipient, message.account_sid)
+        return (await self.get(scope, message.contact)).profile
+
+    async def change_profile(self, message: InboundMessage, changes: Mapping[str, str | bool]) -> None:
+        """Store what a handler has set of the contact of a message."""
+        call = scripts.store_profile(
+            scope=self.scope_of(message.service_sid, message.recipient, message.account_sid),
+            contact=message.contact,
+            changes=json.dumps(changes),
+            max_size=MAX_PROFILE_BYTES,
+            ttl_ms=self.table.max_ttl_ms,
+        )
+        await self._writer.write(call)
 
     async def record_refusal(self, scope: str, contact: str, evidence: Evidence) -> None:
         """Keep in a contact's ledger that a message was not sent, because they have opted out."""

@@ -10,6 +10,7 @@ from typing import cast
 import redis
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, parse_contact
+from sms_router.routing.handler.profile import HandlerContact
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import Decision, RecipientFacts, SelectionRequest, SenderConditions, SenderKind
 from sms_router.senders.pool import Pool
@@ -96,6 +97,11 @@ def describe_contact(summary: ContactSummary) -> Iterator[str]:
         if address not in unreachable and failures:
             failure = failures[0]
             yield f"{address} failed at {_format(failure.at)} (error {failure.code}); it is used again"
+    stored = HandlerContact("", contact.profile)
+    if stored.language is not None:
+        yield f"the language is {stored.language}"
+    if stored.attributes:
+        yield f"handlers have stored {', '.join(sorted(stored.attributes))}"
     if contact.last_sender is not None:
         yield f"the last sender was {contact.last_sender}"
 

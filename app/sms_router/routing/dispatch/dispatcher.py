@@ -158,14 +158,17 @@ class Dispatcher:
         responder = EventResponder(event, self.events.get(event.kind, ()), list(done))
         return Resolution(f"event {event.kind}", responder)
 
-    def wrapped(self, resolution: Resolution) -> Responder | WrappedResponder:
-        """Return what responds, with the middlewares around it whose scope is "all"."""
+    def wrapped(self, resolution: Resolution, profile: str) -> Responder | WrappedResponder:
+        """Return what responds, with the middlewares around it whose scope is "all".
+
+        ``profile`` is what handlers have stored of the contact.
+        """
         responder = resolution.responder
         if not self.wraps_all or isinstance(responder, HandlerResponder | EventResponder):
             return responder
         assert self._handlers.environment is not None, "there are middlewares"
         return WrappedResponder(
-            responder, resolution.rule, self._handlers.for_all, self._handlers.environment
+            responder, resolution.rule, self._handlers.for_all, self._handlers.environment, profile
         )
 
     def match_context(self, message: InboundMessage, moment: float | None = None) -> MatchContext:

@@ -43,10 +43,10 @@ class TemplateResponder:
     argument: str
     keyword: str
 
-    def reply(self, message: InboundMessage) -> Reply | ReplyFailed:
-        """Return the reply, or why the template fails, which is logged."""
+    def reply(self, message: InboundMessage, profile: str = "") -> Reply | ReplyFailed:
+        """Return the reply to a contact with a profile, or why the template fails, which is logged."""
         try:
-            return self.template.reply(message, self.argument, self.keyword)
+            return self.template.reply(message, self.argument, self.keyword, profile)
         except TemplateError as error:
             log.error("%s", error)
             return ReplyFailed(str(error))
@@ -169,13 +169,15 @@ class WrappedResponder:
     rule: str
     middlewares: Sequence[Middleware]
     environment: HandlerEnvironment
+    profile: str = ""
+    """What handlers have stored of the contact."""
 
     async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | ReplyFailed:
         """Return the reply of the outermost middleware, or why there is none."""
 
         async def respond(_: HandlerContext) -> Reply:
             if isinstance(self.inner, TemplateResponder):
-                reply = self.inner.reply(message)
+                reply = self.inner.reply(message, self.profile)
             else:
                 reply = await self.inner.run(message, until, headers)
             if isinstance(reply, ReplyFailed):

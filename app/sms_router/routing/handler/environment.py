@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from sms_router.routing.handler.http_client import HandlerHttpClient
 from sms_router.routing.handler.inspection import (
@@ -57,6 +57,17 @@ class Dependency:
         return value
 
 
+class ContactStore(Protocol):
+    """Reads and stores what handlers set of contacts (`Contacts`)."""
+
+    async def profile_of(self, message: InboundMessage) -> str:
+        """Return what is stored of the contact of a message."""
+        ...
+
+    async def change_profile(self, message: InboundMessage, changes: Mapping[str, str | bool]) -> None:
+        """Store what a handler has set."""
+
+
 @dataclass(slots=True, eq=False)
 class HandlerEnvironment:
     """What is the same for all handlers of a worker.
@@ -72,6 +83,7 @@ class HandlerEnvironment:
         passed_on: names that middlewares pass on to ``call_next``.
         address: finds out whether the parts of a reply may be sent to other people; leaves the others out.
         sms_for: sends messages that are no replies, for whoever it is called with.
+        contacts: stores what handlers set of contacts.
 
     """
 
@@ -85,6 +97,7 @@ class HandlerEnvironment:
     forward: Callable[[HandlerForward, InboundMessage], Awaitable[Reply]] | None = None
     address: Callable[[Reply, InboundMessage], Awaitable[Reply]] | None = None
     sms_for: Callable[[str], Sms] | None = None
+    contacts: ContactStore | None = None
 
     @property
     def names(self) -> list[str]:

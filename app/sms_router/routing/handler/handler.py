@@ -30,6 +30,7 @@ from sms_router.routing.handler.inspection import (
     is_async,
     name_and_source,
 )
+from sms_router.routing.handler.profile import HandlerContact
 from sms_router.routing.handler.reply import SILENCE, HandlerForward, Reply
 from sms_router.twilio.inbound import InboundMessage
 
@@ -49,13 +50,14 @@ class HandlerContext:
 
     """
 
-    __slots__ = ("_environment", "accept", "stack", "values")
+    __slots__ = ("_accept", "_changes", "_environment", "stack", "values")
 
     def __init__(
         self, environment: HandlerEnvironment, accept: Callable[[Reply], None], values: dict[str, object]
     ) -> None:
         self._environment = environment
-        self.accept = accept
+        self._accept = accept
+        self._changes: dict[str, str | bool] = {}
         self.stack = AsyncExitStack()
         self.values = values
 
@@ -100,8 +102,32 @@ class HandlerContext:
                 self.values[name] = await self._make(name)
         return {name: self.values[name] for name in names}
 
+    @property
+    def _message(self) -> InboundMessage:
+        return cast("InboundMessage", self.values["message"])
+
+    def accept(self, reply: Reply) -> None:
+        """Check a reply, and what is set of the contact.
+
+        Raises:
+            Exception: when one of them cannot be accepted.
+
+        """
+        self._accept(reply)
+        contact = self.values.get("contact")
+        self._changes = contact.changes() if isinstance(contact, HandlerContact) else {}
+
+    async def store_contact(self) -> None:
+        """Store what is set of the contact."""
+        if self._changes and self._environment.contacts is not None:
+            await self._environment.contacts.change_profile(self._message, self._changes)
+
     async def _make(self, name: str) -> object:
         environment = self._environment
+        if name == "contact":
+            store = environment.contacts
+            profile = await store.profile_of(self._message) if store is not None else ""
+            return HandlerContact(self._message.contact, profile)
         if name == "cancelled":
             return threading.Event()
         if name == "sms" and environment.sms_for is not None:
@@ -118,7 +144,7 @@ class HandlerContext:
         """Return a reply whose parts may be sent to the other people that they name."""
         if self._environment.address is None:
             raise HandlerError("nothing is sent to other people here")
-        return await self._environment.address(reply, cast("InboundMessage", self.values["message"]))
+        return await self._environment.address(reply, self._message)
 
     def cancel(self) -> None:
         """Tell a plain function, which cannot be stopped, that nobody waits for it."""
@@ -207,7 +233,10 @@ async def call_through(
         reply = await call(0)
     if reply is None:
         raise HandlerError("a function with @provide must raise the error again that it gets at its yield")
-    return await context.address(reply) if any(part.to for part in reply.parts) else reply
+    if any(part.to for part in reply.parts):
+        reply = await context.address(reply)
+    await context.store_contact()
+    return reply
 
 
 @dataclass(frozen=True, slots=True)

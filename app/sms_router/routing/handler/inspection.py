@@ -16,6 +16,7 @@ ARGUMENTS = (
     "keyword",
     "log",
     "conversation",
+    "contact",
     "reply",
     "http",
     "sms",
@@ -24,7 +25,7 @@ ARGUMENTS = (
 )
 """What every handler may declare; `HandlerContext` has the values."""
 
-EVENT_ARGUMENTS = ("event", "log", "http", "sms", "handler", "cancelled")
+EVENT_ARGUMENTS = ("event", "contact", "log", "http", "sms", "handler", "cancelled")
 """The same for a handler with ``@on``."""
 
 _INJECTION_MARKERS = ("Depends", "Security", "Inject", "Provide", "FromDishka")
@@ -39,6 +40,7 @@ _TYPES = {
     "keyword": "str",
     "conversation": "Conversation",
     "event": "Event",
+    "contact": "Contact",
 }
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "set", "tuple"}
 

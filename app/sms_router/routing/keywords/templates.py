@@ -12,6 +12,7 @@ import jinja2
 from jinja2 import meta, nodes
 from jinja2.utils import object_type_repr
 
+from sms_router.routing.handler.profile import HandlerContact, TemplateAttributes
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.keywords.template_limits import (
     MAX_PRODUCT,
@@ -23,7 +24,7 @@ from sms_router.routing.keywords.template_limits import (
 )
 from sms_router.twilio.inbound import InboundMessage
 
-VARIABLES = ("message", "words", "argument", "keyword")
+VARIABLES = ("message", "words", "argument", "keyword", "contact")
 """What a template may use."""
 
 _UNCOMPILABLE = (SyntaxError, ValueError, OverflowError, RecursionError)
@@ -52,7 +53,13 @@ class StaticReply:
 
     constant: Reply
 
-    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:  # noqa: ARG002
+    def reply(
+        self,
+        message: InboundMessage,  # noqa: ARG002
+        argument: str,  # noqa: ARG002
+        keyword: str,  # noqa: ARG002
+        profile: str = "",  # noqa: ARG002
+    ) -> Reply:
         return self.constant
 
 
@@ -65,16 +72,24 @@ class TemplateReply:
     media: tuple[str, ...]
     sources: tuple[str, ...]
     """The source of the template and of those that it includes; templates with the same sources are equal."""
+    uses_contact: bool = True
 
-    def reply(self, message: InboundMessage, argument: str, keyword: str) -> Reply:
-        """Render the template.
+    def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:
+        """Render the template; ``profile`` is what handlers have stored of the contact.
 
         Raises:
             TemplateError: when it fails, or its text is empty.
 
         """
         template = self.template
-        variables = {"message": message, "words": message.words, "argument": argument, "keyword": keyword}
+        variables: dict[str, object] = {
+            "message": message,
+            "words": message.words,
+            "argument": argument,
+            "keyword": keyword,
+        }
+        if self.uses_contact:
+            variables["contact"] = HandlerContact(message.contact, profile, TemplateAttributes)
         try:
             text = self.environment.render(template, variables).strip()
         except Exception as error:
@@ -123,18 +138,19 @@ class Templates:
             is_plain = output_bound(tree) <= MAX_PRODUCT
             environment = self._plain_environment if is_plain else self._environment
             template = environment.from_string(tree)
-            unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
+            used = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{name}, line {error.lineno}: {error.message}") from error
         except _UNCOMPILABLE as error:
             raise TemplateError(f"{name}: {_too_complex(error)}") from error
-        if unknown:
+        if unknown := used - set(VARIABLES):
             raise TemplateError(
                 f"{name}: {', '.join(sorted(unknown))} is unknown; a template may use {', '.join(VARIABLES)}"
             )
         template.name = name
         sources = (text, *self._included(tree))
-        reply = TemplateReply(template, environment, media, sources)
+        uses_contact = "contact" in used or len(sources) > 1
+        reply = TemplateReply(template, environment, media, sources, uses_contact)
         _try_out(reply, name)
         return reply
 
@@ -186,7 +202,10 @@ def _try_out(reply: TemplateReply, name: str) -> None:
     """Find misspelt attributes and missing includes at load; other errors may be due to the sample."""
     begin()
     try:
-        reply.template.render(message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE")
+        contact = HandlerContact(_SAMPLE.contact, "", TemplateAttributes)
+        reply.template.render(
+            message=_SAMPLE, words=_SAMPLE.words, argument="text", keyword="SAMPLE", contact=contact
+        )
     except jinja2.TemplateNotFound as error:
         raise TemplateError(f"{name}: includes {error.name}, and there is no such file") from error
     except jinja2.TemplateSyntaxError as error:  # of a template that this one includes

@@ -121,7 +121,7 @@ def explain(
     is_suspected = resolution.is_suspected
     if dispatcher.conversations is not None and resolution.opt_out is None and not opted_out:
         resolution = dispatcher.conversations.route(resolution, message, conversation)
-    answer = preview_answer(resolution, message)
+    answer = preview_answer(resolution, message, contact.contact.profile)
     facts = contact.facts if resolution.opt_out is None else replace(contact.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
     decision = failover = None
@@ -171,12 +171,12 @@ def preview(dispatcher: Dispatcher, message: InboundMessage, moment: float) -> P
     return Preview(resolution.rule, preview_answer(resolution, message).text)
 
 
-def preview_answer(resolution: Resolution, message: InboundMessage) -> PreviewedAnswer:
-    """Return the answer of a rule; only a template is rendered."""
+def preview_answer(resolution: Resolution, message: InboundMessage, profile: str = "") -> PreviewedAnswer:
+    """Return the answer of a rule to a contact of whom ``profile`` is stored; only a template is rendered."""
     responder = resolution.responder
     if isinstance(responder, TemplateResponder):
         try:
-            reply = responder.template.reply(message, responder.argument, responder.keyword)
+            reply = responder.template.reply(message, responder.argument, responder.keyword, profile)
         except TemplateError as error:
             return PreviewedAnswer(Reply("(the error reply)"), cause=str(error))
         return PreviewedAnswer(reply)

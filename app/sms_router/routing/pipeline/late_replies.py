@@ -140,9 +140,9 @@ class LateReplies:
             resolution = conversations.route(resolution, message, stored)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
-        responder = self._dispatcher.wrapped(resolution)
+        responder = self._dispatcher.wrapped(resolution, facts.profile)
         if isinstance(responder, TemplateResponder):
-            await self.answer(late, resolution, responder.reply(message))
+            await self.answer(late, resolution, responder.reply(message, facts.profile))
             return
         until = time.monotonic() + UPSTREAM_TIMEOUT
         handler = asyncio.create_task(responder.run(message, until, ()), name=f"handler {resolution.rule}")

@@ -304,11 +304,11 @@ class Pipeline:
             else:
                 resolution = conversations.without_redis(resolution)
             context = context._replace(conversation=resolution.conversation)
-        responder = self._dispatcher.wrapped(resolution)
+        responder = self._dispatcher.wrapped(resolution, context.facts.profile)
         if isinstance(responder, TemplateResponder):
             if resolution.is_default:
                 context = context._replace(weight=REPEAT_WEIGHT)
-            reply = responder.reply(request.message)
+            reply = responder.reply(request.message, context.facts.profile)
         else:
             until = request.arrived + self._policy.inline_deadline
             handler = asyncio.create_task(

@@ -80,7 +80,7 @@ def preview_replay(
         rule = resolution.rule
     other = failed if failed is not None and failed != rule else ""
     preview = ReplayPreview(scope, rule, failed_rule=other, is_default=resolution.is_default)
-    answer = preview_answer(resolution, message)
+    answer = preview_answer(resolution, message, facts.profile)
     if answer.cause:
         return preview._replace(against=f"it would fail: {answer.cause}")
     reply = answer.reply

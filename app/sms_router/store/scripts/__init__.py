@@ -369,6 +369,15 @@ def set_sticky_sender(*, scope: str, contact: str, sender: str, chosen_at: int, 
     return SCRIPTS["set_sticky_sender"], keys, (sender, chosen_at, ttl_ms)
 
 
+def store_profile(*, scope: str, contact: str, changes: str, max_size: int, ttl_ms: int) -> Call:
+    """Change what handlers have stored of a contact."""
+    return (
+        SCRIPTS["store_profile"],
+        (bucket_of(contact).contact(scope, contact),),
+        (changes, max_size, ttl_ms),
+    )
+
+
 def load_cookies(*, contact: str, number: str, ttl_ms: int) -> Call:
     """Get an application's cookies for a pair of numbers, and extend their life."""
     return SCRIPTS["load_cookies"], (bucket_of(contact).cookies(contact, number),), (ttl_ms,)

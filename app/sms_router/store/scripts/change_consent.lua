@@ -15,6 +15,7 @@ local request, source, requested_at, ttl_ms, consent_ttl_ms, member, channel, en
 --- @include "append"
 --- @include "events"
 --- @include "ledger"
+--- @include "extend_contact"
 local MINUTE = 60000
 local at = math.min(tonumber(redis.call('HGET', message, 'received') or requested_at), now)
 local latest, since, first_source = string.match(redis.call('HGET', contact, ':opt-out') or '', '^(%d+) (%d+) (.*)$')
@@ -60,7 +61,7 @@ if latest == 0 then
   return {0, 0, math.max(at, opted_in)}
 end
 redis.call('HDEL', contact, ':opt-out')
-redis.call('PEXPIRE', contact, ttl_ms)
+extend_contact(contact, ttl_ms)
 redis.call('ZREM', opt_outs, member)
 raise_event(contact, event, event_request, now, event_retention_ms)
 return {1, 0, at}

@@ -63,12 +63,7 @@ local received, answer = unpack(redis.call('HMGET', message, 'received', 'answer
 local at = tonumber(received or math.min(tonumber(received_at), now))
 local moment = string.format('%.0f', at)
 
--- The contact's fields live as long as the longest belief; an opt-out does not expire.
-local function extend_contact()
-  if redis.call('HEXISTS', contact, ':opt-out') == 0 and redis.call('PTTL', contact) < tonumber(contact_ttl_ms) then
-    redis.call('PEXPIRE', contact, contact_ttl_ms)
-  end
-end
+--- @include "extend_contact"
 
 -- Media takes another way than text: the first part of an answer with media is evidence of nothing here.
 if string.sub(reply, -2) == '.0' and string.find(answer or '', '<Media>', 1, true) then
@@ -96,7 +91,7 @@ if evidence == 'failed' then
   end)
   local stored = table.concat(failures, ' ', 1, math.min(#failures, tonumber(max_failures)))
   redis.call('HSET', contact, sender, stored)
-  extend_contact()
+  extend_contact(contact, contact_ttl_ms)
   local count, newest = 0, 0
   for code, failed_at in string.gmatch(stored, '(%d+)@(%d+)') do
     if code == error_code then
@@ -134,7 +129,7 @@ if has_alternatives == '1' then
   stored_at = tonumber(stored_at or 0)
   if at > stored_at or stored_at > now or (at == stored_at and sender > (sticky or '')) then
     redis.call('HSET', contact, ':sticky-sender', sender .. ' ' .. moment)
-    extend_contact()
+    extend_contact(contact, contact_ttl_ms)
   end
 end
 return 1

@@ -29,6 +29,7 @@ _AS_IT_WAS = frozenset(
         "record_evidence",
         "set_sticky_sender",
         "raise_event",
+        "store_profile",
     }
 )
 _REPLY = frozenset({"outbox_enqueue", "outbox_schedule", "outbox_mark_sending", "outbox_postpone",

@@ -9,7 +9,6 @@ if at <= stored_at and stored_at <= now then
   return 0
 end
 redis.call('HSET', contact, ':sticky-sender', sender .. ' ' .. string.format('%.0f', at))
-if redis.call('HEXISTS', contact, ':opt-out') == 0 and redis.call('PTTL', contact) < tonumber(ttl_ms) then
-  redis.call('PEXPIRE', contact, ttl_ms)
-end
+--- @include "extend_contact"
+extend_contact(contact, ttl_ms)
 return 1
