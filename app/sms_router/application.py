@@ -264,7 +264,7 @@ class Worker(WorkerLifespan):
         )
         wake = self.outbox_worker.wake
         late_replies = LateReplies(
-            inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, wake
+            inbox, contacts, dispatcher, composer, outbox, loop_guard, policy.error_reply, self.outbox_worker
         )
         self.receipt_analyzer = ReceiptAnalyzer(contacts, self.membership.pool_for)
         outbound = OutboundSends(

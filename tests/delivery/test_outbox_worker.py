@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from sms_router.delivery import outbox_worker
-from sms_router.delivery.entry import MessagePart, OutboxEntry
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import (
     Accepted,
     NotProcessed,
@@ -26,6 +26,7 @@ from sms_router.delivery.message import (
 )
 from sms_router.delivery.outbox_worker import OutboxWorker, backoff
 from sms_router.store.keys import bucket_of
+from sms_router.twilio.twiml import OutboundMessage, render
 from tests.delivery.outbox_fixture import CONTACT, OutboxFixture, sms_of
 from tests.waiting import wait_until
 
@@ -259,6 +260,21 @@ async def test_a_message_that_cannot_be_composed_is_a_dead_letter_and_is_not_sen
     assert fixture.state(entry)["state"] == "withdrawn"
     assert fixture.dead_letter_causes() == ["late.0: it could not be composed: ValueError"]
     assert twilio.calls == []
+
+
+async def test_the_messages_of_a_reply_that_were_leased_at_once_are_sent_in_order(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
+) -> None:
+    work = fixture.add_message()
+    document = render([OutboundMessage(f"text {number}") for number in range(3)])
+    assert await fixture.outbox.enqueue(work, ReplyKind.LATE, document, "a rule", 3, "late", is_leased=True)
+    assert await fixture.outbox.lease_due(bucket_of(CONTACT), 5) == []
+    async with running_worker(fixture, twilio, handler) as worker:
+        assert worker.has_room
+        worker.send([work._replace(name=f"late.{number}") for number in range(3)])
+        await wait_until(lambda: not fixture.waiting())
+    assert twilio.calls == ["text 0", "text 1", "text 2"]
+    assert not worker.has_room
 
 
 async def test_messages_that_must_not_leave_now_are_scheduled_again(

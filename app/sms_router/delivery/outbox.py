@@ -125,6 +125,8 @@ class Outbox:
         conversation: ConversationChange | None = None,
         waiting_since: float | None = None,
         request: bytes = b"",
+        *,
+        is_leased: bool = False,
     ) -> bool:
         """Enqueue the messages of a reply and end the work ``entry``; a second call changes nothing.
 
@@ -140,6 +142,7 @@ class Outbox:
             waiting_since: when the contact began to wait, by the monotonic clock; None when it is unknown.
             request: the parameters of a message with an empty answer, for a record that Redis has lost;
                 without it the reply is a dead letter then.
+            is_leased: this worker sends it at once; no other one gets it for `LEASE` seconds.
 
         Returns:
             Whether they are enqueued in Redis; while it is unavailable they wait on disk.
@@ -162,6 +165,7 @@ class Outbox:
             request=request,
             received=since or int(time.time() * 1000),
             empty_answer=EMPTY,
+            delay_ms=int(LEASE * 1000) if is_leased else 0,
         )
         if conversation is not None:
             key, state, valid_ms, ttl_ms, timer = conversation

@@ -83,6 +83,17 @@ class OutboxHandler(Protocol):
         """Record the result of a message; True requests another attempt from another sender."""
 
 
+class ReplySender(Protocol):
+    """What puts replies into the outbox and has them sent (`OutboxWorker`)."""
+
+    @property
+    def has_room(self) -> bool: ...
+
+    def send(self, entries: Sequence[OutboxEntry]) -> None: ...
+
+    def wake(self, contact: str) -> None: ...
+
+
 Report = Callable[[str, str], None]
 """Called with the kind of each message and its result."""
 
@@ -142,6 +153,16 @@ class OutboxWorker:
         """Poll all buckets now."""
         self._woken_buckets.update(ALL_BUCKETS)
         self._wake.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can send another reply now."""
+        return not self._is_stopping and len(self._sending) < MAX_CONCURRENT_ENTRIES
+
+    def send(self, entries: Sequence[OutboxEntry]) -> None:
+        """Send the messages of a reply that were leased when this worker enqueued them."""
+        self._leased.update(entries)
+        self._start_task(self._send_in_order([*entries]), f"outbox {entries[0].reference}", self._sending)
 
     def finish(self) -> None:
         """From now on send only entries that this worker adds, and run no handler again."""

@@ -23,7 +23,7 @@ from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
-from tests.routing.workers import DAYS, worker
+from tests.routing.workers import DAYS, RecordingSender, worker
 
 MG = "MG" + "1" * 32
 AMERICAN, CANADIAN = "+14155550123", "+16475550123"
@@ -50,8 +50,9 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
         composer = Composer(pool_for, {None: ReplyFrom.SHORT_CODE_FIRST}, "https://sms.example.com")
         outbox = Outbox(one.store, one.journal, DAYS, 60)
         dispatcher, guard = Dispatcher(RuleTable([])), LoopGuard(0, 60)
-        nudged: list[str] = []
-        later = LateReplies(one.inbox, people, dispatcher, composer, outbox, guard, Reply(), nudged.append)
+        later = LateReplies(
+            one.inbox, people, dispatcher, composer, outbox, guard, Reply(), RecordingSender()
+        )
 
         async def begin(_: InboundMessage) -> None: ...
 

@@ -41,7 +41,7 @@ from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import CONTACT, message
-from tests.routing.workers import DAYS, worker
+from tests.routing.workers import DAYS, RecordingSender, worker
 from tests.senders.builders import pool, sender
 
 LONG = 20
@@ -105,6 +105,7 @@ class PipelineFixture:
     slow: SlowHandler
     contacts: Contacts
     commands: list[str]
+    outgoing: RecordingSender
 
     async def receive(
         self, body: str, sid: str = SID, fallback: FallbackError | None = None
@@ -156,12 +157,13 @@ async def fixture(
         policy = ReplyPolicy(
             deadline, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
         )
+        outgoing = RecordingSender()
         late_replies = LateReplies(
-            one.inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, lambda _: None
+            one.inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, outgoing
         )
         committer = AnswerCommitter(one.inbox, dispatcher, composer, late_replies, guard, Reply())
         pipeline = Pipeline(one.inbox, contacts, dispatcher, composer, committer, late_replies, guard, policy)
-        yield PipelineFixture(pipeline, one.inbox, composer, slow, contacts, commands)
+        yield PipelineFixture(pipeline, one.inbox, composer, slow, contacts, commands, outgoing)
         slow.may_return.set()
         await pipeline.aclose()
 
@@ -265,10 +267,12 @@ async def answer_as_another_worker(
     return answer
 
 
-@pytest.mark.parametrize("earlier", [Outcome.LATE, Outcome.FALLBACK])
+@pytest.mark.parametrize(("earlier", "has_room"), [(Outcome.LATE, True), (Outcome.FALLBACK, False)])
 async def test_a_handlers_reply_after_an_answer_that_is_none_is_sent_late(
-    fixture: PipelineFixture, valkey: redis.Redis, earlier: Outcome
+    fixture: PipelineFixture, valkey: redis.Redis, earlier: Outcome, has_room: bool
 ) -> None:
+    """The worker sends it itself, where it has room: nobody else gets it meanwhile."""
+    fixture.outgoing.has_room = has_room
     entry = f"AC{'0a' * 16}/{SID} late 12345 {CONTACT}".encode()
     async with asyncio.timeout(LONG):
         answering = asyncio.create_task(fixture.receive("SLOW"))
@@ -277,7 +281,10 @@ async def test_a_handlers_reply_after_an_answer_that_is_none_is_sent_late(
         assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry]
         fixture.slow.may_return.set()
         assert await answering == (earlier, EMPTY)
-    assert valkey.zrange(BUCKET.outbox, 0, -1) == [entry.replace(b" late ", b" late.0 ")]
+    ((line, due),) = cast("list[tuple[bytes, float]]", valkey.zrange(BUCKET.outbox, 0, -1, withscores=True))
+    assert line == entry.replace(b" late ", b" late.0 ")
+    assert (due / 1000 > time.time() + 10) is has_room
+    assert [entry.line for entry in fixture.outgoing.sent] == ([line] if has_room else [])
     stored = record(valkey)
     assert b">done<" in stored[b"late"]
     assert b"answered after the deadline" in stored[b"send:late.0"]

@@ -45,6 +45,7 @@ from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 from tests.routing.driven_clock import DrivenStore, random_delays, run_driven
 from tests.routing.messages import ACCOUNT, CONTACT, message
+from tests.routing.workers import RecordingSender
 from tests.senders.builders import pool, sender
 
 DEADLINE = 8.0
@@ -237,7 +238,7 @@ class ScheduleRun:
             DEADLINE, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
         )
         late = LateReplies(
-            inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, lambda _: None
+            inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, RecordingSender()
         )
         committer = AnswerCommitter(inbox, dispatcher, composer, late, guard, Reply())
         pipeline = Pipeline(inbox, contacts, dispatcher, composer, committer, late, guard, policy)

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
-from sms_router.delivery.entry import OutboxEntry, ReplyKind
+from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
+from sms_router.delivery.outbox_worker import ReplySender
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution
@@ -67,7 +67,7 @@ class LateReplies:
 
     Args:
         error_reply: sent when a handler fails after the deadline.
-        wake_outbox: called with a contact for whom messages are enqueued.
+        sender: sends the replies.
 
     """
 
@@ -80,7 +80,7 @@ class LateReplies:
         outbox: Outbox,
         guard: LoopGuard,
         error_reply: Reply,
-        wake_outbox: Callable[[str], None],
+        sender: ReplySender,
     ) -> None:
         self._inbox = inbox
         self._contacts = contacts
@@ -89,7 +89,7 @@ class LateReplies:
         self._outbox = outbox
         self._guard = guard
         self._error_reply = error_reply
-        self._wake_outbox = wake_outbox
+        self._sender = sender
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -212,7 +212,8 @@ class LateReplies:
         update = None
         if self._dispatcher.conversations is not None:
             update = self._dispatcher.conversations.update_for(late.scope, contact, late.conversation)
-        await self._outbox.enqueue(
+        is_leased = bool(count) and self._sender.has_room
+        is_enqueued = await self._outbox.enqueue(
             late.entry,
             late.kind,
             rendered.document,
@@ -223,6 +224,10 @@ class LateReplies:
             update,
             late.waiting_since,
             late.raw if late.kind is ReplyKind.LATE else b"",
+            is_leased=is_leased,
         )
-        if count:
-            self._wake_outbox(contact)
+        if is_enqueued and is_leased:
+            parts = (MessagePart(late.kind, number) for number in range(count))
+            self._sender.send([late.entry._replace(name=part.name) for part in parts])
+        elif count:
+            self._sender.wake(contact)
