@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlencode
 
 from sms_router.delivery.entry import EVENT, OutboxEntry
-from sms_router.store.scripts import NO_EVENT, RaisedEvent
 from sms_router.twilio.inbound import InboundMessage
+
+if TYPE_CHECKING:
+    from sms_router.store.scripts import RaisedEvent
 
 EventKind = Literal["opted_out", "opted_in", "delivered", "undelivered", "expired", "reaction"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
@@ -125,6 +127,8 @@ class EventRecorder:
             more: further parameters.
 
         """
+        from sms_router.store.scripts import NO_EVENT  # noqa: PLC0415 (Redis, which a handler file does not import)
+
         if kind not in self.kinds:
             return NO_EVENT
         foreign, _, number = scope.rpartition("/")
