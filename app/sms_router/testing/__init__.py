@@ -3,16 +3,9 @@
 pytest loads it by itself where sms-router is installed; annotate it as ``sms: SmsTester``.
 """
 
+from sms_router.testing.errors import HandlerFailedError
 from sms_router.testing.http import HttpRequest, HttpService
-from sms_router.testing.tester import (
-    HandlerFailedError,
-    Received,
-    SmsClock,
-    SmsPhone,
-    SmsTester,
-    Texted,
-    Undelivered,
-)
+from sms_router.testing.tester import Received, SmsClock, SmsPhone, SmsTester, Texted, Undelivered
 
 __all__ = [
     "HandlerFailedError",
