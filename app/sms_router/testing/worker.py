@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,10 +15,10 @@ import redis
 from starlette.types import ASGIApp, Message
 
 from sms_router.application import Worker
+from sms_router.cli.senders.pools import sandbox_snapshot
 from sms_router.config.settings import Settings
 from sms_router.delivery.message import Accepted, OutboundSms, Rejected, SendResult
 from sms_router.delivery.twilio_sender import TwilioSender
-from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.source import ServiceSource
 from sms_router.routing.upstream import http_client
 from sms_router.routing.upstream.forward_rule import Target
@@ -31,9 +32,7 @@ from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
 from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.errors import ApiRejection
-from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.sandbox.world.world import World
-from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.errors import ScriptFailedError
 from sms_router.store.scripts import Call
 from sms_router.store.store import Store
@@ -45,12 +44,6 @@ _CLOCK = b"sms-router:test-clock"
 
 NEVER = 1e9
 """Seconds."""
-
-_KINDS = {
-    NumberKind.SHORT_CODE: SenderKind.SHORT_CODE,
-    NumberKind.LONG_CODE: SenderKind.LONG_CODE,
-    NumberKind.TOLL_FREE: SenderKind.TOLL_FREE,
-}
 
 
 class OfflineStore(Store):
@@ -203,9 +196,8 @@ class OfflineWorker(Worker):
 
     def _sources(self) -> list[ServiceSource]:
         return [
-            ServiceSource(service.sid, lambda now, index=index: _snapshot(self._world, index, now))  # type: ignore[misc]
-            for index, service in enumerate(self._world.services)
-            if self.settings.service(service.sid) is not None
+            ServiceSource(service.sid, partial(sandbox_snapshot, self._world, service.sid))
+            for service in self.settings.services
         ]
 
     @contextlib.asynccontextmanager
@@ -225,26 +217,3 @@ class OfflineWorker(Worker):
             self.outbox_worker.poll_interval = NEVER
             self.outbox_worker.start(self.outbox_handler)
             yield
-
-
-def _snapshot(world: World, index: int, now: float) -> Snapshot:
-    """Return a Service as the router would read it from the sandbox."""
-    service, numbers = world.services[index], {number.sid: number for number in world.numbers}
-    senders = tuple(
-        Sender(number.sid, number.address, _KINDS[number.kind], number.country or None, _capabilities(number))
-        for number in map(numbers.__getitem__, service.senders)
-    )
-    properties = ServiceProperties(
-        service.friendly_name,
-        service.inbound_request_url or None,
-        status_callback=service.status_callback or None,
-        sticky_sender=service.sticky_sender,
-        area_code_geomatch=service.area_code_geomatch,
-    )
-    others = tuple(sorted(number.address for sid, number in numbers.items() if sid not in service.senders))
-    return Snapshot(world.account_sid, service.sid, senders, properties, {}, now, int(now * 1000), others)
-
-
-def _capabilities(number: Number) -> Capability:
-    able = number.capabilities
-    return parse_capabilities(["SMS"] * able.sms + ["MMS"] * able.mms)

@@ -57,7 +57,8 @@ def known_senders(settings: Settings) -> KnownSenders:
             snapshots = []
     configured = load_settings()
     if not snapshots and configured.is_offline and settings.services:
-        snapshots = [_sandbox_snapshot(sandbox_world(configured), settings.services[0])]
+        world = sandbox_world(configured)
+        snapshots = [sandbox_snapshot(world, service.sid, time.time()) for service in settings.services]
     return KnownSenders(services, {snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
 
 
@@ -92,38 +93,41 @@ def _read_from_twilio(settings: Settings, service: ConfiguredService) -> Snapsho
     except PoolReadError as error:
         configured = load_settings()
         if configured.is_offline:
-            return _sandbox_snapshot(sandbox_world(configured), service)
+            return sandbox_snapshot(sandbox_world(configured), service.sid, time.time())
         raise CommandError(f"Nothing is stored about {service.sid}, and {error}", START_HINT) from error
 
 
-def _sandbox_snapshot(world: World, service: ConfiguredService) -> Snapshot:
-    """Return the snapshot that the sandbox would give if it were running."""
-    sandbox_service = world.services[0]
+def sandbox_snapshot(world: World, service_sid: str, now: float) -> Snapshot:
+    """Return what the sandbox would give if it were running; ``now`` is in seconds since the epoch."""
+    service = next((one for one in world.services if one.sid == service_sid), world.services[0])
     numbers = {number.sid: number for number in world.numbers}
     return Snapshot(
         account_sid=world.account_sid,
-        service_sid=service.sid,
+        service_sid=service_sid,
         senders=tuple(
             Sender(
-                sid,
-                numbers[sid].address,
-                _kind(sid, numbers[sid].address),
-                numbers[sid].country or None,
-                parse_capabilities(
-                    ["SMS"] * numbers[sid].capabilities.sms + ["MMS"] * numbers[sid].capabilities.mms
-                ),
+                number.sid,
+                number.address,
+                _kind(number.sid, number.address),
+                number.country or None,
+                parse_capabilities(["SMS"] * number.capabilities.sms + ["MMS"] * number.capabilities.mms),
             )
-            for sid in sandbox_service.senders
+            for number in map(numbers.__getitem__, service.senders)
         ),
         settings=ServiceProperties(
-            sandbox_service.friendly_name,
-            sandbox_service.inbound_request_url or None,
-            fallback_url=sandbox_service.fallback_url or None,
-            status_callback=sandbox_service.status_callback or None,
+            service.friendly_name,
+            service.inbound_request_url or None,
+            fallback_url=service.fallback_url or None,
+            status_callback=service.status_callback or None,
+            sticky_sender=service.sticky_sender,
+            area_code_geomatch=service.area_code_geomatch,
         ),
         number_urls={},
-        read_at=time.time(),
+        read_at=now,
         version=0,
+        account_numbers=tuple(
+            sorted(number.address for sid, number in numbers.items() if sid not in service.senders)
+        ),
     )
 
 
