@@ -9,8 +9,9 @@ import logging
 import logging.config
 import pickle
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from starlette.routing import Router
@@ -35,11 +36,12 @@ class AppFactory:
         return cls(pickle.dumps(settings))
 
     def import_handlers(self) -> None:
-        """Import the team's modules before an event loop runs; `__call__` reports their mistakes."""
+        """Import the team's modules before an event loop runs; logs mistakes in them, and exits with 1."""
         from sms_router.routing.dispatch.handler_loader import HandlerRegistry  # noqa: PLC0415
 
         router = pickle.loads(self.pickled).router  # noqa: S301 (as below)
-        HandlerRegistry.load(router.handlers, None, router.middleware_names)
+        if mistakes := HandlerRegistry.load(router.handlers, None, router.middleware_names).errors:
+            _exit(mistakes)
 
     def __call__(self) -> Router:
         """Build the application; logs mistakes in handlers or rules, and exits with 1."""
@@ -49,8 +51,12 @@ class AppFactory:
         try:
             return build(pickle.loads(self.pickled))  # noqa: S301 (pickled by the parent process)
         except ConfigurationError as error:
-            log.error("a worker cannot start: %s", "; ".join(error.mistakes))
-            sys.exit(1)
+            _exit(error.mistakes)
+
+
+def _exit(mistakes: Sequence[str]) -> NoReturn:
+    log.error("a worker cannot start: %s", "; ".join(mistakes))
+    sys.exit(1)
 
 
 def create_app() -> Router:

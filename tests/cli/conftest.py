@@ -157,12 +157,12 @@ class Serving:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, folder: Path, program: Path = PROGRAM, **more: str) -> Serving:
+    def start(cls, folder: Path, program: Path = PROGRAM, *words: str, **more: str) -> Serving:
         port, sandbox_port = free_port(), free_port()
         environment = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), **more}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [program, "serve"],
+                [program, "serve", *words],
                 cwd=folder,
                 env={"PATH": os.environ["PATH"], **environment},
                 stdout=log,

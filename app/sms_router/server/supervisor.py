@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
+from math import inf
 from socket import socket
 from typing import Protocol, runtime_checkable
 
@@ -107,18 +108,22 @@ class WorkerSupervisor(Multiprocess):
         is_running = process.process.is_alive()
         process.kill()
         process.join()
-        delay = 0.0
         state = self._states.pop(process)
-        if not state.serves:
-            delay = min(2.0**self._failed_starts, MAX_RESTART_DELAY)
-            self._failed_starts += 1
+        delay = 0.0 if state.serves else self._delay_after_failed_start()
         if not self._has_served and (process.exitcode or 0) > 0:
             self.failed = True
             self.should_exit.set()
         consequence = f"another one starts{f' in {delay:g} s' if delay else ''}"
+        if delay == inf:
+            consequence = "the next change starts another one"
         event = _describe_end(process, is_running=is_running, serves=state.serves)
         log.error("worker %s %s; %s", process.pid, event, "stopping" if self.failed else consequence)
         self._restart_at[process] = time.monotonic() + delay
+
+    def _delay_after_failed_start(self) -> float:
+        """Return the seconds until another worker starts; infinite where a subclass starts it."""
+        self._failed_starts += 1
+        return min(2.0 ** (self._failed_starts - 1), MAX_RESTART_DELAY)
 
     def _respawn(self, index: int, ended: Process) -> None:
         if not self.should_exit.is_set() and time.monotonic() >= self._restart_at[ended]:

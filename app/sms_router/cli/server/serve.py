@@ -64,6 +64,12 @@ def serve(
             "--sandbox", help="Start the sandbox even where the router can be reached from outside."
         ),
     ] = False,
+    dev: Annotated[
+        bool,
+        typer.Option(
+            "--dev", help="Reload handlers and configuration on save, and print a line for each text."
+        ),
+    ] = False,
 ) -> None:
     """Run the router on HOST:PORT with WORKERS processes.
 
@@ -81,7 +87,7 @@ def serve(
 
     Changes of keywords.toml, templates/, opt-outs.toml and carriers.toml are loaded within two seconds, and
     at once on SIGHUP; if there is a mistake, none of them is. Handlers and router.toml are read at the start
-    only.
+    only, unless --dev is given: for your machine, with one worker.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     install_sighup_handler(lambda: None)
@@ -94,6 +100,10 @@ def serve(
         first_text.append(f"These are the demo's rules. A project of your own: {program()} init shop\n")
     if settings.server.traces:
         check_installed()
+    if dev:
+        _check_local(settings)
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # Python takes two versions of one second for the same
+        settings = settings.model_copy(update={"server": settings.server.model_copy(update={"workers": 1})})
     _check_ports(settings)
     if settings.is_offline and not sandbox:
         _check_not_exposed(settings)
@@ -106,13 +116,34 @@ def serve(
             started.enter_context(_sandbox(settings))
         _prepare_metrics(settings, started)
         settings = load_settings()
+        if dev:
+            first_text.append("Handlers, rules and router.toml are used as you save them. Ctrl-C stops.\n")
         _announce(settings, world, password, first_text)
-        _run(settings)
+        _run(settings, dev=dev)
 
 
 def _on_sigterm(*_: object) -> None:
     """Exit as after Ctrl-C: uvicorn raises the signal again, and Valkey and the sandbox have to stop."""
     sys.exit(0)
+
+
+def _check_local(settings: Settings) -> None:
+    """Refuse --dev where others reach the router.
+
+    Raises:
+        CommandError: with the remedy.
+
+    """
+    hosts = {"HOST": settings.server.host}
+    if settings.server.private_port is not None:
+        hosts["PRIVATE_HOST"] = settings.server.private_host
+    for name, host in hosts.items():
+        if not _is_loopback(host):
+            raise CommandError(
+                f"{name}={host} can be reached from other machines, and --dev is for this one.",
+                f"Use {name}=127.0.0.1, which a tunnel reaches too, or leave --dev out.",
+                code=2,
+            )
 
 
 def _check_not_exposed(settings: Settings) -> None:
@@ -181,7 +212,7 @@ def _other_setting(variable: str, port: int, cause: BaseException | None) -> str
     return f"{variable}={port + 1}"
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, *, dev: bool) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import; mistakes above are reported first)
 
     from sms_router.factory import AppFactory  # noqa: PLC0415
@@ -189,6 +220,12 @@ def _run(settings: Settings) -> None:
     from sms_router.server.http_protocol import BoundedHttpProtocol  # noqa: PLC0415
     from sms_router.server.supervisor import WorkerSupervisor  # noqa: PLC0415
 
+    logs = log_config(settings.server.logs)
+    if dev:
+        from sms_router.cli.server import development  # noqa: PLC0415 (not needed elsewhere)
+
+        settings = development.development_settings(settings)
+        logs = development.development_logs(logs)
     config = uvicorn.Config(
         AppFactory.with_settings(settings),
         factory=True,
@@ -202,7 +239,7 @@ def _run(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        log_config=log_config(settings.server.logs),
+        log_config=logs,
         limit_concurrency=_max_concurrency(),
         backlog=MAX_CONCURRENCY,
         timeout_keep_alive=settings.server.keep_alive,
@@ -210,10 +247,15 @@ def _run(settings: Settings) -> None:
     )
     private = [_private_listener(settings)] if settings.server.private_port is not None else []
     LastGoodRuleSet.beside(settings.router.data_dir, settings.server.port).delete()
-    if settings.server.workers > 1:
+    if settings.server.workers > 1 or dev:
         os.environ[SUPERVISOR] = str(os.getpid())
         sighup_handler = signal.getsignal(signal.SIGHUP)
-        supervisor = WorkerSupervisor(config, [config.bind_socket(), *private])
+        sockets = [config.bind_socket(), *private]
+        if dev:
+            supervisor: WorkerSupervisor = development.DevelopmentSupervisor(config, sockets, settings)
+            development.print_texts(settings)
+        else:
+            supervisor = WorkerSupervisor(config, sockets)
         signal.signal(signal.SIGHUP, sighup_handler)  # uvicorn's would restart the workers
         reload_workers(lambda: [worker.pid for worker in supervisor.processes if worker.exitcode is None])
         supervisor.run()

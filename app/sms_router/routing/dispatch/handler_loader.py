@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import pkgutil
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import NamedTuple
 
@@ -28,6 +27,9 @@ from sms_router.routing.handler.decorators import (
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler, Middleware, names_passed_on
 from sms_router.routing.handler.inspection import HandlerError
+from sms_router.routing.handler.tracebacks import from_team, is_of_team
+
+log = logging.getLogger("sms_router.dispatch")
 
 MiddlewareName = str | tuple[str, bool]
 """``module:function``, and whether it stands around templates and other applications too."""
@@ -200,6 +202,8 @@ def _import(name: str, mistakes: list[str], key: str = "handlers") -> ModuleType
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit, GeneratorExit) as error:
+        if log.isEnabledFor(logging.DEBUG):  # serve --dev
+            log.error("%s cannot be imported", name, exc_info=from_team(error))
         mistakes.append(f"{key}: {name} cannot be imported: {_cause(name, error)}")
         return None
 
@@ -212,19 +216,10 @@ def _cause(name: str, error: BaseException) -> str:
     cause = " ".join("".join(traceback.format_exception_only(error)).split())
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         return f"{cause}; install it, or start where its folder is"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<", *_NOT_OF_THE_TEAM))
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_of_team(frame.filename)]
     return f"{cause} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else cause
 
 
-_NOT_OF_THE_TEAM = (
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-    str(Path(__file__).parents[2]),
-)
 """Where libraries and the router are."""
 
 

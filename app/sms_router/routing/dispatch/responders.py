@@ -22,6 +22,7 @@ from sms_router.routing.handler.handler import (
 )
 from sms_router.routing.handler.inspection import HandlerError, HandlerInfo
 from sms_router.routing.handler.reply import SILENCE, Part, Reply, ReplyFailed
+from sms_router.routing.handler.tracebacks import from_team
 from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError
 from sms_router.routing.upstream.forward_rule import Forward
@@ -207,8 +208,11 @@ def _failure(error: BaseException, name: str, message: InboundMessage) -> ReplyF
     """
     if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
         raise error
-    trace = "".join(traceback.format_exception(error, limit=-10))
-    log.error("%s failed:\n%s", name, _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK))
+    if log.isEnabledFor(logging.DEBUG):  # serve --dev
+        log.error("%s failed", name, exc_info=from_team(error))
+    else:
+        trace = "".join(traceback.format_exception(error, limit=-10))
+        log.error("%s failed:\n%s", name, _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK))
     cause = " ".join("".join(traceback.format_exception_only(error)).split())
     return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
 
