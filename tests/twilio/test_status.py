@@ -56,6 +56,24 @@ def test_an_unknown_status_is_none(text: str) -> None:
     assert MessageStatus.parse(text) is None
 
 
+def test_the_ranks_are_those_of_the_stored_receipts() -> None:
+    assert {status.value: (status.rank, status.is_delivered, status.is_failed) for status in Status} == {
+        "scheduled": (0, False, False),
+        "accepted": (1, False, False),
+        "queued": (2, False, False),
+        "sending": (3, False, False),
+        "receiving": (3, False, False),
+        "sent": (4, False, False),
+        "received": (5, False, False),
+        "partially_delivered": (6, False, False),
+        "delivered": (7, True, False),
+        "undelivered": (7, False, True),
+        "failed": (7, False, True),
+        "canceled": (7, False, False),
+        "read": (8, True, False),
+    }
+
+
 @pytest.mark.parametrize("history", HISTORIES)
 def test_each_status_of_a_history_has_a_higher_rank(history: list[MessageStatus]) -> None:
     assert all(before.rank < after.rank for before, after in pairwise(history))

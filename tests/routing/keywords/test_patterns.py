@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.routing.keywords import patterns
-from sms_router.routing.keywords.patterns import PatternError, check_pattern
+from sms_router.routing.keywords.patterns import PatternError, check_pattern, matches_literally
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleTable
 from sms_router.routing.keywords.rules import Match, MatchContext, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
@@ -222,3 +222,18 @@ def test_a_pattern_that_another_keyword_always_precedes_is_reported(hidden: Rule
 )
 def test_a_pattern_that_some_text_reaches_is_not_reported(reached: Rule[str], other: Rule[str]) -> None:
     assert RuleTable.build([reached, other]).find_shadowed() == []
+
+
+@pytest.mark.parametrize(
+    ("literal", "text", "is_match"),
+    [
+        ("a", "A", True),
+        ("a", "ab", False),
+        ("é", "É", True),
+        ("ß", "ss", False),
+        (".", "x", False),
+        ("+", "+", True),
+    ],
+)
+def test_a_literal_matches_itself_in_any_case(literal: str, text: str, is_match: bool) -> None:
+    assert matches_literally(literal, text) is is_match

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,25 @@ def test_every_mistake_is_reported_by_its_key(tmp_path: Path, text: str, mistake
     file = tmp_path / "opt-outs.toml"
     mistakes = list(map(without_place, raised.value.mistakes))
     assert any(line.startswith(f"{file}: {mistake}") for line in mistakes), mistakes
+
+
+@pytest.mark.parametrize(
+    ("key", "longest"),
+    [
+        ("stop", ["STOP", "x" * 34]),
+        ("stop_reply", "x" * 1600),
+        ("phrases", ["x" * 500]),
+        ("polite", [f"x{number}" for number in range(200)]),
+    ],
+)
+def test_the_longest_values_are_accepted(tmp_path: Path, key: str, longest: str | list[str]) -> None:
+    text = "".join(line for line in ENGLISH.splitlines(keepends=True) if not line.startswith(f"{key} "))
+    load_opt_out_keywords(write(tmp_path, f"{text}{key} = {json.dumps(longest)}"))
+    longer = longest + "x" if isinstance(longest, str) else [*longest[:-1], longest[-1] + "x"]
+    if key == "polite":
+        longer = [*longest, "x"]
+    with pytest.raises(ConfigurationError):
+        load_opt_out_keywords(write(tmp_path, f"{text}{key} = {json.dumps(longer)}"))
 
 
 SPANISH = ENGLISH.replace('"en"', '"es"').replace('"STOP", "ENOUGH"', '"ALTO"')
