@@ -2,8 +2,8 @@
 
 A table is named after a script, where a comma and a name for some of its cases may follow. It has the
 ``usual`` arguments, and the cases, each with a sentence for its name: ``given``, what is stored before;
-``with``, the arguments that differ from the usual ones; ``gives``, what the script returns; ``then``, all
-that has changed.
+``with``, the arguments that differ from the usual ones, where one that is not named is ""; ``gives``, what
+the script returns; ``then``, all that has changed.
 
 Keys and arguments have the names of the Lua file. A hash is a table, or where only its size matters the
 number of its fields; a sorted set is a table with its scores, a stream a list of entries. `ttl` has the
@@ -24,7 +24,8 @@ from typing import Any
 import redis
 
 NOW = 1_000_000_001
-_SORTED_SETS = {"outbox", "scheduled", "opt_outs", "consents", "last_used"}
+_TAG = "{0}:"
+_SORTED_SETS = {"outbox", "scheduled", "events", "opt_outs", "consents", "last_used"}
 _STREAMS = {"journal", "dead_letters"}
 _REFERENCE = "AC/SM"
 _DUMP = """
@@ -57,7 +58,8 @@ class ScriptCase:
             redis.ResponseError: the script failed.
         """
         keys, names = ([*_header(source, of)] for of in ("KEYS", "ARGV"))
-        arguments = [_stored(self.arguments[name]) for name in names]
+        assert self.arguments.keys() <= {*names, "reference", "rest"}, f"{self.script} has other arguments"
+        arguments = [_argument(name, self.arguments.get(name, "")) for name in names]
         arguments += map(_stored, self.arguments.get("rest", ()))
         # In one transaction the server's clock stands still, so the remaining times are exact.
         with client.pipeline(transaction=True) as transaction:
@@ -97,11 +99,20 @@ def _header(source: str, of: str) -> list[str]:
 
 def _substituted(source: str) -> str:
     source = source.replace("redis.call('TIME')", "{'1000000', '1000'}")
-    return source.replace("redis.pcall('PUBLISH', ", "redis.pcall('RPUSH', 'published', ")
+    return source.replace("redis.pcall('PUBLISH', ", f"redis.pcall('RPUSH', '{_TAG}published', ")
 
 
 def _key(name: str) -> str:
-    return f"message:{_REFERENCE}" if name == "message" else name
+    return _TAG + (f"message:{_REFERENCE}" if name == "message" else name.replace("_", "-"))
+
+
+def _name(key: str) -> str:
+    name = key.removeprefix(_TAG).replace("-", "_")
+    return "message" if name == f"message:{_REFERENCE}" else name
+
+
+def _argument(name: str, value: object) -> str:
+    return f"{_TAG}{value}" if name.endswith("_prefix") else _stored(value)
 
 
 def _stored(value: object) -> str:
@@ -117,6 +128,8 @@ def _write(client: redis.Redis, name: str, value: Any) -> None:
     elif name in _STREAMS:
         for number, entry in enumerate(value, 1):
             client.xadd(key, entry, id=f"{number}-1")
+    elif name in _SORTED_SETS and isinstance(value, int):
+        client.zadd(key, {f"field{number}": NOW for number in range(value)})
     elif name in _SORTED_SETS:
         client.zadd(key, {member: float(_stored(score)) for member, score in value.items()})
     elif isinstance(value, int):
@@ -149,7 +162,7 @@ def _moment(number: re.Match[str]) -> str:
 def _state(dump: list[Any]) -> dict[str, Any]:
     state: dict[str, Any] = {"ttl": {}}
     for key, kind, content, ttl_ms in dump:
-        name = "message" if key.decode() == _key("message") else key.decode()
+        name = _name(key.decode())
         if kind == b"stream":
             state[name] = [_pairs(entry) for _, entry in content]
         else:
