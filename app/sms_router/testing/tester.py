@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sms_router.routing.contacts.contacts import MAX_PROFILE_BYTES
 from sms_router.routing.handler.conversation import Conversation, StoredConversation
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
+from sms_router.routing.handler.profile import AttributeValue, HandlerContact
 from sms_router.routing.handler.reply import Reply
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.world import Carrier, PhoneState
+from sms_router.store import scripts
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts.outbox import start_conversation
 from sms_router.testing.engine import OfflineEngine
@@ -169,6 +173,34 @@ class SmsPhone:
         state, until = client.hmget(key, "state", "expires_at")
         remaining = int(until) - int(engine.loop.wall_time() * 1000) if until else None
         return StoredConversation.parse(state, remaining)
+
+    @property
+    def contact(self) -> HandlerContact:
+        """What handlers have stored of the person for the first Service: ``language`` and ``attributes``."""
+        engine, contact = self._engine, contact_of(self.number)
+        stored = engine.run(engine.worker.contacts.get(engine.service, contact))
+        return HandlerContact(contact, stored.profile)
+
+    @at_the_team_s_line
+    def set_contact(
+        self, *, language: str | None = None, attributes: Mapping[str, AttributeValue] | None = None
+    ) -> None:
+        """Store the person's language and attributes, in place of those before.
+
+        Raises:
+            ProfileError: when they cannot be stored.
+
+        """
+        engine, contact = self._engine, self.contact
+        contact.language, contact.attributes = language, dict(attributes or {})
+        call = scripts.store_profile(
+            scope=engine.service,
+            contact=contact.number,
+            changes=json.dumps(contact.changes()),
+            max_size=MAX_PROFILE_BYTES,
+            ttl_ms=engine.worker.contacts.table.max_ttl_ms,
+        )
+        engine.run(engine.worker.store.run(call))
 
     @at_the_team_s_line
     def begin(self, step: str | Callable[..., object], state: Mapping[str, Any] | None = None) -> None:
