@@ -331,11 +331,13 @@ class SmsTester(SmsPhone):
         key: str | None = None,
         then: str | Callable[..., object] | None = None,
         state: Mapping[str, Any] | None = None,
+        urgent: bool = False,
     ) -> Sent | OptedOut | Duplicate | Refused:
         """Send a message that is no reply, as ``sms.send`` in a handler and ``POST /v1/messages`` do."""
         engine, sms = self._engine, self._engine.worker.sms_for("test")
         engine.errors.found.clear()
-        result = engine.run(sms.send(to, reply, service=service, at=at, key=key, then=then, state=state))
+        options: dict[str, Any] = {"at": at, "key": key, "then": then, "state": state, "urgent": urgent}
+        result = engine.run(sms.send(to, reply, service=service, **options))
         engine.finish()
         return result
 

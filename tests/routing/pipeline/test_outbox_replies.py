@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
-from sms_router.delivery.message import OutboundSms, Rejected
+from sms_router.delivery.message import OutboundSms, Rejected, SendLease
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
@@ -23,6 +24,7 @@ from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.twiml import OutboundMessage, render
 from tests.routing.workers import DAYS, RecordingSender, worker
 
 MG = "MG" + "1" * 32
@@ -104,3 +106,26 @@ async def test_another_sender_is_tried_where_it_may_do_better(
 
 async def test_another_sender_is_tried_once(outgoing: ReplyOutboxHandler) -> None:
     assert not await refused(outgoing, 21612, piece=LATE.repeated())
+
+
+@pytest.mark.parametrize(
+    ("direction", "composed_for", "sender"),
+    [
+        ("outbound-api", LONG_CODE, LONG_CODE),
+        ("outbound-api", ELSEWHERE, SHORT_CODE),
+        ("inbound", ELSEWHERE, ELSEWHERE),
+    ],
+)
+async def test_a_scheduled_message_keeps_its_sender_while_the_pool_has_it(
+    outgoing: ReplyOutboxHandler, direction: str, composed_for: str, sender: str
+) -> None:
+    account, sid = "AC" + "0" * 32, "SM" + "0" * 32
+    request = {"MessageSid": sid, "AccountSid": account, "MessagingServiceSid": MG, "From": AMERICAN}
+    request |= {"To": SHORT_CODE, "Body": "", "Direction": direction}
+    document = render([OutboundMessage("Tomorrow at nine.", sender=composed_for)])
+    lease = SendLease(urlencode(request).encode(), document, {}, [])
+    entry = OutboxEntry(f"{account}/{sid}", LATE.name, MG, AMERICAN)
+    sms = await outgoing.build_message(entry, LATE, lease)
+    assert isinstance(sms, OutboundSms)
+    assert (sms.sender, sms.text) == (sender, "Tomorrow at nine.")
+    assert bool(sms.trail) is (sender != composed_for)

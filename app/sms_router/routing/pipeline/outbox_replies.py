@@ -26,7 +26,7 @@ from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.senders.error_table import ErrorClass
-from sms_router.senders.models import RecipientFacts
+from sms_router.senders.models import Decision, RecipientFacts
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.phone_numbers import contact_of
 from sms_router.twilio.twiml import OutboundMessage, parse_own
@@ -90,16 +90,40 @@ class ReplyOutboxHandler:
             return Cancelled(OPTED_OUT, dead_letter=False)
         if until := self._quiet_until(message):
             return PutOff(until)
-        if not part.resend:
-            if part.number == 0:
-                await self._begin_conversation(message)
-            return self._sms(part, message, outbound, outbound.sender or message.recipient)
-        facts = replace(facts, unreachable=facts.unreachable | {str(lease.state.get("failed_sender") or "")})
-        decision = self._composer.choose(message, Reply(outbound.body, outbound.media), facts)
-        if decision.address is None or decision.address in facts.unreachable:
-            return Cancelled("no other sender can carry it", dead_letter=True)
-        self._composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
-        return self._sms(part, message, outbound, decision.address, decision.trail_text)
+        sender, trail_text = outbound.sender or message.recipient, ""
+        if part.resend or message.is_outbound:
+            decision = self._choose(part, lease, message, outbound, facts)
+            if decision is None or decision.address is None:
+                other = "other " if part.resend else ""
+                return Cancelled(f"no {other}sender can carry it", dead_letter=True)
+            if part.resend or decision.address != sender:
+                sender, trail_text = decision.address, decision.trail_text
+                self._composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
+        if part.number == 0 and not part.resend:
+            await self._begin_conversation(message)
+        return self._sms(part, message, outbound, sender, trail_text)
+
+    def _choose(
+        self,
+        part: MessagePart,
+        lease: SendLease,
+        message: InboundMessage,
+        outbound: OutboundMessage,
+        facts: RecipientFacts,
+    ) -> Decision | None:
+        """Choose the sender of a message that is sent again, or that was composed when it was scheduled.
+
+        The latter keeps its sender while that can be used. None where only the one that failed is left.
+        """
+        sender = None if part.resend else outbound.sender
+        if part.resend:
+            failed = str(lease.state.get("failed_sender") or "")
+            facts = replace(facts, unreachable=facts.unreachable | {failed})
+        is_name = sender is not None and not sender.lstrip("+").isdigit()
+        decision = self._composer.choose(
+            message, Reply(outbound.body, outbound.media, sender, one_way=is_name), facts
+        )
+        return None if decision.address in facts.unreachable else decision
 
     async def on_refused(
         self,
