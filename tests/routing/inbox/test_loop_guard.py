@@ -12,7 +12,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.inbox import inbox, loop_guard
+from sms_router.routing.inbox import contact_turns, inbox, loop_guard
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed, PreparedAnswer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
@@ -164,7 +164,7 @@ async def test_two_thousand_texts_at_once_get_at_most_the_limit(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inbox, "STORE_BUDGET", 0.0)  # no time is left for the commits
-    monkeypatch.setattr(inbox, "MAX_TURN_WAIT", 60.0)
+    monkeypatch.setattr(contact_turns, "MAX_TURN_WAIT", 60.0)
     counted = counter(replies=30)
 
     async def prepared(number: int) -> bool:

@@ -6,10 +6,9 @@ Redis does not serve.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,6 +19,7 @@ from sms_router.routing.contacts.contact import ContactFields
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.inbox.answer import RELEASED, Answer, JournalEntry, MessageKey, Outcome
+from sms_router.routing.inbox.contact_turns import ContactTurns
 from sms_router.routing.inbox.leases import Lease, LeaseRenewer
 from sms_router.routing.inbox.loop_guard import LimitExceeded, ReplyCounter
 from sms_router.routing.inbox.waiters import AnswerWaiters
@@ -38,15 +38,6 @@ LEASE = 3.0
 STORE_BUDGET = 0.2
 """Seconds that one message may wait for Redis in all; the store's check every 50 ms may add one interval.
 Then it is answered from memory. Together they stay below the 300 ms that an outage of Redis may cost."""
-
-MAX_CONCURRENT_CALLS = 4
-"""Scripts about one contact that a worker runs at once; a flood from one number does not delay the others."""
-
-FLOOD_RETRY_INTERVAL = 0.3
-MAX_FLOOD_RETRIES = 5
-
-MAX_TURN_WAIT = 4.0
-"""Seconds that a message waits for earlier ones of its contact; then it is answered without Redis."""
 
 MAX_CACHED_ANSWERS = 10_000
 MAX_CACHED_ANSWER_BYTES = 4096
@@ -172,10 +163,7 @@ class Inbox:
         self._waiters = AnswerWaiters()
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._released: OrderedDict[str, None] = OrderedDict()
-        self._running: dict[str, int] = {}
-        """The number of scripts that run about a contact."""
-        self._turns: dict[str, deque[asyncio.Future[None]]] = {}
-        """Messages that wait for one of them to end, by contact."""
+        self._turns = ContactTurns(store)
 
     def start(self) -> None:
         self._leases.start()
@@ -238,23 +226,24 @@ class Inbox:
             call = scripts.claim_prepared(
                 call, answer=document, outcome=outcome, trail=encode(trail_text), counter=counter
             )
+        running = self._turns.running
         while True:
             notifications, started = self._waiters.notifications, time.monotonic()
             try:
                 run: Awaitable[RedisReply]
-                if key.contact in self._running:
-                    await self._take_turn(key.contact)
-                    started, run = time.monotonic(), self._run_in_turn(key.contact, call)
+                if key.contact in running:
+                    await self._turns.take(key.contact)
+                    started, run = time.monotonic(), self._turns.run(key.contact, call)
                 else:
-                    self._running[key.contact] = 1
+                    running[key.contact] = 1
                     run = self._store.run(call)
                 try:
                     result = await run
                 finally:
-                    if self._running[key.contact] == 1:
-                        del self._running[key.contact]
+                    if running[key.contact] == 1:
+                        del running[key.contact]
                     else:
-                        self._end_turn(key.contact)
+                        self._turns.end(key.contact)
             except StoreUnavailableError:
                 if not fallback and key.reference in self._released:
                     return RELEASED
@@ -350,58 +339,6 @@ class Inbox:
             answer = Answer(result[1], Outcome(result[2].decode()))
         return self._cache(key.reference, answer)
 
-    async def _take_turn(self, contact: str) -> None:
-        """Wait until few enough scripts about a contact run.
-
-        Raises:
-            StoreUnavailableError: after `MAX_TURN_WAIT`.
-
-        """
-        running = self._running.get(contact, 0)
-        if running < MAX_CONCURRENT_CALLS:
-            self._running[contact] = running + 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._turns.setdefault(contact, deque()).append(turn)
-        try:
-            async with asyncio.timeout(MAX_TURN_WAIT):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self._end_turn(contact)
-            if isinstance(error, TimeoutError):
-                raise StoreUnavailableError("too many messages of one contact wait for Redis") from error
-            raise
-
-    async def _run_in_turn(
-        self, contact: str, call: scripts.Call, time_limit: float | None = None
-    ) -> RedisReply:
-        """Run a script; while other messages of the contact wait for their turn, outlast a short outage.
-
-        Their replies would not be counted, and a flood may itself be the reason for it.
-        """
-        for _ in range(MAX_FLOOD_RETRIES):
-            try:
-                return await self._store.run(call, time_limit)
-            except StoreUnavailableError:
-                if contact not in self._turns:
-                    raise
-            await asyncio.sleep(FLOOD_RETRY_INTERVAL)
-        return await self._store.run(call, time_limit)
-
-    def _end_turn(self, contact: str) -> None:
-        """Let the next message of a contact use Redis."""
-        while (waiting := self._turns.get(contact)) is not None:
-            turn = waiting.popleft()
-            if not waiting:
-                del self._turns[contact]
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._running[contact] -= 1
-        if not self._running[contact]:
-            del self._running[contact]
-
     async def _run_commit(
         self, contact: str, call: scripts.Call, request: bytes, claim: Claimed, *, is_counted: bool
     ) -> Sequence[Any] | None:
@@ -411,15 +348,15 @@ class Inbox:
         """
         timeout = None if is_counted else STORE_BUDGET - claim.spent
         try:
-            await self._take_turn(contact)
+            await self._turns.take(contact)
             try:
-                result: Sequence[Any] = await self._run_in_turn(contact, call, timeout)
+                result: Sequence[Any] = await self._turns.run(contact, call, timeout)
                 if result[0] == _CommitStatus.RECORD_LOST:
                     received = claim.arrived or self._now()
                     call = scripts.with_request(call, request=request, received=received)
                     result = await self._store.run(call, timeout)
             finally:
-                self._end_turn(contact)
+                self._turns.end(contact)
         except StoreUnavailableError:
             return None
         return result
