@@ -232,19 +232,25 @@ async def test_a_monitor_reports_what_is_new_and_no_outage(
     client.config_set("maxmemory", "100mb")
     client.config_set("maxmemory-policy", "allkeys-lru")
     is_away = False
-    monitor = StoreMonitor(f"redis://{server.address}/0", tmp_path, lambda: is_away)
+    monitor, of_other_worker = (
+        StoreMonitor(f"redis://{server.address}/0", tmp_path, lambda: is_away) for _ in range(2)
+    )
     await monitor.check()
     await monitor.check()
+    await of_other_worker.check()
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert of_other_worker.problems == monitor.problems
     (evicting,), (forgetting,) = monitor.sentences(errors=True), monitor.sentences(errors=False)
     assert evicting.startswith("Redis evicts opt-outs and answers")
     assert forgetting.endswith("CONFIG SET appendonly yes, and the same in its configuration file")
     client.config_set("maxmemory-policy", "noeviction")
     await monitor.check()
     assert monitor.sentences(errors=True) == []
+    await monitor.aclose()
     away = StoreMonitor("redis://127.0.0.1:1/0", tmp_path, lambda: True)
     await away.check()
     assert away.problems == []
+    await away.aclose()
 
 
 async def test_a_refused_subscription_is_polled(

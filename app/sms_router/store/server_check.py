@@ -14,11 +14,13 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hiredis
 
+from sms_router.store.file_lock import try_lock
 from sms_router.store.keys import (
     ALL_BUCKETS,
     ANSWERED_CHANNEL,
@@ -139,7 +141,7 @@ def find_directory_problem(data_dir: Path) -> Iterator[StoreProblem]:
 class StoreMonitor:
     """Looks for problems at the start and every `MONITOR_INTERVAL`, and logs the new ones.
 
-    An outage is not among them: the store reports it.
+    An outage is not among them: the store reports it. Of the workers with one data directory, one logs.
 
     Args:
         url: of Redis.
@@ -153,6 +155,8 @@ class StoreMonitor:
         self._data_dir = data_dir
         self._is_away = is_away
         self._has_served = False
+        self._lock: FileIO | None = None
+        """Of the worker that logs."""
         self.problems: list[StoreProblem] = []
         self._task = PeriodicTask("store-monitor", MONITOR_INTERVAL, self.check)
 
@@ -161,6 +165,8 @@ class StoreMonitor:
 
     async def aclose(self) -> None:
         await self._task.aclose()
+        if self._lock is not None:
+            self._lock.close()
 
     async def check(self) -> None:
         """Look once."""
@@ -170,11 +176,20 @@ class StoreMonitor:
             lambda: [*find_directory_problem(self._data_dir), *find_problems(self._url)]
         )
         found = [problem for problem in found if not problem.sentence.startswith(_UNREACHABLE)]
+        logs = await asyncio.to_thread(self._is_first)
         for problem in found:
-            if problem not in self.problems:
+            if logs and problem not in self.problems:
                 log.log(logging.ERROR if problem.is_error else logging.WARNING, "%s %s", *problem[1:])
         self.problems = found
         self._has_served = self._has_served or not self._is_away()
+
+    def _is_first(self) -> bool:
+        """Tell whether no other worker has the lock; each logs where there can be none."""
+        try:
+            self._lock = self._lock or try_lock(self._data_dir / "monitor", create=True)
+        except OSError:
+            return True
+        return self._lock is not None
 
     def sentences(self, *, errors: bool) -> list[str]:
         """Return the errors, or what else an operator should know, each with its remedy."""
