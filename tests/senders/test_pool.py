@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sms_router.senders.hash_ring import HashRing
 from sms_router.senders.models import (
     NO_CONDITIONS,
     NO_FACTS,
@@ -17,7 +18,7 @@ from sms_router.senders.models import (
 )
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.senders.selection import select
-from tests.senders.builders import BOTH, MMS, SMS, pool, request, sender
+from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
 
 
 def long_codes(count: int, *, without_mms: int = 0) -> tuple[Sender, ...]:
@@ -65,6 +66,25 @@ def test_pools_of_one_version_stay_equal_after_a_selection() -> None:
     once, again = pool(sender("12345")), pool(sender("12345"))
     select(once, request())
     assert once == again
+
+
+def test_of_equal_senders_the_first_128_on_the_contacts_ring_are_examined() -> None:
+    senders = long_codes(200)
+    indexed, ring = Pool("MG", 1, senders), list(HashRing(senders).iter_from("+442079460000"))
+    reply = request("+442079460000", "GB")
+    chosen = []
+    for full in (127, 128):
+        capped = {each.sid: "at its daily cap: 200 segments" for each in ring[:full]}
+        chosen.append(select(indexed, reply, NO_FACTS, SenderConditions(capped=capped)).sender)
+    assert chosen == [ring[127], None]
+
+
+@pytest.mark.parametrize("country", ["US", "GB"])
+@pytest.mark.parametrize("can", [NONE, SMS])
+def test_a_trail_lists_eight_skipped_senders_of_a_kind(country: str, can: Capability) -> None:
+    names = [sender(f"ACME{number}", None, can=can) for number in range(10)]
+    trail = select(pool(*names, sender("+14155550001")), request(country=country)).trail
+    assert [candidate.address[:4] for candidate in trail] == ["ACME"] * 8 + ["+141"]
 
 
 @pytest.mark.parametrize("needs", [SMS, MMS, BOTH])

@@ -254,3 +254,12 @@ def test_one_message_may_be_all_that_fits() -> None:
         OutboundMessage("x", status_url="s" * 33_000),
     )
     assert _bodies(render([first, second])) == ["Hello..."]
+
+
+@pytest.mark.parametrize(("size", "has_media"), [(64_000, True), (64_001, False)])
+def test_a_document_has_at_most_64_000_bytes(size: int, has_media: bool) -> None:
+    rest = len(render([OutboundMessage("Hello", ("u",))])) - 1
+    document = render([OutboundMessage("Hello", ("u" * (size - rest),))])
+    assert (len(document) == size, b"<Body>Hello</Body>" in document) == (has_media, True)
+    cut = render([OutboundMessage("Hello", ("u" * (size - rest - 3),)), OutboundMessage("x" * 900)])
+    assert (len(cut) == size, b"<Body>Hello...</Body><Media>" in cut) == (has_media, has_media)

@@ -317,6 +317,11 @@ def test_a_keyword_inside_a_longer_word_is_explained() -> None:
     assert (line.verdict, line.reason) == (MatchVerdict.OTHER_KIND, "'HOURS' must be a word of its own")
 
 
+@pytest.mark.parametrize(("size", "count"), [(64, 1), (65, 0)])
+def test_a_keyword_inside_the_first_64_characters_is_explained(size: int, count: int) -> None:
+    assert len(RuleTable.build([rule("x" * size)]).explain("x" * size + "y", HERE)) == count
+
+
 def test_an_explanation_lists_at_most_twenty_rules() -> None:
     rules = [rule("A", name=str(number), scope=scope(numbers=str(number))) for number in range(100)]
     assert len(RuleTable.build(rules).explain("a", HERE)) == 20

@@ -227,3 +227,27 @@ def test_an_expression_has_its_words_in_order_with_few_others_in_between() -> No
     verdicts = {text: recognizer.find(text)[1] for text in ("stop the texting ok", "so text me at the stop")}
     assert list(verdicts.values()) == [True, False]
     assert not recognizer.find("stop here and I will then send a text")[1]
+    assert [recognizer.find(f"stop {between} text")[1] for between in ("a b", "a b c")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "meanings"),
+    [
+        ("st op st op", ("out",)),
+        ("s t op st op", ()),
+        ("please st op st op", ("out",)),
+        ("please s t op st op", ()),
+        ("stopped", ()),
+        ("st opp", ("out",)),
+        ("stopstop", ("out",)),
+    ],
+)
+def test_four_words_may_be_one_repeated_keyword(text: str, meanings: tuple[str, ...]) -> None:
+    recognizer = Recognizer([("stop", "out")], [], polite=["please"])
+    assert recognizer.find(text) == (meanings, False)
+
+
+def test_a_phrase_may_stand_for_5000_texts() -> None:
+    assert len(expand(f"({'|'.join(map(str, range(5000)))})")) == 5000
+    with pytest.raises(InvalidPhraseError, match="has over 5000 variants; write it as several phrases"):
+        expand(f"({'|'.join(map(str, range(5001)))})")
