@@ -11,9 +11,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+from typer.main import get_command, get_group
 
-from sms_router.cli.output import CommandError, fail, print_error
+from sms_router.cli import times
+from sms_router.cli.output import CommandError, fail, print_error, print_wide_tables
 from sms_router.errors import ConfigurationError
 
 COMMANDS = {
@@ -62,12 +63,18 @@ COMMANDS = {
 """The module and the help of each command: only the command that is run is imported."""
 
 
+_HELP_OPTIONS = ["--help", "-h"]
+
+_METAVARS: dict[object, str] = {bool: "", int: "N", float: "SECONDS", str: "TEXT"}
+
+
 class Commands(TyperGroup):
     """Lists all commands, and imports the one that is run."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
+        _name_values(self)
 
     def resolve_command(
         self, ctx: Any, args: list[str]
@@ -82,15 +89,64 @@ def load_command(name: str) -> Any:
     registered = typer.Typer(add_completion=False, rich_markup_mode="rich")
     importlib.import_module(module).register(registered)
     command = get_group(registered).commands[name]
-    command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+    _finish(command)
     return command
+
+
+def _finish(command: Any) -> None:
+    """Name the values of a command in its help, join its lines, and add ``--wide`` and ``--utc``."""
+    command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+    if any("--json" in parameter.opts for parameter in command.params):
+        command.params = [*command.params, *get_command(_display).params]
+    _name_values(command)
+    for inner in getattr(command, "commands", {}).values():
+        _finish(inner)
+
+
+def _name_values(command: Any) -> None:
+    """Say in the help what an option takes, as NUMBER or TEXT, where typer writes <int> or <bool>."""
+    context = typer.Context(command, help_option_names=_HELP_OPTIONS)
+    for parameter in (*command.params, command.get_help_option(context)):
+        if parameter.metavar is None:
+            is_argument = parameter.param_type_name == "argument"
+            kind = getattr(parameter.type_descriptor, "annotation", None)
+            parameter.metavar = parameter.name.upper() if is_argument else _METAVARS.get(kind)
+
+
+_display = typer.Typer(add_completion=False)
+
+
+def _use_utc(wanted: bool) -> None:
+    if wanted:
+        times.use_utc()
+
+
+def _show_all_columns(wanted: bool) -> None:
+    if wanted:
+        print_wide_tables()
+
+
+@_display.command()
+def _show(
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide", help="Show all columns in full.", callback=_show_all_columns, expose_value=False
+        ),
+    ] = False,
+    utc: Annotated[
+        bool,
+        typer.Option("--utc", help="Times in UTC, not local.", callback=_use_utc, expose_value=False),
+    ] = False,
+) -> None:
+    """Hold the options of every command that has --json."""
 
 
 commands = typer.Typer(
     name="sms-router",
     cls=Commands,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": _HELP_OPTIONS},
     pretty_exceptions_enable=False,
 )
 

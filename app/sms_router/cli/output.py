@@ -8,13 +8,14 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from sms_router.logs import escape_control_chars
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
@@ -26,6 +27,15 @@ TextArgument = Annotated[
     list[str], typer.Argument(metavar="TEXT", help="Text of the message; several words need no quotes.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+class Noun(TyperGroup):
+    """Commands about one thing; without one of them, it lists."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
 
 
 class CommandError(Exception):
@@ -87,14 +97,59 @@ def print_json(value: object, indent: int | None = 2) -> None:
     sys.stdout.write(document.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
+class _Tables:
+    """How wide tables may be; None: as wide as the terminal."""
+
+    width: int | None = None
+
+
+def print_wide_tables() -> None:
+    """Print every column of every table in full from now on."""
+    _Tables.width = _UNLIMITED
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table of plain texts."""
+    """Print a table of plain texts, in which no value is broken.
+
+    Sentences wrap at their blanks. Where a terminal is too narrow all the same, columns are left out from the
+    right, and a line below names them. Into a pipe or a file everything is written.
+    """
+    cells = [[plain(cell) for cell in row] for row in rows]
+    width = _Tables.width or (stdout.width if stdout.is_terminal else _UNLIMITED)
+    shown = len(columns)
+    while shown > 2 and _least_width(columns[:shown], cells) > width:
+        shown -= 1
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(plain(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
-    stdout.print(table)
+    for index, column in enumerate(columns[:shown]):
+        table.add_column(plain(column), overflow="fold", min_width=_least(column, index, cells))
+    for row in cells:
+        table.add_row(*row[:shown])
+    (stdout if width == stdout.width else Console(highlight=False, width=width)).print(table)
+    if shown < len(columns):
+        print_line(f"Left out: {', '.join(columns[shown:])}. Show all: {command_line()} --wide")
+
+
+_UNLIMITED = 10_000
+
+_PADDING = 3
+"""Between two columns, and around the table."""
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> int:
+    return sum(_least(column, index, rows) + _PADDING for index, column in enumerate(columns))
+
+
+def _least(column: str, index: int, rows: Sequence[Sequence[Text]]) -> int:
+    """Return how narrow a column may be: a sentence wraps, and whatever is shorter stays on one line."""
+    lines = [line for row in rows for line in row[index].plain.splitlines()]
+    widest = max((len(line) for line in (column, *lines)), default=0)
+    if widest <= _MAX_UNBROKEN:
+        return widest
+    return max(_MAX_UNBROKEN, *(len(word) for line in (column, *lines) for word in line.split()))
+
+
+_MAX_UNBROKEN = 24
+"""Longest text that never wraps; a time with its zone has 23 characters."""
 
 
 def print_line(sentence: str) -> None:

@@ -1,4 +1,7 @@
-"""Durations and times as options: ``30m``, ``2h``, ``3d``, ISO 8601."""
+"""Durations and times as options (``30m``, ``2h``, ``3d``, ISO 8601), and times for people.
+
+People read and write times in the zone of their machine (TZ), or in UTC with ``--utc``; JSON has UTC.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,32 @@ import typer
 _DURATION = re.compile(r"(\d{1,5})([mhd])", re.ASCII)
 _FROM_NOW = re.compile(r"([+-])(\d{1,4})([mhd])", re.ASCII)
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class _Shown:
+    """In which zone times are shown; None: that of the machine."""
+
+    zone: tzinfo | None = None
+
+
+def use_utc() -> None:
+    """Show and read times in UTC from now on."""
+    _Shown.zone = UTC
+
+
+def format_time(at: float | None, timespec: str = "seconds") -> str:
+    """Return a time in milliseconds since the epoch for people, with its zone."""
+    if at is None:
+        return "unknown"
+    moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(_Shown.zone)
+    return f"{moment.replace(tzinfo=None).isoformat(' ', timespec)} {moment:%Z}"
+
+
+def in_zone(moment: datetime) -> datetime:
+    """Return a time in the zone that is shown; one without a zone is in that zone."""
+    if moment.tzinfo is None and _Shown.zone is not None:
+        return moment.replace(tzinfo=_Shown.zone)
+    return moment.astimezone(_Shown.zone)
 
 
 def parse_duration(value: str, option: str) -> int:
@@ -44,13 +73,14 @@ def parse_since(value: str | None, now: float) -> int:
     except ValueError as error:
         message = "--since must be a duration like 2h, or a time like 2026-03-01T12:00"
         raise typer.BadParameter(message) from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int(in_zone(moment).timestamp() * 1000)
 
 
-def parse_time(value: str | None, zone: tzinfo = UTC) -> int:
+def parse_time(value: str | None, zone: tzinfo | None = None) -> int:
     """Parse a time into milliseconds since the epoch; now for None.
 
-    It is ISO 8601, in ``zone`` unless it names one, or relative to now like +3d and -12h.
+    It is ISO 8601, in ``zone`` (default: the one that is shown) unless it names one, or relative to now like
+    +3d and -12h.
 
     Raises:
         typer.BadParameter: when it is malformed.
@@ -69,7 +99,8 @@ def parse_time(value: str | None, zone: tzinfo = UTC) -> int:
         raise typer.BadParameter(message) from error
     if not 1970 < moment.year < 9999:
         raise typer.BadParameter("must be a time between 1971 and 9998")
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
+    moment = in_zone(moment) if zone is None else moment.replace(tzinfo=moment.tzinfo or zone)
+    return int(moment.timestamp() * 1000)
 
 
 def iso(at: float) -> str:

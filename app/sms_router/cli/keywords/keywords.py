@@ -13,6 +13,7 @@ from sms_router.cli.keywords.contact import load_conversation
 from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
     JsonOption,
+    Noun,
     TextArgument,
     address_option,
     plain,
@@ -39,7 +40,7 @@ from sms_router.routing.pipeline.explain import (
 )
 from sms_router.twilio.inbound import InboundMessage
 
-keywords = typer.Typer()
+keywords = typer.Typer(cls=Noun, help="List and check the rules; try texts and files.")
 keywords.command("try")(try_file)
 published.register(keywords)
 
@@ -48,15 +49,13 @@ def register(commands: typer.Typer) -> None:
     commands.add_typer(keywords, name="keywords")
 
 
-@keywords.callback(invoke_without_command=True)
-def list_rules(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List and check the rules; try texts and files.
+@keywords.command("list")
+def list_rules(as_json: JsonOption = False) -> None:
+    """List the rules in use in the order of precedence: those of the published version, else of the files.
 
-    The rules in use are listed in the order of precedence: those of the published version, else of the files.
     The functions with @on come last.
     """
-    if context.invoked_subcommand is None:
-        _print_rules(load_rules_in_use(settings_for_command()), as_json)
+    _print_rules(load_rules_in_use(settings_for_command()), as_json)
 
 
 @keywords.command("check")

@@ -25,6 +25,7 @@ from sms_router.cli.context import (
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
+    Noun,
     contact_option,
     plural,
     print_json,
@@ -56,7 +57,7 @@ from sms_router.routing.opt_outs.opt_out_list import (
 from sms_router.senders.error_table import load_error_table
 from sms_router.store.server_clock import server_time
 
-opt_outs = typer.Typer(help="List, add, remove, import and export opt-outs.", no_args_is_help=True)
+opt_outs = typer.Typer(cls=Noun, help="List, add, remove, import and export opt-outs.")
 
 MAX_REPORTED_LINES = 20
 """Invalid lines of a file that are reported one by one."""
@@ -87,7 +88,7 @@ def list_entries(
     reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the latest opt-outs with their time (UTC) and source."""
+    """List the latest opt-outs with their time and source."""
     settings = settings_for_command()
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     columns = ("number", "service", "received", "text") if suspected else COLUMNS

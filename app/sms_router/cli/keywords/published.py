@@ -12,6 +12,7 @@ import typer
 
 from sms_router.cli.context import load_published_rules, settings_for_command, store_client
 from sms_router.cli.output import CommandError, JsonOption, plain, print_json, print_line, print_table, stdout
+from sms_router.cli.times import format_time
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
 from sms_router.routing.dispatch.published import (
@@ -81,7 +82,7 @@ def show_history(
         rows = [
             (
                 f"{version.number} (in use)" if version.number == in_use else str(version.number),
-                format_iso(int(version.published_at * 1000)) or "",
+                format_time(version.published_at * 1000),
                 version.author,
                 "the files" if version.uses_files else f"{len(version.files)}",
                 version.note,

@@ -24,7 +24,7 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
-from sms_router.cli.times import iso
+from sms_router.cli.times import format_time
 from sms_router.cli.twilio_access import YesOption, call_twilio
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
@@ -147,7 +147,7 @@ def erasures(
     for receipt in found:
         deleted = _format_counts(receipt.removed) or "nothing"
         kept = f"; kept {_format_counts(receipt.kept)}" if receipt.kept else ""
-        head = f"{receipt.receipt_id}  {iso(receipt.at)}  {receipt.number} by {receipt.who}"
+        head = f"{receipt.receipt_id}  {format_time(receipt.at * 1000)}  {receipt.number} by {receipt.who}"
         line = f"{head}: deleted {deleted}{kept}"
         stdout.print(plain(line), soft_wrap=True)
         _print_twilio(receipt, "    ")

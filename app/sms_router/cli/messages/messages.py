@@ -22,6 +22,7 @@ from sms_router.cli.messages.forget import erasures, forget
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
+    Noun,
     address_option,
     plain,
     print_json,
@@ -30,6 +31,7 @@ from sms_router.cli.output import (
     program,
     stdout,
 )
+from sms_router.cli.times import format_time
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
@@ -41,7 +43,6 @@ from sms_router.routing.history.timeline import (
     build_timeline,
     describe_attempt,
     format_iso,
-    format_time,
     number_of,
 )
 from sms_router.twilio.phone_numbers import contact_of
@@ -55,7 +56,7 @@ MAX_SEARCHED = 20_000
 messages = typer.Typer(
     help="Show the newest messages or the timeline of one; delete a contact's data.\n\n"
     'Numbers and texts are masked unless --reveal is given or the configuration has privacy = "open".',
-    invoke_without_command=True,
+    cls=Noun,
 )
 
 RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
@@ -67,9 +68,8 @@ def register(commands: typer.Typer) -> None:
     commands.add_typer(messages, name="messages")
 
 
-@messages.callback()
+@messages.command("list")
 def list_newest(
-    context: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
     scheduled: Annotated[
         bool, typer.Option("--scheduled", help="Only messages that wait until they are due.")
@@ -86,8 +86,6 @@ def list_newest(
     as_json: JsonOption = False,
 ) -> None:
     """List the newest messages."""
-    if context.invoked_subcommand is not None:
-        return
     if (failed or scheduled) and sender is not None:
         raise CommandError("--from lists failed and scheduled messages too: leave the other out.", code=2)
     settings = settings_for_command()
@@ -103,13 +101,13 @@ def list_newest(
     elif sender is not None and not records:
         stdout.print("None of the newest messages is from this number.")
     elif scheduled:
-        title = "Scheduled messages (the first ones first, times in UTC)"
+        title = "Scheduled messages (the first ones first)"
         _print_list(records, title, "Nothing waits to be sent.", reveal)
     elif failed:
-        _print_list(records, "Dead letters (newest first, times in UTC)", "No dead letters.", reveal)
+        _print_list(records, "Dead letters (newest first)", "No dead letters.", reveal)
     else:
         hint = f"No messages yet. Send one: {program()} text HOURS"
-        _print_list(records, "Messages (newest first, times in UTC)", hint, reveal)
+        _print_list(records, "Messages (newest first)", hint, reveal)
 
 
 @messages.command("show")
@@ -118,7 +116,7 @@ def show(
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the timeline of one message (times in UTC).
+    """Show the timeline of one message.
 
     When it arrived, which rule replied and how the sender was selected, every delivery status, and what
     followed: late replies, re-routed replies, replays, and why it is a dead letter.
@@ -234,13 +232,13 @@ def _print_timeline(record: MessageRecord, reveal: bool) -> None:
     rows = []
     day = None
     for event in build_timeline(record, reveal):
-        date, _, time = (format_iso(event.at) or "T").partition("T")
-        when = time[:12] if date == day else f"{date}\n{time[:12]}"
+        date, _, time = format_time(event.at, "milliseconds").partition(" ") if event.at else ("", "", "")
+        when = time if date == day else f"{date}\n{time}"
         day = date
         rows.append((when, event.type.value, "\n".join(event.lines)))
     outcome = "no reply" if record.is_outbound else record.outcome or "unanswered"
     stdout.print(plain(f"{record.sid}  {outcome}", "bold"), soft_wrap=True)
-    print_table(("time (UTC)", "what", ""), rows)
+    print_table(("time", "what", ""), rows)
 
 
 def _as_json(record: MessageRecord, reveal: bool) -> dict[str, object]:

@@ -10,7 +10,7 @@ import typer
 from sms_router.cli.context import event_recorder, load_rules_in_use, settings_for_command, store_client
 from sms_router.cli.output import JsonOption, plain, plural, print_error, print_json, program, stderr, stdout
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import parse_since
+from sms_router.cli.times import format_time, parse_since
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number, mask_text
@@ -21,7 +21,7 @@ from sms_router.routing.history.reconciler import (
     Reconciler,
     numbers_of,
 )
-from sms_router.routing.history.timeline import format_iso, format_time
+from sms_router.routing.history.timeline import format_iso
 from sms_router.senders.error_table import load_error_table
 from sms_router.store.server_clock import server_time
 
@@ -40,7 +40,7 @@ def register(commands: typer.Typer) -> None:
 
 def reconcile(
     since: Annotated[
-        str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601, UTC).")
+        str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601).")
     ] = "24h",
     answer: Annotated[
         bool, typer.Option("--answer", help="Answer what nobody has answered, within late_limit.")

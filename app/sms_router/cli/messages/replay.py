@@ -15,7 +15,7 @@ from sms_router.cli.keywords.contact import load_contact
 from sms_router.cli.output import CommandError, JsonOption, plain, plural, print_error, print_json, stdout
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import parse_duration, parse_since
+from sms_router.cli.times import format_time, parse_duration, parse_since
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.delivery.entry import ReplyKind
@@ -31,7 +31,7 @@ from sms_router.routing.history.replay import (
     failed_rule,
     request_replay,
 )
-from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, format_time, number_of
+from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, number_of
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
 from sms_router.senders.models import SenderConditions
@@ -125,7 +125,7 @@ def replay(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", help="Every dead letter of the last 30m, 2h, 3d, or since a time (ISO 8601, UTC)."
+            "--since", help="Every dead letter of the last 30m, 2h, 3d, or since a time (ISO 8601)."
         ),
     ] = None,
     cause: Annotated[

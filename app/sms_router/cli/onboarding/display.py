@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from sms_router.cli.output import plain, print_line, print_table, stdout
-from sms_router.cli.times import iso
+from sms_router.cli.times import format_time, iso
 from sms_router.onboarding.checklist import Checklist, HistoryAction
 from sms_router.onboarding.documents import RecordedDocument
 from sms_router.onboarding.porting_api import Portability
@@ -57,9 +57,9 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
         stdout.print(plain(f"Source of {step.name}: {step.source}", "dim"), soft_wrap=True)
     print_table(
-        ("when (UTC)", "who", "what"),
+        ("when", "who", "what"),
         [
-            (iso(entry.at)[:16].replace("T", " "), entry.who, _entry(entry.action, entry.detail))
+            (format_time(entry.at * 1000), entry.who, _entry(entry.action, entry.detail))
             for entry in checklist.history
         ],
     )
@@ -216,7 +216,7 @@ def _facts(checklist: Checklist, state: OnboardingState, at: float) -> list[tupl
         facts.append(("late", trouble))
     texted = state.texted.get(checklist.number)
     if texted is not None:
-        first_text = f"first texted through Twilio at {iso(texted)}"
+        first_text = f"first texted through Twilio at {format_time(texted * 1000)}"
         facts.append(("texted", first_text if checklist.process.gradual else live_notice(checklist.number)))
     return facts
 

@@ -13,7 +13,7 @@ import typer
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display
 from sms_router.cli.onboarding.actions import ask_portability, read_progress, read_state, update_checklist
-from sms_router.cli.output import CommandError, JsonOption, confirm, print_error, print_json, print_line
+from sms_router.cli.output import CommandError, JsonOption, Noun, confirm, print_error, print_json, print_line
 from sms_router.cli.senders.cordons import reason_option
 from sms_router.cli.senders.pools import stored_pools
 from sms_router.cli.twilio_access import YesOption, choose_service
@@ -30,22 +30,16 @@ NumberArgument = Annotated[
     str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
 ]
 
-onboarding = typer.Typer()
+onboarding = typer.Typer(
+    cls=Noun,
+    help="Track short-code leases and number ports until they are live.\n\n"
+    "A lease or a port takes weeks. The routers do not select the number before it is live, and the "
+    "selection trail says why. A contact who texts it gets a reply.",
+)
 
 
 def register(commands: typer.Typer) -> None:
     commands.add_typer(onboarding, name="onboarding")
-
-
-@onboarding.callback(invoke_without_command=True)
-def overview(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Track short-code leases and number ports until they are live.
-
-    A lease or a port takes weeks. The routers do not select the number before it is live, and the selection
-    trail says why. A contact who texts it gets a reply.
-    """
-    if context.invoked_subcommand is None:
-        list_all(as_json=as_json)
 
 
 @onboarding.command("list")

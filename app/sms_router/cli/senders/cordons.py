@@ -11,7 +11,7 @@ import typer
 from sms_router.cli.context import settings_for_command, store_client
 from sms_router.cli.output import CommandError, print_line
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import parse_duration
+from sms_router.cli.times import in_zone, parse_duration
 from sms_router.membership import audit_log
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
@@ -37,7 +37,7 @@ def parse_end(duration: str | None, until: str | None, now: float) -> float | No
         return now + parse_duration(duration, "--for") / 1000
     if until is None:
         return None
-    current = datetime.fromtimestamp(now, UTC)
+    current = in_zone(datetime.fromtimestamp(now, UTC))
     end = _parse_until(until.strip(), current)
     if end <= current:
         raise typer.BadParameter(f"--until {until} has passed")
@@ -53,10 +53,8 @@ def _parse_until(text: str, now: datetime) -> datetime:
     try:
         end = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(
-            "--until must be a time like 14:05 or 2026-03-01T12:00:00Z; UTC without a time zone"
-        ) from error
-    return end if end.tzinfo else end.replace(tzinfo=UTC)
+        raise typer.BadParameter("--until must be a time like 14:05 or 2026-03-01T12:00") from error
+    return in_zone(end)
 
 
 def reason_option(text: str) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import has_store, settings_for_command, store_client, store_url
-from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, print_table, stderr
+from sms_router.cli.output import CommandError, JsonOption, Noun, print_json, print_line, print_table, stderr
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import iso
+from sms_router.cli.times import format_time, iso
 from sms_router.cli.twilio_access import (
     ServiceAccess,
     ServiceOption,
@@ -26,13 +26,14 @@ from sms_router.membership.snapshot_diff import SnapshotChange, diff_snapshots
 from sms_router.membership.snapshot_store import SharedStateError, stored_snapshot
 from sms_router.membership.source import PoolReadError
 
-membership = typer.Typer(help="Show and refresh the Sender Pools; show what changed.", no_args_is_help=True)
+membership = typer.Typer(cls=Noun, help="Show and refresh the Sender Pools; show what changed.")
 
 
 def register(commands: typer.Typer) -> None:
     commands.add_typer(membership, name="membership")
 
 
+@membership.command("list")
 @membership.command("show")
 def show(as_json: JsonOption = False) -> None:
     """Show each Messaging Service as last read from Twilio, and its age."""
@@ -100,14 +101,14 @@ def history(
         return
     rows = [
         (
-            iso(entry.at)[:19].replace("T", " "),
+            format_time(entry.at * 1000),
             entry.who,
             f"{entry.action} {entry.detail}",
             entry.outcome.value,
         )
         for entry in entries
     ]
-    print_table(("when (UTC)", "who", "what", "outcome"), rows)
+    print_table(("when", "who", "what", "outcome"), rows)
 
 
 def _refresh(service: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
@@ -201,7 +202,7 @@ def _rows(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("name", settings.friendly_name),
         ("senders", str(len(snapshot.senders))),
         ("version", str(snapshot.version)),
-        ("read", iso(snapshot.read_at)),
+        ("read", format_time(snapshot.read_at * 1000)),
         ("age", f"{_age(snapshot)} s"),
         ("inbound URL", settings.inbound_request_url or "none"),
         ("fallback URL", settings.fallback_url or "none"),

@@ -194,7 +194,7 @@ def cordon(
         str | None, typer.Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End, in UTC: 14:05, or ISO 8601.")
+        str | None, typer.Option("--until", metavar="TIME", help="End: 14:05, or ISO 8601.")
     ] = None,
     service: ServiceOption = None,
     as_json: JsonOption = False,

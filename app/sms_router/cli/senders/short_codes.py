@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.output import JsonOption
+from sms_router.cli.output import JsonOption, Noun
 from sms_router.cli.senders import common
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
 from sms_router.membership.admin import NumberFilter, SenderType
@@ -15,9 +15,7 @@ SHORT_CODES = (SenderType.SHORT_CODE,)
 
 ShortCodeArgument = Annotated[str, typer.Argument(metavar="SID", help="SC..., or the short code.")]
 
-short_codes = typer.Typer(
-    help="List, show, add, remove and update the Service's short codes.", no_args_is_help=True
-)
+short_codes = typer.Typer(cls=Noun, help="List, show, add, remove and update the Service's short codes.")
 
 
 def register(commands: typer.Typer) -> None:

@@ -7,23 +7,16 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command, store_client
-from sms_router.cli.output import CommandError, JsonOption, plural, print_json, print_line, print_table
-from sms_router.routing.history.timeline import format_time
+from sms_router.cli.output import CommandError, JsonOption, Noun, plural, print_json, print_line, print_table
+from sms_router.cli.times import format_time
 from sms_router.store.server_clock import server_time
 from sms_router.web.console.sessions import end_session, stored_sessions
 
-sessions = typer.Typer(invoke_without_command=True)
+sessions = typer.Typer(cls=Noun)
 
 
 def register(commands: typer.Typer) -> None:
     commands.add_typer(sessions, name="sessions", help="List the logins of the console, and end one.")
-
-
-@sessions.callback()
-def default(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """List the logins of the console, and end one."""
-    if ctx.invoked_subcommand is None:
-        list_sessions(as_json)
 
 
 @sessions.command("list")
@@ -45,7 +38,7 @@ def list_sessions(as_json: JsonOption = False) -> None:
             )
             for each in stored
         ]
-        print_table(("id", "since (UTC)", "until", "address", "browser"), rows)
+        print_table(("id", "since", "until", "address", "browser"), rows)
 
 
 @sessions.command()

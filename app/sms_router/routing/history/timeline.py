@@ -135,7 +135,9 @@ def _message(message: OutboundMessage, reveal: bool) -> str:
 def describe_attempt(attempt: OutboundAttempt, *, is_outbound: bool = False) -> str:
     """Return a sentence about a message that is sent by REST: its state and the reason."""
     if is_outbound and attempt.state is SendState.WAITING:
-        return f"{_name(attempt.part, is_outbound)} leaves at {format_time(attempt.due)}: {attempt.reason}"
+        return (
+            f"{_name(attempt.part, is_outbound)} leaves at {format_time(attempt.due)} UTC: {attempt.reason}"
+        )
     sender = f" from {attempt.sender}" if attempt.sender else ""
     reason = attempt.failure or (f"because of {attempt.reason}" if attempt.part.resend else attempt.reason)
     return f"{_name(attempt.part, is_outbound)} {_STATES[attempt.state]}{sender}: {reason}".rstrip(": ")
