@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from sms_router.cli import main
+from sms_router.cli.output import tables
+from sms_router.cli.times import shown_times
 from sms_router.config.environment import VARIABLES
 from sms_router.sandbox.hosting import free_port
 from tests.cli.sandbox_cli import SandboxCli, sandbox_cli
@@ -118,6 +121,8 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     """Run a command in a folder, as from a terminal of 80 columns."""
     before = set(sys.modules)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(tables, "width", 80)
+    monkeypatch.setattr(shown_times, "zone", UTC)
     for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 

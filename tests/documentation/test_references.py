@@ -126,7 +126,8 @@ def test_each_command_of_a_page_exists(page: Path) -> None:
         words = shlex.split(re.sub(r"[\[\]]", " ", line), comments=True)
         command = load_command(words[0])
         inner = getattr(command, "commands", {})
-        options = {option for each in command.params for option in each.opts}
+        listing = inner.get("list", command)  # without a command, a noun lists
+        options = {option for each in (*command.params, *listing.params) for option in each.opts}
         if inner and len(words) > 1 and not words[1].startswith("-"):
             assert words[1] in inner, line
             options |= {option for each in inner[words[1]].params for option in each.opts}

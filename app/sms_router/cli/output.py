@@ -33,7 +33,9 @@ class Noun(TyperGroup):
     """Commands about one thing; without one of them, it lists."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        if not ctx.resilient_parsing and (
+            not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -98,55 +100,65 @@ def print_json(value: object, indent: int | None = 2) -> None:
 
 
 class _Tables:
-    """How wide tables may be; None: as wide as the terminal."""
+    """How wide tables may be, in columns; None: as wide as the terminal."""
 
     width: int | None = None
 
 
+tables = _Tables()
+
+
 def print_wide_tables() -> None:
     """Print every column of every table in full from now on."""
-    _Tables.width = _UNLIMITED
+    tables.width = _UNLIMITED
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table of plain texts, in which no value is broken.
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, optional: Sequence[str] = ()
+) -> None:
+    """Print a table of plain texts, in which no value is broken; sentences wrap at their blanks.
 
-    Sentences wrap at their blanks. Where a terminal is too narrow all the same, columns are left out from the
-    right, and a line below names them. Into a pipe or a file everything is written.
+    Where a terminal is too narrow, ``optional`` columns are left out, and a line below names them. If that
+    is not enough, each row is a block with a line for each column. A pipe and a file get the whole table.
     """
     cells = [[plain(cell) for cell in row] for row in rows]
-    width = _Tables.width or (stdout.width if stdout.is_terminal else _UNLIMITED)
-    shown = len(columns)
-    while shown > 2 and _least_width(columns[:shown], cells) > width:
-        shown -= 1
+    width = tables.width or (stdout.width if stdout.is_terminal else _UNLIMITED)
+    least = [_least_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)]
+    shown = list(range(len(columns)))
+    for name in optional:
+        if sum(least[index] + 3 for index in shown) - 1 > width:
+            shown.remove(columns.index(name))
+    if sum(least[index] + 3 for index in shown) - 1 > width:
+        _print_blocks(columns, cells)
+        return
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for index, column in enumerate(columns[:shown]):
-        table.add_column(plain(column), overflow="fold", min_width=_least(column, index, cells))
+    for index in shown:
+        table.add_column(plain(columns[index]), overflow="fold", min_width=least[index])
     for row in cells:
-        table.add_row(*row[:shown])
+        table.add_row(*(row[index] for index in shown))
     (stdout if width == stdout.width else Console(highlight=False, width=width)).print(table)
-    if shown < len(columns):
-        print_line(f"Left out: {', '.join(columns[shown:])}. Show all: {command_line()} --wide")
+    if left_out := [column for index, column in enumerate(columns) if index not in shown]:
+        print_line(f"Left out: {', '.join(left_out)}. Show all: {command_line()} --wide")
+
+
+def _least_width(column: str, cells: Sequence[Text]) -> int:
+    """Return how narrow a column may be: what is longer than `_MAX_UNBROKEN` wraps at its blanks."""
+    lines = [column, *(line for cell in cells for line in cell.plain.splitlines())]
+    wrapped = (
+        len(line) if len(line) <= _MAX_UNBROKEN else max(16, *map(len, line.split())) for line in lines
+    )
+    return max(wrapped, default=0)
+
+
+def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    widest = max(map(len, columns))
+    for row in rows:
+        stdout.print()
+        for column, cell in zip(columns, row, strict=True):
+            stdout.print(plain(f"{column:{widest}}  ", "bold"), cell, sep="", soft_wrap=True)
 
 
 _UNLIMITED = 10_000
-
-_PADDING = 3
-"""Between two columns, and around the table."""
-
-
-def _least_width(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> int:
-    return sum(_least(column, index, rows) + _PADDING for index, column in enumerate(columns))
-
-
-def _least(column: str, index: int, rows: Sequence[Sequence[Text]]) -> int:
-    """Return how narrow a column may be: a sentence wraps, and whatever is shorter stays on one line."""
-    lines = [line for row in rows for line in row[index].plain.splitlines()]
-    widest = max((len(line) for line in (column, *lines)), default=0)
-    if widest <= _MAX_UNBROKEN:
-        return widest
-    return max(_MAX_UNBROKEN, *(len(word) for line in (column, *lines) for word in line.split()))
-
 
 _MAX_UNBROKEN = 24
 """Longest text that never wraps; a time with its zone has 23 characters."""

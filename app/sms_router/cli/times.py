@@ -16,30 +16,33 @@ _FROM_NOW = re.compile(r"([+-])(\d{1,4})([mhd])", re.ASCII)
 _UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class _Shown:
-    """In which zone times are shown; None: that of the machine."""
+class _ShownTimes:
+    """The zone in which times are read and shown; None: that of the machine."""
 
     zone: tzinfo | None = None
 
 
+shown_times = _ShownTimes()
+
+
 def use_utc() -> None:
     """Show and read times in UTC from now on."""
-    _Shown.zone = UTC
+    shown_times.zone = UTC
 
 
 def format_time(at: float | None, timespec: str = "seconds") -> str:
     """Return a time in milliseconds since the epoch for people, with its zone."""
     if at is None:
         return "unknown"
-    moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(_Shown.zone)
+    moment = datetime.fromtimestamp(at / 1000, UTC).astimezone(shown_times.zone)
     return f"{moment.replace(tzinfo=None).isoformat(' ', timespec)} {moment:%Z}"
 
 
 def in_zone(moment: datetime) -> datetime:
     """Return a time in the zone that is shown; one without a zone is in that zone."""
-    if moment.tzinfo is None and _Shown.zone is not None:
-        return moment.replace(tzinfo=_Shown.zone)
-    return moment.astimezone(_Shown.zone)
+    if moment.tzinfo is None and shown_times.zone is not None:
+        return moment.replace(tzinfo=shown_times.zone)
+    return moment.astimezone(shown_times.zone)
 
 
 def parse_duration(value: str, option: str) -> int:

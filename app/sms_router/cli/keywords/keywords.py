@@ -184,7 +184,7 @@ def _print_rules(rules: Dispatcher, as_json: bool) -> None:
         )
         for rule in ordered
     ] + [("", f"event {kind}", "", describe_action(handler), handler.source) for kind, handler in events]
-    print_table(("words", "match", "scope", "responder", "defined in"), rows)
+    print_table(("words", "match", "scope", "responder", "defined in"), rows, optional=["defined in"])
 
 
 def _print_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ def _print_test(
             (candidate.rule.name, candidate.verdict.value, candidate.reason, candidate.rule.source)
             for candidate in candidates
         ]
-        print_table(("rule", "verdict", "reason", "defined in"), rows)
+        print_table(("rule", "verdict", "reason", "defined in"), rows, optional=["defined in"])
 
 
 def _as_json(

@@ -89,7 +89,7 @@ def show_history(
             )
             for version in history
         ]
-        print_table(("version", "published", "by", "files", "note"), rows)
+        print_table(("version", "published", "by", "files", "note"), rows, optional=["files"])
     else:
         print_line("No version was published; every router uses its own files.")
     if not history:

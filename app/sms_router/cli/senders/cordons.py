@@ -51,10 +51,9 @@ def _parse_until(text: str, now: datetime) -> datetime:
         end = now.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
         return end if end > now else end + timedelta(days=1)
     try:
-        end = datetime.fromisoformat(text)
-    except ValueError as error:
+        return in_zone(datetime.fromisoformat(text))
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter("--until must be a time like 14:05 or 2026-03-01T12:00") from error
-    return in_zone(end)
 
 
 def reason_option(text: str) -> str:

@@ -61,7 +61,7 @@ def list_pools(context: typer.Context, as_json: JsonOption = False) -> None:
         columns = ("number", "kind", "country", "sends", *extra)
         stdout.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
         if rows:
-            print_table(columns, [[row[name] for name in columns] for row in rows])
+            print_table(columns, [[row[name] for name in columns] for row in rows], optional=["sends"])
         else:
             print_line(
                 "None. List those of the account: sms-router senders list --all; "

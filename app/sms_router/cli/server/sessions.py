@@ -38,7 +38,7 @@ def list_sessions(as_json: JsonOption = False) -> None:
             )
             for each in stored
         ]
-        print_table(("id", "since", "until", "address", "browser"), rows)
+        print_table(("id", "since", "until", "address", "browser"), rows, optional=["browser", "address"])
 
 
 @sessions.command()
