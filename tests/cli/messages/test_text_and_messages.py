@@ -364,7 +364,7 @@ def test_a_failed_message_is_a_dead_letter_with_its_cause(live: Cli) -> None:
 def test_a_list_has_a_few_lines_for_each_message(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
     lines = live("messages", "--limit", "1").out.splitlines()
-    assert lines[0] == "Messages (newest first, times in UTC)"
+    assert lines[0] == "Messages (newest first)"
     assert lines[2].endswith(sid)
     assert lines[3:5] == ["  +1415•••0123 to 12345: (5 characters)", "  reply from 12345"]
     assert max(map(len, lines)) <= 80
