@@ -32,7 +32,7 @@ def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
         ([US, "bonjour", "--country", "ca"], "BONJOUR", "Bonjour !", "+18885550100"),
         ([US, "STOP 1"], "default", "Text HOURS or MENU.", "12345"),
         ([US, "YES"], "default", "Text HOURS or MENU.", "12345"),
-        ([US, "echo hello"], "ECHO", "the function my_handlers:4 echo is called with 'hello'", "12345"),
+        ([US, "echo hello"], "ECHO", "the function my_handlers:6 echo is called with 'hello'", "12345"),
     ],
 )
 def test_a_text_gets_a_rule_a_reply_and_a_sender(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sms_router.cli.output import tables
 from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.senders.pool import Pool
 from tests.cli.conftest import Cli, CommandResult, Serving
@@ -49,7 +50,7 @@ def test_rules_are_listed_in_the_order_of_precedence(cli: Cli, folder: Path) -> 
         )
     )
     rules = json.loads(cli("keywords", "--json").out)
-    assert [rule["match"] for rule in rules] == ["whole"] + ["first-word"] * 4 + ["prefix"]
+    assert [rule["match"] for rule in rules] == ["whole"] + ["first-word"] * 5 + ["prefix"]
     assert rules[0] == {
         "words": ["whole"],
         "match": "whole",
@@ -64,8 +65,13 @@ def test_rules_fit_80_columns(cli: Cli) -> None:
     assert result.code == 0
     assert "HOURS, OPEN" in result.out
     assert max(map(len, result.out.splitlines())) <= 80
-    assert result.out.endswith("\nLeft out: defined in. Show all: sms-router keywords --wide\n")
-    assert "my_handlers:6 echo" in cli("keywords", "list", "--wide").out
+    assert "my_handlers:6 echo" in result.out
+    assert "Left out" not in result.out
+    tables.width = 79
+    narrow = cli("keywords", "list").out
+    assert narrow.endswith("\nLeft out: defined in. Show all: sms-router keywords list --wide\n")
+    assert max(map(len, narrow.splitlines()[:-1])) <= 79
+    assert "my_handlers:6 echo" in cli("keywords", "--wide").out
 
 
 def write(folder: Path, content: str) -> None:
@@ -78,7 +84,7 @@ def test_check_reports_shadowed_rules_as_warnings(cli: Cli, folder: Path) -> Non
     assert result.code == 0
     assert "warning: 'support (.*)' (pattern) of order" in result.out
     assert "'SUPPORT' (first-word) of SUPPORT (config/keywords.toml:8:9) takes precedence" in result.out
-    assert result.out.endswith("config: good: 6 rules, 1 warning\n")
+    assert result.out.endswith("config: good: 7 rules, 1 warning\n")
     shown = json.loads(cli("keywords", "check", "--json").out)
     assert (shown["good"], shown["rules"], shown["mistakes"], len(shown["warnings"])) == (
         True,
@@ -177,8 +183,8 @@ def test_a_changed_file_is_tried_on_the_journal(cli: Cli, serving: Serving, tmp_
     reported = json.loads(result.out)
     mine = {each["body"]: (each["before"], each["after"]) for each in reported["changes"]}
     assert mine["hours"] == (
-        {"rule": "HOURS", "answer": "We are open 9 to 5, friend."},
-        {"rule": "HOURS", "answer": "We are open 10 to 4, friend."},
+        {"rule": "HOURS", "answer": "We are open 9 to 5, SAN FRANCISCO."},
+        {"rule": "HOURS", "answer": "We are open 10 to 4, SAN FRANCISCO."},
     )
     assert mine["jobs now"] == (
         {"rule": "default", "answer": "Text HOURS or MENU."},
