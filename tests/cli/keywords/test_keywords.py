@@ -88,7 +88,7 @@ def test_check_reports_shadowed_rules_as_warnings(cli: Cli, folder: Path) -> Non
     shown = json.loads(cli("keywords", "check", "--json").out)
     assert (shown["good"], shown["rules"], shown["mistakes"], len(shown["warnings"])) == (
         True,
-        6,
+        7,
         [],
         1,
     )
