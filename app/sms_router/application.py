@@ -237,6 +237,7 @@ class Worker(WorkerLifespan):
         worker = f"{socket.gethostname()}:{settings.server.port}, process {os.getpid()}"
         self.published_rules = PublishedRulesSync(self.redis, self.reloader, published_file, worker, clock)
         self.dispatcher = self.reloader.dispatcher
+        self.dispatcher.use_replies(settings.own_replies)
         contacts.events = EventRecorder(tuple(registry.on), self.account_of, settings.router.retention_days)
 
     def _build_answering(self) -> None:

@@ -37,6 +37,7 @@ NO_TABLES = "must be a list of tables; write [[accounts]], with two brackets"
 EMPTY = "is empty: with an empty secret anybody could sign webhooks"
 NO_ROOM = (
     "known ones are accounts, api, console, conversations, failures, groups, loop_guard, reconcile, redis,"
+    " replies,"
     " router, sandbox, senders, server, services, twilio"
 )
 

@@ -220,7 +220,9 @@ def _rule_loader(
 
     def load(file: Path, templates: Path, label: str) -> Dispatcher:
         zones = settings.time_zones
-        return load_rules(file, templates, handlers, opt_outs, forwards, zones, label=label)
+        dispatcher = load_rules(file, templates, handlers, opt_outs, forwards, zones, label=label)
+        dispatcher.use_replies(settings.own_replies)
+        return dispatcher
 
     return load
 

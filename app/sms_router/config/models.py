@@ -14,6 +14,7 @@ from sms_router.config.types import (
     ApiToken,
     ConsolePassword,
     Interruptions,
+    LanguageCode,
     NetworkAddress,
     PlainSecret,
     Port,
@@ -25,6 +26,7 @@ from sms_router.config.types import (
     ServiceSid,
     TimeZone,
 )
+from sms_router.routing.keywords.own_replies import REPLY_NAMES, ReplyTable
 from sms_router.routing.upstream.forward_rule import Host
 from sms_router.senders.failure_monitor import WarningRule
 from sms_router.senders.models import ReplyFrom, SenderKind
@@ -275,6 +277,29 @@ class ServiceSettings(_Table):
     quiet_hours: QuietWindow | None = None
     refresh_after: Annotated[float, Field(ge=1, le=86_400)] = 60
     number_urls: bool | None = None
+    language: LanguageCode | None = None
+
+
+class RepliesSettings(_Table):
+    """``[[replies]]``: the router's own replies in other words."""
+
+    services: tuple[ServiceSid, ...] = ()
+    language: LanguageCode | None = None
+    error_reply: str | None = None
+    fallback_reply: str | None = None
+    muted_reply: str | None = None
+    leave_reply: str | None = None
+    leave_hint: str | None = None
+    expired_reply: str | None = None
+    try_again_reply: str | None = None
+    stop_reply: str | None = None
+    start_reply: str | None = None
+    help_reply: str | None = None
+
+    @property
+    def table(self) -> ReplyTable:
+        texts = {name: text for name in REPLY_NAMES if (text := getattr(self, name)) is not None}
+        return ReplyTable(texts, self.services, self.language)
 
 
 class FailureSettings(_Table):
@@ -326,6 +351,7 @@ class RouterConfig(_Table):
     sandbox: SandboxSettings = SandboxSettings()
     accounts: tuple[AccountSettings, ...] = ()
     services: tuple[ServiceSettings, ...] = ()
+    replies: tuple[RepliesSettings, ...] = ()
     senders: tuple[SenderSettings, ...] = ()
     failures: FailureSettings = FailureSettings()
 

@@ -22,6 +22,7 @@ from sms_router.config.environment import (
 )
 from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
 from sms_router.errors import ConfigurationError
+from sms_router.routing.keywords.own_replies import OwnReplies
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.quiet_hours import QuietHours
 from sms_router.senders.models import ReplyFrom
@@ -133,6 +134,12 @@ class Settings(RouterConfig):
         }
         return QuietHours(self.router.quiet_hours, by_service, self.time_zones)
 
+    @property
+    def own_replies(self) -> OwnReplies:
+        """The router's own replies in other words than the defaults."""
+        languages = {service.sid: service.language for service in self.services if service.language}
+        return OwnReplies([table.table for table in self.replies], languages)
+
     def tenancy(self, numbers: Mapping[str, str]) -> Tenancy | None:
         """Return which account owns what, given that of each number; None where there is one account."""
         if len(self.accounts) < 2:
@@ -220,6 +227,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         groups=tables.groups,
         sandbox=tables.sandbox,
         accounts=_first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
+        replies=tables.replies,
         senders=tables.senders,
         failures=tables.failures,
         services=_first(tables.services, next(iter(service_sids(variables)), None)),

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from sms_router.routing.handler.profile import LANGUAGE
 from sms_router.routing.pipeline.quiet_hours import parse_window
 from sms_router.store.url import RedisUrl
 from sms_router.twilio.public_url import PublicUrl
@@ -23,6 +24,12 @@ _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{
 def _account_sid(value: str) -> str:
     if not ACCOUNT_SID.fullmatch(value):
         raise ValueError("must be AC and 32 hex digits, as the Twilio console shows it")
+    return value
+
+
+def _language_code(value: str) -> str:
+    if not LANGUAGE.fullmatch(value):
+        raise ValueError('must be a language like "es" or "pt-BR"')
     return value
 
 
@@ -114,6 +121,7 @@ def _interruptions(value: object) -> object:
 
 
 AccountSid = Annotated[str, AfterValidator(_account_sid)]
+LanguageCode = Annotated[str, AfterValidator(_language_code)]
 ServiceSid = Annotated[str, AfterValidator(_service_sid)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 QuietWindow = Annotated[str, AfterValidator(_quiet_window)]

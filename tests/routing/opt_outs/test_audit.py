@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sms_router.routing.keywords.own_replies import ReplyTable
 from sms_router.routing.opt_outs.audit import audit_replies
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.twilio.segments import Encoding, count_segments
@@ -43,6 +44,16 @@ def test_shipped_replies_name_no_program_and_fit_one_segment() -> None:
         for text in language.replies.values():
             size = count_segments(text)
             assert (size.encoding, size.count) == (Encoding.GSM_7, 1), text
+
+
+def test_replies_of_the_settings_are_held_against_it_in_the_place_of_the_shipped_ones() -> None:
+    texts = {f"{name}_reply": text for name, text in GOOD.items()}
+    opt_outs, shop = load_opt_out_keywords(), "MG" + "1" * 32
+    assert audit_replies(opt_outs, [ReplyTable(texts)]) == []
+    assert "the shipped ones (en, fr)" in audit_replies(opt_outs, [ReplyTable(texts, language="es")])[0]
+    sentences = audit_replies(opt_outs, [ReplyTable(texts | {"help_reply": "Acme Alerts: STOP"}, [shop])])
+    assert len(sentences) == 2
+    assert sentences[1].startswith(f"router.toml, replies of {shop}: the HELP reply lacks a contact")
 
 
 def test_complete_replies_are_not_objected_to(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def check(
     failed = report.has(Severity.ERROR) or (strict and report.has(Severity.WARNING))
     warnings = find_warnings(rules, known_senders(settings))
     warnings = add_places(warnings, settings.folder / "keywords.toml")
-    warnings += audit_replies(rules.opt_outs)
+    warnings += audit_replies(rules.opt_outs, rules.replies.tables)
+    warnings += rules.replies.missing(rules.opt_outs.languages)
     if as_json:
         print_json(_as_json(report, warnings, fixed, good=not failed))
     else:

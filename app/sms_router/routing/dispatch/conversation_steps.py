@@ -19,7 +19,7 @@ from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.inbox import ConversationUpdate
 from sms_router.routing.keywords.normalize import normalize, normalize_answer
-from sms_router.routing.keywords.templates import StaticReply
+from sms_router.routing.keywords.own_replies import OwnReplies, OwnReply
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 
@@ -67,12 +67,18 @@ class ConversationManager:
         self._leave_words = frozenset(map(normalize, policy.leave_words))
         self._interrupting = frozenset(map(normalize, policy.interrupted_by))
         self._all_interrupt = normalize(ALL_KEYWORDS) in self._interrupting
-        self._leave_responder = _responder(policy.leave_reply)
-        self._expired_responder = _responder(policy.expired_reply)
-        self._try_again_responder = _responder(policy.try_again_reply)
+        self.replies = OwnReplies()
+        self._leave_responder = self._responder("leave_reply", policy.leave_reply)
+        self._expired_responder = self._responder("expired_reply", policy.expired_reply)
+        self._try_again_responder = self._responder("try_again_reply", policy.try_again_reply)
         self.has_timers = has_timers
-        self._expired_ttl = EXPIRED_TTL if policy.expired_reply or has_timers else 0
-        self.try_again = _reply(policy.try_again_reply)
+
+    def _responder(self, name: str, text: str) -> TemplateResponder:
+        return TemplateResponder(OwnReply(name, Reply(text) if text else SILENCE, self), "", "")
+
+    def try_again(self, message: InboundMessage, profile: str) -> Reply:
+        """Return the reply where a conversation cannot be read or stored."""
+        return self._try_again_responder.template.reply(message, "", "", profile)
 
     @classmethod
     def of(
@@ -105,8 +111,10 @@ class ConversationManager:
         if conversation is None:
             return ConversationUpdate(key, UNCHANGED, 0, 0)
         ttl = int(conversation.expires_after * 1000)
+        is_told = self.has_timers or self.policy.expired_reply or self.replies.tables
+        expired_ttl = ttl + (EXPIRED_TTL if is_told else 0)
         timer = OutboxEntry(TIMER, TIMER, scope, contact).line if self.has_timers else b""
-        return ConversationUpdate(key, conversation.serialized, ttl, ttl + self._expired_ttl, timer)
+        return ConversationUpdate(key, conversation.serialized, ttl, expired_ttl, timer)
 
     def needs_lock(self, resolution: Resolution) -> bool:
         """Tell whether a message waits for earlier ones; opt-out keywords and reactions do not."""
@@ -115,7 +123,11 @@ class ConversationManager:
         return resolution.opt_out is None or resolution.unless_opted_out is not None
 
     def route(
-        self, resolution: Resolution, message: InboundMessage, stored: StoredConversation | None
+        self,
+        resolution: Resolution,
+        message: InboundMessage,
+        stored: StoredConversation | None,
+        profile: str = "",
     ) -> Resolution:
         """Return what takes a message, given the contact's conversation.
 
@@ -123,6 +135,7 @@ class ConversationManager:
             resolution: what takes it outside of any conversation.
             message: the message; opt-out keywords have been handled.
             stored: the conversation.
+            profile: what handlers have stored of the contact.
 
         """
         if resolution.is_reaction:
@@ -130,7 +143,8 @@ class ConversationManager:
         if stored is not None and stored.step is not None:
             if not stored.is_expired:
                 return self._in_conversation(resolution, message, stored, stored.step)
-            if resolution.is_default and self.policy.expired_reply:
+            expired = self._expired_responder.reply(message, profile)
+            if resolution.is_default and expired != SILENCE:
                 ended = EndedConversation()
                 return Resolution("the conversation has expired", self._expired_responder, conversation=ended)
         has_expired = stored is not None and stored.is_expired
@@ -174,7 +188,7 @@ class ConversationManager:
         """Give a handler a conversation; any other responder ends the one that ``ends``."""
         if isinstance(resolution.responder, HandlerResponder):
             conversation = Conversation(stored, self.policy.expires_after, replaces_other=ends)
-            hint = self.policy.leave_hint if conversation.begins else ""
+            hint = self.policy.leave_hint if conversation.begins else None
             responder = replace(
                 resolution.responder, conversation=conversation, steps=self.steps, leave_hint=hint
             )
@@ -189,11 +203,3 @@ class ConversationManager:
         return self._all_interrupt or not self._interrupting.isdisjoint(
             (normalize(keyword), normalize(resolution.rule))
         )
-
-
-def _reply(text: str) -> Reply:
-    return Reply(text) if text else SILENCE
-
-
-def _responder(text: str) -> TemplateResponder:
-    return TemplateResponder(StaticReply(_reply(text)), "", "")

@@ -20,7 +20,9 @@ from sms_router.routing.dispatch.responders import (
 )
 from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.handler import Handler
+from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.keywords.index import build_entries
+from sms_router.routing.keywords.own_replies import OwnReplies
 from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind
 from sms_router.routing.keywords.schedule import TimeZones
@@ -30,6 +32,7 @@ from sms_router.routing.opt_outs.keywords import (
     REQUIRED_WORDS,
     Intent,
     OptOutKeywords,
+    OptOutMatch,
     match_from_twilio,
     plain_word,
 )
@@ -104,6 +107,7 @@ class Dispatcher:
         self.wraps_all = bool(self._handlers.for_all)
         """Whether a middleware stands around templates and other applications too."""
         self.opt_outs = opt_outs or OptOutKeywords(())
+        self.replies = OwnReplies()
         self._forwards = forwards or ForwardConfig()
         self._zones = zones or TimeZones()
         self._clock = clock
@@ -145,6 +149,20 @@ class Dispatcher:
             return self._with_number_forward(resolution, message)
         return resolution
 
+    def use_replies(self, replies: OwnReplies) -> None:
+        """Choose the router's own replies among these from now on."""
+        self.replies = replies
+        if self.conversations is not None:
+            self.conversations.replies = replies
+
+    def opt_out_reply(self, match: OptOutMatch, message: InboundMessage, profile: str) -> Reply:
+        """Return the router's reply to an opt-out keyword."""
+        if match.reply is SILENCE:
+            return SILENCE
+        texts = {code: language.replies[match.intent] for code, language in self.opt_outs.languages.items()}
+        name = f"{match.intent.lower()}_reply"
+        return self.replies.choose(name, match.reply, message, profile, match.language, texts)
+
     @property
     def events(self) -> Mapping[str, Sequence[Handler]]:
         """The handlers of events, by kind."""
@@ -158,12 +176,18 @@ class Dispatcher:
         responder = EventResponder(event, self.events.get(event.kind, ()), list(done))
         return Resolution(f"event {event.kind}", responder)
 
-    def wrapped(self, resolution: Resolution, profile: str) -> Responder | WrappedResponder:
+    def wrapped(
+        self, resolution: Resolution, message: InboundMessage, profile: str
+    ) -> Responder | WrappedResponder:
         """Return what responds, with the middlewares around it whose scope is "all".
 
         ``profile`` is what handlers have stored of the contact.
         """
         responder = resolution.responder
+        hint = responder.leave_hint if isinstance(responder, HandlerResponder) else None
+        if isinstance(responder, HandlerResponder) and hint is not None and self.replies.tables:
+            chosen = self.replies.choose("leave_hint", Reply(hint), message, profile)
+            return replace(responder, leave_hint="".join(chosen.texts))
         if not self.wraps_all or isinstance(responder, HandlerResponder | EventResponder):
             return responder
         assert self._handlers.environment is not None, "there are middlewares"

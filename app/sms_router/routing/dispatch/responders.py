@@ -65,8 +65,8 @@ class HandlerResponder:
     """The names of all steps; None where no handler has a conversation."""
     rule: str = ""
     """Its name."""
-    leave_hint: str = ""
-    """Is added to the first question of a conversation; empty in a step, and where the team has none."""
+    leave_hint: str | None = None
+    """Is added to the first question of a conversation; None in a step."""
 
     async def run(
         self,

@@ -10,7 +10,7 @@ MAX_ATTRIBUTES = 32
 MAX_BYTES = 2048
 """Of all attributes of a contact, as they are stored."""
 
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _KEY = "@"
 """In front of the names of attributes."""
 
@@ -49,7 +49,7 @@ class HandlerContact:
 
         """
         if self.language is not None and not (
-            isinstance(self.language, str) and _LANGUAGE.fullmatch(self.language)
+            isinstance(self.language, str) and LANGUAGE.fullmatch(self.language)
         ):
             raise ProfileError(f'contact.language is like "es" or "pt-BR", not {self.language!r:.80}')
         for name, value in self.attributes.items():

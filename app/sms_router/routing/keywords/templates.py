@@ -14,6 +14,7 @@ from jinja2.utils import object_type_repr
 
 from sms_router.routing.handler.profile import HandlerContact, TemplateAttributes
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.keywords.own_replies import OwnReply
 from sms_router.routing.keywords.template_limits import (
     MAX_PRODUCT,
     LimitedEnvironment,
@@ -102,7 +103,7 @@ class TemplateReply:
 _text_reply = lru_cache(256)(Reply)
 """Many contacts get the same text; to make a reply costs as much as to render it."""
 
-ConfiguredReply = StaticReply | TemplateReply
+ConfiguredReply = StaticReply | TemplateReply | OwnReply
 
 
 def sample_texts(reply: ConfiguredReply) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ depends on no language is checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from sms_router.routing.keywords.own_replies import OPT_OUT_REPLIES, ReplyTable
 from sms_router.routing.opt_outs.keywords import Intent, Language, OptOutKeywords
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.twilio.segments import count_segments, find_non_gsm
@@ -81,26 +82,57 @@ REQUIREMENTS = (
 )
 
 
-def audit_replies(opt_outs: OptOutKeywords) -> list[str]:
-    """Return a sentence for each reply that an audit would object to, and one for the shipped ones."""
+def audit_replies(opt_outs: OptOutKeywords, own: Sequence[ReplyTable] = ()) -> list[str]:
+    """Return a sentence for each reply that an audit would object to, and one for the shipped ones.
+
+    ``own`` are those of router.toml; where they stand for every Service, the shipped ones do not matter.
+    """
+    general = {
+        table.language for table in own if not table.services and set(OPT_OUT_REPLIES) <= set(table.texts)
+    }
     shipped = load_opt_out_keywords().languages
     unbranded = [
         code
         for code, language in opt_outs.languages.items()
-        if code in shipped and shipped[code].replies == language.replies
+        if code in shipped and shipped[code].replies == language.replies and general.isdisjoint({code, None})
     ]
     sentences = [
         "opt-outs.toml: the replies to opt-out words are the shipped ones"
         f" ({', '.join(unbranded)}), which name no program, so that a"
         " short code fails its audit: write your own in [[language]]"
     ]
-    return sentences[: len(unbranded)] + [
-        f"opt-outs.toml, language {code}: the {intent} reply {'; '.join(objections)}"
-        for code, language in opt_outs.languages.items()
-        if code not in unbranded
-        for intent in language.replies
-        if (objections := audit_reply(language, intent))
-    ]
+    return (
+        sentences[: len(unbranded)]
+        + [
+            f"opt-outs.toml, language {code}: the {intent} reply {'; '.join(objections)}"
+            for code, language in opt_outs.languages.items()
+            if code not in unbranded and general.isdisjoint({code, None})
+            for intent in language.replies
+            if (objections := audit_reply(language, intent))
+        ]
+        + [
+            f"router.toml, replies{' of ' * bool(table.services)}{', '.join(table.services)}"
+            f"{f' in {table.language}' if table.language else ''}: the {intent} reply {'; '.join(objections)}"
+            for table in own
+            for language in [_with_texts(opt_outs, table)]
+            for intent in language.replies
+            if _reply_name(intent) in table.texts and (objections := audit_reply(language, intent))
+        ]
+    )
+
+
+def _reply_name(intent: Intent) -> str:
+    return f"{intent.lower()}_reply"
+
+
+def _with_texts(opt_outs: OptOutKeywords, table: ReplyTable) -> Language:
+    """Return the language of a table, or else the first one, with the texts of the table."""
+    first = next(iter(opt_outs.languages.values()))
+    language = opt_outs.languages.get((table.language or "").partition("-")[0])
+    code = table.language or first.code
+    base = language or replace(first, code=code)
+    texts = {intent: table.texts.get(_reply_name(intent), text) for intent, text in base.replies.items()}
+    return replace(base, replies=texts)
 
 
 def audit_reply(language: Language, intent: Intent) -> list[str]:

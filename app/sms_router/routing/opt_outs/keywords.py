@@ -55,6 +55,8 @@ class OptOutMatch:
     """The router's reply; silence where Twilio or the network has replied."""
     unconditional: bool
     """Whether it always counts; otherwise it is an ordinary text unless the contact has opted out."""
+    language: str | None = None
+    """The code of the keyword's language."""
 
     @property
     def rule(self) -> str:
@@ -155,7 +157,8 @@ class OptOutKeywords:
             return None  # it does not end a block of the network
         is_answered = self.is_answered_by_twilio(typed, service_sid, number)
         reply = SILENCE if is_answered else Reply(language.replies[intent], sender=number)
-        return OptOutMatch(intent, word, reply, intent is not Intent.START or word in _UNCONDITIONAL_STARTS)
+        is_unconditional = intent is not Intent.START or word in _UNCONDITIONAL_STARTS
+        return OptOutMatch(intent, word, reply, is_unconditional, language.code)
 
     def is_answered_by_twilio(self, typed: str, service_sid: str | None, number: str) -> bool:
         """Return whether Twilio or the network has acted and replied.

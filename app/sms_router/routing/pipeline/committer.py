@@ -113,9 +113,13 @@ class AnswerCommitter:
         """Commit the muted reply, once, or an empty answer; the quiet gap begins anew with either."""
         self._guard.mark_exceeded(counter, context.request.arrived)
         self._guard.log_once(context.key.contact, exceeded)
-        reply = self._muted_reply if exceeded.is_first else SILENCE
+        message, reply = context.request.message, SILENCE
+        if exceeded.is_first:
+            reply = self._dispatcher.replies.choose(
+                "muted_reply", self._muted_reply, message, context.facts.profile
+            )
         rule = f"{rendered.trail_text}\n{self._guard.reason}"
-        muted = self._composer.compose(context.request.message, reply, rule, context.facts)
+        muted = self._composer.compose(message, reply, rule, context.facts)
         answer = await self._inbox.commit(
             context.key,
             context.request.raw,

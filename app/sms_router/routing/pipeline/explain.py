@@ -120,8 +120,13 @@ def explain(
     resolution = dispatcher.resolve(message, moment).for_contact(opted_out)
     is_suspected = resolution.is_suspected
     if dispatcher.conversations is not None and resolution.opt_out is None and not opted_out:
-        resolution = dispatcher.conversations.route(resolution, message, conversation)
+        resolution = dispatcher.conversations.route(
+            resolution, message, conversation, contact.contact.profile
+        )
     answer = preview_answer(resolution, message, contact.contact.profile)
+    if resolution.opt_out is not None:
+        reply = dispatcher.opt_out_reply(resolution.opt_out, message, contact.contact.profile)
+        answer = PreviewedAnswer(reply)
     facts = contact.facts if resolution.opt_out is None else replace(contact.facts, opted_out=False)
     pool, request = composer.request(message, answer.reply)
     decision = failover = None

@@ -137,10 +137,10 @@ class LateReplies:
         resolution = event or self._dispatcher.resolve(message).for_contact(facts.opted_out)
         if event is None and conversations is not None and resolution.opt_out is None and not facts.opted_out:
             stored = StoredConversation.parse(*work.conversation)
-            resolution = conversations.route(resolution, message, stored)
+            resolution = conversations.route(resolution, message, stored, facts.profile)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
-        responder = self._dispatcher.wrapped(resolution, facts.profile)
+        responder = self._dispatcher.wrapped(resolution, message, facts.profile)
         if isinstance(responder, TemplateResponder):
             await self.answer(late, resolution, responder.reply(message, facts.profile))
             return
@@ -186,7 +186,10 @@ class LateReplies:
             reason = f"the error reply, {when}"
             cause = f"{rule}: failed {when}: {reply.cause}"
             # A replay follows a failure: the contact has had the error reply.
-            reply = self._error_reply if late.kind is ReplyKind.LATE else SILENCE
+            own = self._dispatcher.replies.choose(
+                "error_reply", self._error_reply, late.message, late.facts.profile
+            )
+            reply = own if late.kind is ReplyKind.LATE else SILENCE
         reply_id = f"{late.message.sid}.{late.kind.value}"
         rendered = self._composer.compose(late.message, reply, rule, late.facts, reply_id)
         if rendered.unsendable:

@@ -126,7 +126,8 @@ class Pipeline:
         scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         if self._contacts.is_opted_out_cached(scope, message.contact) or self._composer.refusal(message):
             return EMPTY
-        return self._composer.render_plain(self._policy.error_reply)
+        reply = self._dispatcher.replies.choose("error_reply", self._policy.error_reply, message)
+        return self._composer.render_plain(reply)
 
     async def _wait_for_duplicate(self, key: MessageKey, request: InboundRequest) -> Answer | None:
         """Wait for another request of this worker about the same message.
@@ -249,7 +250,10 @@ class Pipeline:
         ends = time.monotonic() + STORE_BUDGET - context.claim.spent
         match, opted_out, contacts = resolution.opt_out, context.facts.opted_out, self._contacts
         message, resolved = context.request.message, resolution.for_contact(opted_out)
-        texted = message.sid, message.recipient, message.body
+        texted, reply = (message.sid, message.recipient, message.body), SILENCE
+        # Twilio may have replied to what it takes for an opt-out itself.
+        if resolved.opt_out is not None and not context.request.is_abandoned:
+            reply = self._dispatcher.opt_out_reply(resolved.opt_out, message, context.facts.profile)
         if match is None and resolution.opts_in:
             evidence = Evidence(Event.START, How.KEYWORD, resolution.rule, *texted)
             await contacts.opt_in(context.scope, contact, resolution.rule, reference, arrived, evidence)
@@ -263,19 +267,15 @@ class Pipeline:
         elif is_stop or (match.intent is Intent.START and (match.unconditional or opted_out)):
             event, write = (Event.STOP, contacts.opt_out) if is_stop else (Event.START, contacts.opt_in)
             how = How.TWILIO if message.opt_out_type is not None else How.KEYWORD
-            answer_text = "\n".join(resolved.opt_out.reply.texts) if resolved.opt_out is not None else ""
-            evidence = Evidence(event, how, match.word.upper(), *texted, answer_text)
+            evidence = Evidence(event, how, match.word.upper(), *texted, "\n".join(reply.texts))
             record = await self._start_record(
                 write(context.scope, contact, match.word.upper(), reference, arrived, evidence)
             )
         if match is not None and resolved.opt_out is None:
             return await self._respond(context, resolved)
-        reply = SILENCE
         if resolved.opt_out is not None:
             facts = replace(context.facts, opted_out=False)
             context = context._replace(facts=facts, is_guarded=False)
-            # Twilio may have replied to what it takes for an opt-out itself.
-            reply = SILENCE if context.request.is_abandoned else resolved.opt_out.reply
         if is_stop:
             context = context._replace(conversation=EndedConversation(for_all=True))
         answer = await self._reply(context, resolved.rule, reply)
@@ -300,11 +300,13 @@ class Pipeline:
             return await self._answer_fallback(context)
         if conversations is not None:
             if claim.stored:
-                resolution = conversations.route(resolution, request.message, claim.conversation)
+                resolution = conversations.route(
+                    resolution, request.message, claim.conversation, context.facts.profile
+                )
             else:
                 resolution = conversations.without_redis(resolution)
             context = context._replace(conversation=resolution.conversation)
-        responder = self._dispatcher.wrapped(resolution, context.facts.profile)
+        responder = self._dispatcher.wrapped(resolution, request.message, context.facts.profile)
         if isinstance(responder, TemplateResponder):
             if resolution.is_default:
                 context = context._replace(weight=REPEAT_WEIGHT)
@@ -327,7 +329,7 @@ class Pipeline:
         if isinstance(reply, ReplyFailed):
             return await self._fail(context, resolution, reply)
         if reply.then is not None and not claim.stored and conversations is not None:
-            reply = conversations.try_again  # the step could not be stored
+            reply = conversations.try_again(request.message, context.facts.profile)  # the step is not stored
         return await self._reply(context, resolution.rule, reply)
 
     async def _reply(self, context: MessageContext, rule: str, reply: Reply) -> Answer:
@@ -353,7 +355,10 @@ class Pipeline:
     async def _fail(self, context: MessageContext, resolution: Resolution, failed: ReplyFailed) -> Answer:
         request, cause = context.request, f"{resolution.rule}: {failed.cause}"
         rendered = self._composer.compose(
-            request.message, self._policy.error_reply, resolution.rule, context.facts
+            request.message,
+            self._own(context, "error_reply", self._policy.error_reply),
+            resolution.rule,
+            context.facts,
         )
         if self._policy.on_failure is OnFailure.TWILIO_FALLBACK:
             entry = JournalEntry(rendered.trail_text, cause)
@@ -361,14 +366,18 @@ class Pipeline:
             return RELEASED
         return await self._committer.commit(context, rendered, Outcome.FAILED, cause)
 
+    def _own(self, context: MessageContext, name: str, default: Reply) -> Reply:
+        """Return one of the router's own replies in the words for this contact."""
+        return self._dispatcher.replies.choose(name, default, context.request.message, context.facts.profile)
+
     async def _answer_fallback(self, context: MessageContext) -> Answer:
         """Answer with the fallback reply; the outbox handles the message, unless its handler has failed."""
         error = context.request.fallback
         assert error is not None
         code, url = error.error_code or "no code", error.error_url or "no URL"
-        rendered = self._composer.compose(
-            context.request.message, self._policy.fallback_reply, "fallback_reply", context.facts
-        )
+        name = "fallback_reply"
+        reply = self._own(context, name, self._policy.fallback_reply)
+        rendered = self._composer.compose(context.request.message, reply, name, context.facts)
         cause = f"Twilio called the fallback: {code} for {mask_numbers(url)}"
         rendered = rendered._replace(trail_text=f"{rendered.trail_text}\n{cause}")
         work = None

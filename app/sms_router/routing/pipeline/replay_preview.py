@@ -76,7 +76,7 @@ def preview_replay(
         check = ReplayCheck(ReplayStatus.OPTED_OUT, reason)
         return ReplayPreview(scope, rule, against=reason, forbidden=check)
     if dispatcher.conversations is not None:
-        resolution = dispatcher.conversations.route(resolution, message, conversation)
+        resolution = dispatcher.conversations.route(resolution, message, conversation, facts.profile)
         rule = resolution.rule
     other = failed if failed is not None and failed != rule else ""
     preview = ReplayPreview(scope, rule, failed_rule=other, is_default=resolution.is_default)

@@ -126,7 +126,7 @@ class KeywordPages:
         if self._cache.state != state:
             self._cache.warnings = [
                 *self.context.rule_warnings(),
-                *audit_replies(self.context.dispatcher.opt_outs),
+                *audit_replies(self.context.dispatcher.opt_outs, self.context.dispatcher.replies.tables),
             ]
             self._cache.state = state
         return self._cache.warnings
