@@ -79,6 +79,8 @@ def test_without_a_command_the_list_is_shown(cli: Cli) -> None:
         (["keywords", "test", "HOURS", "--to", "banana"], "'banana' is not a number: write it with its"),
         (["messages", "--limit", "0"], "greater than or equal to 1"),
         (["text"], "Missing argument"),
+        (["send", "+14155550123"], "What? sms-router send NUMBER"),
+        (["send", "+14155550123", "--cancel"], "Which message? Give its --key"),
         (["text", "HOURS", "--form", "+14155550123"], "No such option: --form"),
         (["sandbox", "--port", "70000"], "less than or equal to 65535"),
         (["sandbox", "--host", "0.0.0.0"], "--expose-to-everybody"),

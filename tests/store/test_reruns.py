@@ -27,7 +27,7 @@ SENT = json.dumps({"state": "sent", "sid": "SMx"})
 NOT_REPEATED = {
     "check_schema", "count_reply", "event_claim", "event_finish", "expire_conversation", "get_contact",
     "get_time", "load_cookies", "mark_opt_outs",
-    "mark_texted", "outbox_cancel", "outbox_lease_due", "outbox_release", "outbox_restore", "publish",
+    "mark_texted", "outbox_lease_due", "outbox_release", "outbox_restore", "publish",
     "publish_rules", "read_opt_outs", "read_session", "record_abandoned", "remove_bodies", "renew_lease",
     "replace_checklist", "request_replay", "restore_hash", "save_cookies", "start_conversation",
     "store_snapshot", "sync_rates",
@@ -55,6 +55,8 @@ def steps_of(kind: str, number: int, rng: random.Random) -> Iterator[tuple[int, 
             document=b"<a/>", trail=b"{}", reason="", entry_suffix=entry.contact_suffix, count=1, due=2**42,
             retention_ms=RETENTION, request=b"Body=x", empty_answer=b"<Response/>", **contact,
         )  # fmt: skip
+        if rng.randrange(2):
+            yield worker, outbox.cancel(entry_suffix=entry.contact_suffix, **contact)
         return
     yield worker, claim
     if kind == "unfinished":

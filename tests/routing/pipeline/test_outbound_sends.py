@@ -144,6 +144,9 @@ async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: r
     assert await fixture.sends.cancel("+1 (415) 555-0123", "a") is True
     assert entries(valkey) == {}
     assert await fixture.sends.cancel(CONTACT, "a") is False
+    assert isinstance(await fixture.sends.send(CONTACT, "Hello.", at=timedelta(hours=2), key="a"), Sent)
+    assert [round(due / 3600) for due in entries(valkey).values()] == [2]
+    assert await fixture.sends.send(CONTACT, "Hello.", key="a") == Duplicate()
 
 
 async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey: redis.Redis) -> None:

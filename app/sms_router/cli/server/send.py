@@ -11,7 +11,6 @@ from sms_router.cli.context import START_HINT, settings_for_command
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
-    TextArgument,
     address_option,
     plain,
     print_json,
@@ -28,7 +27,7 @@ def send(
     to: Annotated[
         str, typer.Argument(help="The contact's number, like +14155550123.", callback=address_option)
     ],
-    text: TextArgument,
+    text: Annotated[list[str] | None, typer.Argument(help="The text; none with --cancel.")] = None,
     at: Annotated[str | None, typer.Option("--at", help="When: ISO 8601, or +3d, +12h.")] = None,
     key: Annotated[
         str | None, typer.Option("--key", help="A message with the same key is sent to the contact once.")
@@ -51,11 +50,16 @@ def send(
     """
     import requests  # noqa: PLC0415 (slow to import)
 
+    if cancel and key is None:
+        raise CommandError("Which message? Give its --key, or: sms-router messages cancel SID", code=2)
+    if not cancel and not text:
+        raise CommandError('What? sms-router send NUMBER "Your table is ready."', code=2)
     settings = settings_for_command()
     token = settings.api.token.get_secret_value()
     if not token:
         raise CommandError("API_TOKEN is not set: the router sends for nobody.", "export API_TOKEN=...")
-    fields: dict[str, object] = {"to": to, "text": " ".join(text), "key": key, "service": service}
+    words = " ".join(text) if text and not cancel else None
+    fields: dict[str, object] = {"to": to, "text": words, "key": key, "service": service}
     if urgent:
         fields["urgent"] = True
     if at is not None:

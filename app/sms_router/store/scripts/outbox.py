@@ -60,7 +60,7 @@ def schedule(
     bucket = bucket_of(contact)
     arguments = (
         reference, document, trail, reason, entry_suffix, count, due, retention_ms, request, empty_answer,
-        delay_ms,
+        delay_ms, b"",
     )  # fmt: skip
     return SCRIPTS["outbox_schedule"], (bucket.message(reference), bucket.scheduled), arguments
 

@@ -1,4 +1,5 @@
--- Withdraws the messages of a document that still wait. Returns their number.
+-- Withdraws the messages of a document that still wait. Returns their number. Where these are all, another document may
+-- take their place (outbox_schedule.lua).
 local message, outbox, scheduled = unpack(KEYS)
 local reference, entry_suffix = unpack(ARGV)
 --- @include "now"
@@ -7,6 +8,9 @@ while true do
   local field = 'send:late.' .. number
   local stored = redis.call('HGET', message, field)
   if not stored then
+    if cancelled > 0 and cancelled == number then
+      redis.call('HSET', message, 'cancelled', now)
+    end
     return cancelled
   end
   local send = cjson.decode(stored)

@@ -1,11 +1,17 @@
 -- Stores a message that is no reply, once for its reference, as the late reply to one that nobody has sent. The
--- messages of its document wait in the schedule until due (ms). Returns 1, or 0 where it is stored.
--- Where this is run again, delay_ms is left to a worker that has sent one of them, and stores that again.
+-- messages of its document wait in the schedule until due (ms). Returns 1, or 0 where it is stored. It replaces one that
+-- was cancelled.
+-- Where this is run again, delay_ms is left to a worker that has sent one of them, and stores that again; given is when
+-- it ran, or "" for now.
 local message, scheduled = unpack(KEYS)
 local reference, document, trail, reason, entry_suffix, count, due, retention_ms, request, empty_answer,
-  delay_ms = unpack(ARGV)
+  delay_ms, given = unpack(ARGV)
 if redis.call('HEXISTS', message, 'request') == 1 then
-  return 0
+  local cancelled = tonumber(redis.call('HGET', message, 'cancelled'))
+  if not cancelled or cancelled >= (tonumber(given) or math.huge) then
+    return 0
+  end
+  redis.call('DEL', message)
 end
 --- @include "now"
 redis.call('HSET', message, 'request', request, 'received', now, 'attempts', 1, 'answer', empty_answer,

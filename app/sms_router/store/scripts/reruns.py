@@ -32,8 +32,8 @@ _AS_IT_WAS = frozenset(
         "store_profile",
     }
 )
-_REPLY = frozenset({"outbox_enqueue", "outbox_schedule", "outbox_mark_sending", "outbox_postpone",
-                    "outbox_record_result", "record_receipt"})  # fmt: skip
+_REPLY = frozenset({"outbox_enqueue", "outbox_schedule", "outbox_cancel", "outbox_mark_sending",
+                    "outbox_postpone", "outbox_record_result", "record_receipt"})  # fmt: skip
 _MESSAGE = frozenset({"claim", "claim_prepared", "commit", "outbox_claim", "journal_missed", "write_session"})
 
 REPEATABLE = frozenset(
@@ -89,13 +89,16 @@ def plan_reruns(runs: Sequence[ScriptRun], time_of: Callable[[float], int]) -> l
     an earlier one with the same arguments may have: its caller had given up, and it came from the spool.
     """
     history = _History(runs, time_of)
-    first, sends, replies = [], dict[tuple[bytes, str], Call](), []
+    first, sends, replies = [], dict[tuple[bytes, str], Call](), list[Call]()
     for run in history.runs:
         given = time_of(run.run.ended)
-        if run.name == "outbox_schedule":
-            replies.append(_changed(run, delay_ms=RESEND_DELAY_MS))
-            continue
-        if run.name == "outbox_enqueue":
+        if run.name == "outbox_cancel" and run.status:
+            replies.append(run.run.call)
+        elif run.name == "outbox_schedule":  # it may replace one that was cancelled
+            others = [reply for reply in replies if reply[1][0] != run.key]
+            if run.status or len(others) == len(replies):
+                replies = [*others, _changed(run, delay_ms=RESEND_DELAY_MS, given=given)]
+        elif run.name == "outbox_enqueue":
             if run.status == 1 or run.arguments["request"]:
                 replies.append(_changed(run, enqueued_at=given, delay_ms=RESEND_DELAY_MS))
         elif (call := _rerun(run, given, history)) is not None:
