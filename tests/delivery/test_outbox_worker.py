@@ -277,6 +277,19 @@ async def test_the_messages_of_a_reply_that_were_leased_at_once_are_sent_in_orde
     assert not worker.has_room
 
 
+async def test_a_worker_that_has_polled_as_much_as_it_sends_at_once_has_room_for_its_own_replies(
+    fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_worker, "MAX_CONCURRENT_ENTRIES", 1)
+    twilio.open.clear()
+    await fixture.enqueue_reply(1)
+    async with running_worker(fixture, twilio, handler) as worker:
+        await wait_until(lambda: twilio.calls)
+        assert worker.has_room
+        worker.send([await fixture.enqueue_reply(2)])
+        assert not worker.has_room
+
+
 async def test_messages_that_must_not_leave_now_are_scheduled_again(
     fixture: OutboxFixture, twilio: FakeTwilio, handler: RecordingHandler
 ) -> None:

@@ -156,8 +156,8 @@ class OutboxWorker:
 
     @property
     def has_room(self) -> bool:
-        """Whether it can send another reply now."""
-        return not self._is_stopping and len(self._sending) < MAX_CONCURRENT_ENTRIES
+        """Whether it can send another reply now; many messages that are no replies leave room for some."""
+        return not self._is_stopping and len(self._sending) < 2 * MAX_CONCURRENT_ENTRIES
 
     def send(self, entries: Sequence[OutboxEntry]) -> None:
         """Send the messages of a reply that were leased when this worker enqueued them."""
