@@ -94,7 +94,6 @@ AREAS = {
         PythonArea(
             "twilio",
             (
-                "area_codes",
                 "form",
                 "inbound",
                 "phone_numbers",
@@ -109,7 +108,7 @@ AREAS = {
             ),
         ),
         PythonArea("routing/keywords", ("index", "normalize", "patterns", "rule_table", "rules", "schedule")),
-        PythonArea("routing/opt_outs", ("keywords", "keywords_file")),
+        PythonArea("routing/opt_outs", ("compact", "keywords", "keywords_file", "recognizer")),
         PythonArea("onboarding", ("checklist", "documents", "process_choice", "progress", "steps")),
     )
 }

@@ -74,6 +74,13 @@ def test_an_emoji_counts_as_two() -> None:
     assert [len(piece) for piece in split_text("\U0001f600" * 1600)] == [800, 800]
 
 
+def test_a_text_of_flags_is_split_between_two_flags() -> None:
+    assert split_text("\U0001f1fa\U0001f1f8\U0001f1e8\U0001f1e6", 6) == [
+        "\U0001f1fa\U0001f1f8",
+        "\U0001f1e8\U0001f1e6",
+    ]
+
+
 @given(
     text=st.text(
         st.sampled_from(["a", "é", " ", "\n", "\u0301", "\u200d", *FAMILY, *BRAZIL, "ก", "ิ"]), max_size=80
