@@ -1,4 +1,4 @@
-"""What each script does in each state of a message, on a real server."""
+"""What scripts do one after the other with a message; `scripts/` has what each does alone."""
 
 from __future__ import annotations
 
@@ -94,17 +94,6 @@ class Message:
         return await self.store.run(
             scripts.renew_lease(message=self.record, owner=owner.encode(), lease_ms=lease)
         )
-
-    async def note(self, text: str, cause: str = "") -> Any:
-        call = scripts.annotate(
-            contact=CONTACT,
-            reference=self.reference,
-            field="late",
-            text=text.encode(),
-            retention_ms=DAY,
-            cause=cause.encode(),
-        )
-        return await self.store.run(call)
 
     async def receipt(
         self, status: MessageStatus, *, sid: str = "SM9", code: str = "", alone: bool = False
@@ -290,19 +279,6 @@ async def test_a_commit_answers_a_message_in_any_state(message: Message, state: 
     assert await message.claim() == [b"answered", b"1", b"reply"]
 
 
-async def test_an_answer_ends_the_lease(message: Message, valkey: redis.Redis) -> None:
-    await message.claim("a")
-    await message.commit()
-    assert not {b"owner", b"lease_until"} & fields(message, valkey).keys()
-    assert await message.renew("a") == 0
-
-
-async def test_a_failure_is_a_dead_letter_with_its_cause(message: Message, valkey: redis.Redis) -> None:
-    await message.claim()
-    await message.commit(outcome="failed", cause="KeyError: 'x'")
-    assert dead_letters(message, valkey) == [b"KeyError: 'x'"]
-
-
 async def test_a_message_restored_from_the_spool_is_whole(message: Message, valkey: redis.Redis) -> None:
     assert await message.commit("1", cause="raised", restored=(b"From=a", 1_700_000_000_000)) == [1]
     assert await message.commit("1", cause="raised", restored=(b"From=a", 1_700_000_000_000)) == [
@@ -397,30 +373,6 @@ async def test_a_renewed_lease_excludes_other_owners(message: Message) -> None:
     await message.claim("a", lease=0)
     await message.renew("a", LEASE)
     assert (await message.claim("b"))[0] == b"in_progress"
-
-
-# --- annotate ---
-
-
-async def test_an_annotation_is_stored_once(message: Message, valkey: redis.Redis) -> None:
-    await answered(message)
-    assert [await message.note("text", "too late") for _ in range(2)] == [1, 0]
-    assert fields(message, valkey)[b"late"] == b"text"
-    assert dead_letters(message, valkey) == [b"too late"]
-
-
-async def test_an_annotation_of_a_lost_message_is_only_a_dead_letter(
-    message: Message, valkey: redis.Redis
-) -> None:
-    await message.note("text", "too late")
-    assert fields(message, valkey) == {}
-    assert dead_letters(message, valkey) == [b"too late"]
-
-
-async def test_an_annotation_without_a_cause_is_no_dead_letter(message: Message, valkey: redis.Redis) -> None:
-    await answered(message)
-    await message.note("text")
-    assert dead_letters(message, valkey) == []
 
 
 # --- record_receipt ---

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from hypothesis import example, assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
