@@ -42,3 +42,15 @@ def test_an_entry_takes_sixteen_bytes() -> None:
         times["MG" + "1" * 32, f"+1415{number:07}"] = number
     arrays = [array for part in times._parts if part for array in part]
     assert sum(len(array) * array.itemsize for array in arrays) == 16 * 20_000
+
+
+def test_every_kind_of_contact_is_found_until_it_is_removed() -> None:
+    times = OptOutTimes()
+    keys = [(scope, contact) for scope in SCOPES for contact in CONTACTS]
+    for at, key in enumerate(keys):
+        times[key] = at
+    assert ([times.get(key) for key in keys], len(times)) == (list(range(60)), 60)
+    for key in keys:
+        times.discard(key)
+        assert key not in times
+    assert len(times) == 0

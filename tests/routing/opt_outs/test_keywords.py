@@ -131,10 +131,18 @@ def test_a_word_left_to_keywords_counts_where_twilio_acts_on_it(
     languages = [
         Language("en", {Intent.STOP: ("CANCEL",), Intent.START: ("YES",), Intent.HELP: ("INFO",)}, {})
     ]
-    words = OptOutKeywords(languages, left_to_keywords=frozenset({"CANCEL", "YES", "INFO"}))
-    match = words.match(text, None, number, "US")
+    left = frozenset({"CANCEL", "YES", "INFO"})
+    words = OptOutKeywords(languages, left_to_keywords=left, by_twilio=frozenset({OTHER}))
+    match = words.match(text, MG, number, "US")
     word = text.strip().lower()
     assert match == (intent and OptOutMatch(intent, word, SILENCE, unconditional=intent is Intent.STOP))
+
+
+def test_a_word_left_to_keywords_counts_on_a_short_code_on_which_twilio_replies() -> None:
+    english = Language("en", {Intent.STOP: ("CANCEL",)}, {})
+    words = OptOutKeywords([english], left_to_keywords=frozenset({"CANCEL"}), by_twilio=frozenset({OTHER}))
+    match = words.match("cancel", OTHER, SHORT, "US")
+    assert match == OptOutMatch(Intent.STOP, "cancel", SILENCE, unconditional=True)
 
 
 def test_what_a_reload_may_change_is_named() -> None:

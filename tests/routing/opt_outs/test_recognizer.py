@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
-from sms_router.routing.opt_outs.recognizer import InvalidPhraseError, Recognizer, expand
+from sms_router.routing.opt_outs.recognizer import InvalidPhraseError, Recognizer, expand, key_of
 
 WORDS = load_opt_out_keywords()
 CASES = json.loads((Path(__file__).parents[2] / "fixtures" / "opt-outs.json").read_text())
@@ -240,10 +240,12 @@ def test_an_expression_has_its_words_in_order_with_few_others_in_between() -> No
         ("stopped", ()),
         ("st opp", ("out",)),
         ("stopstop", ("out",)),
+        ("stoppp", ("out",)),
+        ("please haha", ("laugh",)),
     ],
 )
 def test_four_words_may_be_one_repeated_keyword(text: str, meanings: tuple[str, ...]) -> None:
-    recognizer = Recognizer([("stop", "out")], [], polite=["please"])
+    recognizer = Recognizer([("stop", "out"), ("haha", "laugh")], [], polite=["please"])
     assert recognizer.find(text) == (meanings, False)
 
 
@@ -251,3 +253,36 @@ def test_a_phrase_may_stand_for_5000_texts() -> None:
     assert len(expand(f"({'|'.join(map(str, range(5000)))})")) == 5000
     with pytest.raises(InvalidPhraseError, match="has over 5000 variants; write it as several phrases"):
         expand(f"({'|'.join(map(str, range(5001)))})")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Hello there. Stop it", (("phrase",), False)),
+        ("Hello there. Revoke", ((), False)),
+        ("Revoke", (("one word",), False)),
+        ("Hello there. Stop", ((), True)),
+        ("Stop, end", (("keyword",), False)),
+        ("Stop now and then", ((), False)),
+    ],
+)
+def test_a_phrase_of_several_words_counts_as_a_sentence(
+    text: str, verdict: tuple[tuple[str, ...], bool]
+) -> None:
+    keywords = [("stop", "keyword"), ("end", "keyword")]
+    phrases = [("stop it", "phrase"), ("revoke", "one word")]
+    assert Recognizer(keywords, phrases, suspected_sentences=["stop", "end"]).find(text) == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("S T O P!", "stop"),
+        ("Arr\u00eat", "arret"),
+        ("don't", "dont"),
+        ("!?", "!?"),
+        ("\U0001f6d1", "\U0001f6d1"),
+    ],
+)
+def test_texts_are_compared_without_blanks_accents_and_signs(text: str, key: str) -> None:
+    assert key_of(text) == key
