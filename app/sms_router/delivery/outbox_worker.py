@@ -83,8 +83,8 @@ class OutboxHandler(Protocol):
         """Record the result of a message; True requests another attempt from another sender."""
 
 
-class ReplySender(Protocol):
-    """What puts replies into the outbox and has them sent (`OutboxWorker`)."""
+class LateReplySender(Protocol):
+    """Sends late replies, or has them sent (`OutboxWorker`)."""
 
     @property
     def has_room(self) -> bool: ...

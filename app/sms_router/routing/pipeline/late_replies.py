@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.outbox import Outbox
-from sms_router.delivery.outbox_worker import ReplySender
+from sms_router.delivery.outbox_worker import LateReplySender
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution
@@ -80,7 +80,7 @@ class LateReplies:
         outbox: Outbox,
         guard: LoopGuard,
         error_reply: Reply,
-        sender: ReplySender,
+        sender: LateReplySender,
     ) -> None:
         self._inbox = inbox
         self._contacts = contacts
