@@ -35,8 +35,8 @@ def follow(
 
 def line_of(record: MessageRecord, *, reveal: bool) -> str:
     """Return time, contact, text, rule, sender and reply, milliseconds and sid of a message."""
-    received = datetime.fromtimestamp((record.received or 0) / 1000).astimezone()
     answer = record.late_reply or record.answer
+    at = (record.late_reply.at if record.late_reply is not None else None) or record.received or 0
     texts = answer.texts if answer is not None else ()
     took = f"{answer.at - record.received} ms" if answer and answer.at and record.received else "no answer"
     if texts:
@@ -50,8 +50,9 @@ def line_of(record: MessageRecord, *, reveal: bool) -> str:
     else:
         reply = f"no reply: {why_no_reply(record)}"
     rule = f"late reply of {record.rule}" if record.late_reply is not None else record.rule or "unanswered"
+    body = _shorten(body_of(record, reveal), MAX_TEXT)
     fields = (
-        f"{received:%H:%M:%S} {number_of(record, reveal)}: {_shorten(body_of(record, reveal), MAX_TEXT)}",
+        f"{datetime.fromtimestamp(at / 1000).astimezone():%H:%M:%S} {number_of(record, reveal)}: {body}",
         record.requester if record.is_outbound else rule,
         reply,
         *(f"failed: {cause.text}" for cause in record.causes[:1]),

@@ -143,9 +143,9 @@ def text(
     With the sandbox, the sandbox's phone sends it, and Twilio's part is the sandbox's: webhook, carriers,
     receipts. The command waits, a minute at most, until late replies, re-routed ones and receipts are final.
 
-    With credentials of Twilio's, and with --sid or --url, this command sends the webhook in Twilio's place:
-    its reply is shown here only. Late replies and what handlers send leave by Twilio and cost money, so that
-    the command asks first.
+    With --sid, --url or credentials of Twilio's, this command sends the webhook in Twilio's place: its reply
+    is shown here only. With credentials of Twilio's it asks first, because late replies and what handlers
+    send leave by Twilio and cost money.
     """
     settings = settings_for_command()
     body = " ".join(text).encode("utf-8", "replace").decode()  # arguments may contain invalid bytes
