@@ -31,15 +31,17 @@ def references(valkey: redis.Redis) -> list[str]:
     return [reference for _, reference in sorted(entries, reverse=True)]
 
 
-@pytest.mark.parametrize("failed", [False, True])
+@pytest.mark.parametrize("kind", ["all", "failed", "search"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 29, 30, 31])
 def test_pages_contain_every_message_once_and_in_order(
-    valkey: redis.Redis, references: list[str], limit: int, failed: bool
+    valkey: redis.Redis, references: list[str], limit: int, kind: str
 ) -> None:
     history = HistoryReader(valkey)
 
     def read(before: Cursor | None) -> RecordPage:
-        return history.failed_page(limit, before) if failed else history.page(limit, before)
+        if kind == "search":
+            return history.search(lambda _: True, limit, before)
+        return history.failed_page(limit, before) if kind == "failed" else history.page(limit, before)
 
     page, pages = read(None), list[str]()
     while True:

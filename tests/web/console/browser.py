@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,33 @@ class Browser:
             assert time.monotonic() < deadline, "the next page did not come"
             time.sleep(0.02)
 
-    def run(self, script: str) -> Any:
-        return self._post("execute/sync", {"script": script, "args": []})
+    def submit(self, action: str, fields: Mapping[str, str]) -> None:
+        """Fill in a form of the page and send it."""
+        script = """const [action, fields] = arguments
+            const form = document.querySelector(`form[method=post][action="${action}"]`)
+            for (const name in fields) form.elements[name].value = fields[name]
+            form.id = "submitted" """
+        self.run(script, action, fields)
+        self.press("#submitted button")
 
-    def picture(self, file: Path, width: int = 1200, height: int = 900) -> None:
-        self._post("window/rect", {"width": width, "height": height})
-        file.write_bytes(base64.b64decode(self._get("screenshot")))
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page; of a promise, return its result."""
+        return self._post("execute/sync", {"script": script, "args": arguments})
+
+    def resize(self, width: int, *, dark: bool = False) -> None:
+        """Show pages as on a screen of this width; a window itself cannot be as narrow as a phone."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 700}
+        self._command("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._command("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def picture(self, file: Path) -> None:
+        whole_page = {"captureBeyondViewport": True}
+        file.write_bytes(base64.b64decode(self._command("Page.captureScreenshot", whole_page)["data"]))
+
+    def _command(self, name: str, parameters: dict[str, Any]) -> Any:
+        """Run a command of the browser's own protocol."""
+        return self._post("goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def _find(self, using: str, value: str) -> str:
         return str(self._post("element", {"using": using, "value": value})[_ELEMENT])

@@ -21,7 +21,7 @@ async def test_pages_without_a_messaging_service(start_router: StartRouter) -> N
         for page in PAGES:
             assert operator.get(f"/console{page}").status_code == 200
         assert "No Messaging Service is configured" in operator.get("/console/senders").text
-        somebody = {"number": "+14155550123", "ours": "12345", "scope": "12345"}
+        somebody = {"number": "+14155550123", "ours": "12345", "scope": "12345", "confirmed": "1"}
         assert "Outside of Services" in operator.post("/console/people", somebody).text
         assert "They are on the opt-out list now." in operator.post("/console/people/opt-out", somebody).text
         tried = {"text": "HOURS", "from": "+14155550199", "to": "12345"}

@@ -25,9 +25,12 @@ async def test_the_list_masks_messages_unless_they_are_revealed(
     assert "(11 characters)" in page
     assert "4155550177" not in page
     assert "HOURS today" not in page
+    assert "We are open" not in page
+    assert "(34 characters)" in page, "the reply"
     full = operator.get("/console/messages?reveal=1").text
     assert "+14155550177" in full
     assert "HOURS today" in full
+    assert "We are open 9 to 5, SAN FRANCISCO." in full
     assert "a list of messages was shown in full" in router.log
 
 
@@ -89,14 +92,44 @@ def test_a_message_is_found_by_its_sid(operator: ConsoleClient, sid: str, place:
     assert (response.status_code, response.headers["location"]) == (303, f"/console/messages/{place}")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"number": "+1 (415) 555-0144"},
+        {"number": "415.555.0144"},
+        {"number": "0014155550144"},
+        {"text": "hours, PLEASE "},
+        {"text": "9 to 5, narnia"},
+        {"number": "4155550144", "text": "hours", "rule": "hour", "outcome": "replied"},
+    ],
+)
+async def test_messages_are_found(
+    router: RouterProcess, operator: ConsoleClient, form: dict[str, str]
+) -> None:
+    wanted = webhook("HOURS,  please", From="+14155550144", FromCity="NARNIA")
+    for parameters in (wanted, webhook("BROKEN", From="+14155550145")):
+        await router.deliver(parameters)
+    response = operator.post("/console/messages", form)
+    assert wanted["MessageSid"] in response.text
+    assert "+1415•••0145" not in response.text
+    assert "+1415•••0144" in response.text
+    assert "+14155550144" in operator.post("/console/messages", {**form, "reveal": "1"}).text
+    for other in ({"outcome": "failed"}, {"rule": "broken"}, {"text": "no such text"}):
+        assert wanted["MessageSid"] not in operator.post("/console/messages", {**form, **other}).text
+    sid = operator.post("/console/messages", {"number": wanted["MessageSid"]})
+    assert sid.headers["location"] == f"/console/messages/{wanted['MessageSid']}"
+    assert "4155550144" not in router.log
+
+
 async def test_dead_letters_are_listed_with_their_causes_and_counted(
     router: RouterProcess, operator: ConsoleClient
 ) -> None:
     parameters = webhook("BROKEN")
     await router.deliver(parameters)
-    page = operator.get("/console/messages?failed=1").text
-    assert parameters["MessageSid"] in page
-    assert "ZeroDivisionError" in page
+    for query in ("", "?failed=1"):
+        page = operator.get(f"/console/messages{query}").text
+        assert parameters["MessageSid"] in page
+        assert "ZeroDivisionError" in page
     assert "<strong>0</strong> dead letters" not in operator.get("/console").text
 
 
@@ -164,6 +197,7 @@ def test_numbers_in_onboarding_are_listed(router: RouterProcess, operator: Conso
         ("senders/SC2/cordon", {"reason": "x", "span": ""}, 404),
         ("services/MG2/refresh", {}, 404),
         ("people", {"number": "nobody"}, 400),
+        ("messages", {"number": "nobody"}, 400),
         ("people", {"number": "+14155550123", "ours": "abc"}, 400),
         ("people/opt-out", {"number": "+14155550123", "scope": "MG2"}, 400),
         ("keywords", {"text": "HOURS", "country": "USA"}, 400),
@@ -196,7 +230,9 @@ def test_a_text_is_explained_like_the_command_does(router: RouterProcess, operat
     for line in shown["trail"]:
         assert line["reason"] in page
     assert "+14155550100" in page
-    assert "HOURS" in operator.get("/console/keywords").text
+    page = unescape(operator.get("/console/keywords").text)
+    assert "We are open 9 to 5, {{ message.from_city or 'friend' }}." in page
+    assert '<q class="reply">Text HOURS.</q>' in page, "the default"
 
 
 async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: ConsoleClient) -> None:
@@ -207,6 +243,11 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
     assert "+1415•••0199" in page
     assert "replied" in page
     scope = {"scope": "MG" + "0" * 31 + "1"}
+    asked = operator.post("/console/people/opt-out", {**somebody, **scope}).text
+    assert "Send this contact nothing more, until they text START?" in asked
+    assert 'name="confirmed" value="1"' in asked
+    assert "not opted out" in operator.post("/console/people", somebody).text
+    scope["confirmed"] = "1"
     assert (
         "They are on the opt-out list now."
         in operator.post("/console/people/opt-out", {**somebody, **scope}).text
@@ -218,7 +259,9 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
         return "<Message" not in (await router.deliver(webhook("HOURS", From="+14155550199"))).text
 
     await wait_until(is_silent)
-    assert "opted out" in operator.post("/console/people", somebody).text
+    assert "not opted out" not in operator.post("/console/people", somebody).text
+    asked = operator.post("/console/people/opt-in", {**somebody, **scope, "confirmed": ""}).text
+    assert "Has the contact asked to get messages again?" in asked
     assert (
         "They are off the opt-out list."
         in operator.post("/console/people/opt-in", {**somebody, **scope}).text
@@ -285,6 +328,8 @@ async def test_the_contact_of_a_message_is_found_without_showing_the_number(
         ("people", sid),
         ("people/opt-out", {**sid, **scope}),
         ("people/opt-in", {**sid, **scope}),
+        ("people/opt-out", {**sid, **scope, "confirmed": "1"}),
+        ("people/opt-in", {**sid, **scope, "confirmed": "1"}),
     ):
         page = operator.post(f"/console/{path}", form).text
         assert "+1415•••0166" in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, cast
 
@@ -24,6 +24,9 @@ from sms_router.twilio.inbound import parse_stored_request
 
 BATCH = 200
 """Messages or stream entries per round trip."""
+
+MAX_SEARCHED = 1000
+"""Messages that one search reads: each takes processor time from the messages that arrive."""
 
 MAX_CLOCK_DIFFERENCE = 600_000
 """Milliseconds by which the clock of a router, which may have dated a message, is ahead of Redis' clock."""
@@ -79,7 +82,32 @@ class HistoryReader:
         entries = self._newest(limit + 1, before)
         locations = [(entry.bucket, entry.reference) for entry in entries[:limit]]
         cursor = entries[limit - 1].cursor if len(entries) > limit else None
-        return RecordPage(self._records(locations, {}), cursor)
+        return RecordPage(self._records(locations, self._causes(locations)), cursor)
+
+    def search(
+        self,
+        matches: Callable[[MessageRecord], bool],
+        limit: int,
+        before: Cursor | None = None,
+        contact: str = "",
+    ) -> RecordPage:
+        """Return the newest messages that match, from the cursor of an earlier page on.
+
+        At most `MAX_SEARCHED` messages are read, of one contact's bucket if ``contact`` is given; a page may
+        be empty and have a next one.
+        """
+        buckets = [bucket_of(contact)] if contact else ALL_BUCKETS
+        batch = BATCH if contact else _batch_per_bucket(MAX_SEARCHED // 4)
+        entries = islice(self._streams.newest(JOURNAL, batch, before, buckets), MAX_SEARCHED)
+        locations: list[_Location] = []
+        cursor = None
+        for number, (entry, record) in enumerate(self._with_records(entries), start=1):
+            if matches(record):
+                locations.append((entry.bucket, entry.reference))
+            if len(locations) == limit or number == MAX_SEARCHED:
+                cursor = entry.cursor
+                break
+        return RecordPage(self._records(locations, self._causes(locations)), cursor)
 
     def failed_page(self, limit: int, before: Cursor | None = None) -> RecordPage:
         """Return the newest dead letters, each with its newest cause, from the cursor of an earlier page on.
@@ -179,6 +207,11 @@ class HistoryReader:
     def _newest(self, limit: int, before: Cursor | None = None) -> list[StreamEntry]:
         """Return the newest journal entries of all buckets."""
         return list(islice(self._streams.newest(JOURNAL, _batch_per_bucket(limit), before), limit))
+
+    def _with_records(self, entries: Iterator[StreamEntry]) -> Iterator[tuple[StreamEntry, MessageRecord]]:
+        while chunk := list(islice(entries, BATCH)):
+            records = self._read_batch([(entry.bucket, entry.reference) for entry in chunk], {})
+            yield from zip(chunk, records, strict=True)
 
     def _records(
         self, locations: Sequence[_Location], causes: dict[str, list[FailureCause]]

@@ -178,6 +178,13 @@ class MessageRecord:
         """The texts of the answer."""
         return self.answer.texts if self.answer is not None else ()
 
+    @property
+    def replies(self) -> tuple[OutboundMessage, ...]:
+        """What was made for the contact, whatever way it left: the answer, a late reply, a replay."""
+        replay = self.replay.answer if self.replay is not None else None
+        answers = (self.answer, self.second_answer, self.late_reply, replay)
+        return tuple(message for answer in answers if answer is not None for message in answer.messages)
+
     def attempts_of(self, kind: ReplyKind) -> tuple[OutboundAttempt, ...]:
         return tuple(attempt for attempt in self.attempts if attempt.part.kind is kind)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple, cast
@@ -55,7 +55,7 @@ class StreamEntry(NamedTuple):
 
     @property
     def cursor(self) -> Cursor:
-        return Cursor(*self.order, ALL_BUCKETS.index(self.bucket))
+        return Cursor(*self.order, self.bucket.number)
 
     @classmethod
     def parse(cls, bucket: Bucket, entry_id: bytes, fields: Fields) -> StreamEntry:
@@ -75,15 +75,20 @@ class StreamReader:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def newest(self, stream: Stream, batch: int, before: Cursor | None = None) -> Iterator[StreamEntry]:
-        """Yield the entries of all buckets, the newest first; each read takes ``batch`` per bucket."""
+    def newest(
+        self,
+        stream: Stream,
+        batch: int,
+        before: Cursor | None = None,
+        buckets: Sequence[Bucket] = ALL_BUCKETS,
+    ) -> Iterator[StreamEntry]:
+        """Yield the entries of the buckets, the newest first; each read takes ``batch`` per bucket."""
         pipeline = self._client.pipeline(transaction=False)
-        for number, bucket in enumerate(ALL_BUCKETS):
-            pipeline.xrevrange(stream(bucket), before.end_in(number) if before else "+", count=batch)
+        for bucket in buckets:
+            pipeline.xrevrange(stream(bucket), before.end_in(bucket.number) if before else "+", count=batch)
         pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
         streams = [
-            self.newest_of(bucket, stream, batch, page)
-            for bucket, page in zip(ALL_BUCKETS, pages, strict=True)
+            self.newest_of(bucket, stream, batch, page) for bucket, page in zip(buckets, pages, strict=True)
         ]
         return merge(*streams, key=attrgetter("order"), reverse=True)
 

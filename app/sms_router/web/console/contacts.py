@@ -17,7 +17,7 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, SuspectedText
 from sms_router.store.server_clock import server_time
-from sms_router.twilio.phone_numbers import parse_address, parse_contact
+from sms_router.twilio.phone_numbers import parse_address
 from sms_router.web.console.auth import ConsoleRequest
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import MessageRow, build_row
@@ -59,6 +59,8 @@ class ContactPages:
     async def opt_out(self, request: ConsoleRequest) -> Response:
         """Add a contact to the opt-out list, until they text START."""
         number, scope = await self._number(request), self._scope(request)
+        if request.form.get("confirmed") != "1":
+            return await self._page(request, number, "", asked=scope)
 
         def add(client: Redis) -> int:
             entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
@@ -72,6 +74,8 @@ class ContactPages:
     async def opt_in(self, request: ConsoleRequest) -> Response:
         """Remove a contact from the opt-out list; Twilio has its own, which ends with their START only."""
         number, scope = await self._number(request), self._scope(request)
+        if request.form.get("confirmed") != "1":
+            return await self._page(request, number, "", asked=scope)
 
         def remove(client: Redis) -> bool:
             entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
@@ -122,7 +126,10 @@ class ContactPages:
             is_open=self.context.is_open,
         )
 
-    async def _page(self, request: ConsoleRequest, number: str, notice: str) -> Response:
+    async def _page(
+        self, request: ConsoleRequest, number: str, notice: str, asked: str | None = None
+    ) -> Response:
+        """Show the contact; in the card of the scope ``asked``, ask before the opt-out list is changed."""
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
         reveal = request.reveal or self.context.is_open
 
@@ -148,6 +155,7 @@ class ContactPages:
             rows=rows,
             evidence=evidence,
             notice=notice,
+            asked=asked,
             ours=request.form.get("ours", ""),
             reveal=reveal,
             is_open=self.context.is_open,
@@ -172,7 +180,7 @@ class ContactPages:
             message = (await self.find(sid)).message
             if message is not None:
                 return message.contact
-        return parse_contact(request.form.get("number", ""))
+        return self.context.parse_contact(request.form.get("number", ""))
 
     def _scope(self, request: ConsoleRequest) -> str:
         scope = request.form.get("scope", "")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import phonenumbers
 from redis import Redis
 
 from sms_router.config.models import Privacy
@@ -18,6 +21,7 @@ from sms_router.routing.pipeline.composer import Composer
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter
+from sms_router.twilio.phone_numbers import InvalidNumberError, parse_contact
 from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
 
@@ -60,6 +64,24 @@ class ConsoleContext:
     def now(self) -> int:
         """Milliseconds since the epoch."""
         return int(self.clock() * 1000)
+
+    def parse_contact(self, text: str) -> str:
+        """Return the contact of a number; without a country code, it is in the country of the first sender.
+
+        Raises:
+            InvalidNumberError: when it is no number of a person.
+
+        """
+        try:
+            return parse_contact(text)
+        except InvalidNumberError:
+            senders = [sender for pool in self.membership.pools.values() for sender in pool.senders]
+            country = next((sender.country for sender in senders if sender.country), None)
+            with contextlib.suppress(phonenumbers.NumberParseException):
+                number = phonenumbers.parse(re.sub(r"^\s*00", "+", text), country)
+                if phonenumbers.is_possible_number(number):
+                    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            raise
 
     async def summarize_contact(self, scope: str, number: str) -> ContactSummary:
         """Read what is stored of a contact.

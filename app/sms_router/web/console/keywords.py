@@ -9,6 +9,8 @@ from functools import partial
 from starlette.responses import Response
 
 from sms_router.routing.contacts.summary import describe_contact
+from sms_router.routing.dispatch.resolution import RuleAction
+from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.routing.opt_outs.audit import TRANSCRIPT, audit_replies
 from sms_router.routing.pipeline.explain import (
     Explanation,
@@ -93,8 +95,8 @@ class KeywordPages:
             self.pages.show,
             "keywords.html",
             request.session,
-            rules=[(rule, describe_action(rule.action)) for rule in shown],
-            default=describe_action(default) if default is not None else "no reply",
+            rules=[(rule, *_describe(rule.action)) for rule in shown],
+            default=_describe(default) if default is not None else ("no reply", ""),
             services=len(defaults.services),
             published=self.context.published_rules(),
             warnings=warnings[:MAX_WARNINGS],
@@ -140,3 +142,12 @@ class KeywordPages:
                     return sender.address
                 first = first or sender.address
         return first
+
+
+def _describe(action: RuleAction) -> tuple[str, str]:
+    """Return what a rule does, and its reply as it is written; of a handler or an upstream, it is unknown."""
+    if isinstance(action, StaticReply):
+        return describe_action(action), "\n".join((*action.constant.texts, *action.constant.media_urls))
+    if isinstance(action, TemplateReply):
+        return describe_action(action), "\n".join((action.sources[0], *action.media))
+    return describe_action(action), ""

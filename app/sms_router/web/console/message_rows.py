@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sms_router.privacy import mask_text
 from sms_router.routing.history.record import MessageRecord, SentMessage
 from sms_router.routing.history.timeline import body_of, describe_attempt, number_of
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.twilio.status import MessageStatus
+from sms_router.twilio.twiml import OutboundMessage
 
 MAX_TEXT_LENGTH = 160
 """Characters of a text in a list."""
@@ -28,12 +30,15 @@ class MessageRow(NamedTuple):
     contact: str
     recipient: str
     text: str
+    replies: tuple[str, ...]
     rule: str
     outcome: Badge
     sender: str
     deliveries: tuple[Badge, ...]
+    cause: str
+    """Why it is a dead letter, else empty."""
     remarks: tuple[str, ...]
-    """Why it failed, and what was sent for it by REST."""
+    """What was sent for it by REST."""
 
 
 _OUTCOMES: dict[str | None, Badge] = {
@@ -47,6 +52,9 @@ _OUTCOMES: dict[str | None, Badge] = {
     Outcome.FALLBACK: Badge("fallback", "odd"),
     Outcome.RELEASED: Badge("failed", "bad"),
 }
+
+OUTCOMES = tuple(dict.fromkeys(badge.word for badge in _OUTCOMES.values()))
+"""The words of the outcomes, to search by."""
 
 _STATUS_TONES: dict[str, str] = {
     MessageStatus.DELIVERED: "good",
@@ -70,7 +78,6 @@ def delivery_badge(sent: SentMessage) -> Badge:
 
 def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
     """Return the line of a message; without ``reveal`` its number and text are masked."""
-    text = " ".join(body_of(record, reveal).split())
     outbound, number = record.is_outbound, number_of(record, reveal) or "unknown"
     ours = record.message.recipient if record.message is not None else ""
     return MessageRow(
@@ -78,13 +85,23 @@ def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
         record.received,
         (record.sender or "") if outbound else number,
         number if outbound else ours,
-        text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…",
+        _shorten(body_of(record, reveal)),
+        () if outbound else tuple(_reply(message, reveal) for message in record.replies),
         f"requested by {record.requester}" if outbound else record.rule or "",
         outcome_badge(record),
         record.sender or "",
         tuple(delivery_badge(sent) for sent in record.sent),
-        (
-            *(cause.text for cause in record.causes[:1]),
-            *(describe_attempt(attempt, is_outbound=outbound) for attempt in record.attempts),
-        ),
+        record.causes[0].text if record.causes else "",
+        tuple(describe_attempt(attempt, is_outbound=outbound) for attempt in record.attempts),
     )
+
+
+def _reply(message: OutboundMessage, reveal: bool) -> str:
+    text = message.body if reveal else mask_text(message.body)
+    media = f"{len(message.media)} media" if message.media else ""
+    return _shorten(" and ".join(filter(None, (text if message.body else "", media))) or "(empty)")
+
+
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -14,10 +16,10 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable
 from sms_router.routing.history.scheduled import cancel
 from sms_router.routing.history.streams import Cursor
-from sms_router.routing.history.timeline import build_timeline, number_of
+from sms_router.routing.history.timeline import body_of, build_timeline, number_of
 from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.message_rows import build_row, outcome_badge
+from sms_router.web.console.message_rows import OUTCOMES, build_row, outcome_badge
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
@@ -26,6 +28,12 @@ PAGE_SIZES = (25, 50, 100)
 """Messages of a page; to read more would slow down the messages that arrive."""
 
 MAX_SID_LENGTH = 40
+MAX_QUERY_LENGTH = 200
+
+NO_QUERY = {"number": "", "text": "", "rule": "", "outcome": ""}
+"""The fields of a search."""
+
+_SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
 
 ANY_AGE = 10**15
 """Milliseconds: the console replays messages of any age, after a confirmation."""
@@ -48,9 +56,6 @@ class MessagePages:
         failed, scheduled = request.query("failed") == "1", request.query("scheduled") == "1"
         limit = next((size for size in PAGE_SIZES if request.query("limit") == str(size)), PAGE_SIZES[0])
         before = Cursor.parse(request.query("before"))
-        reveal = request.reveal or self.context.is_open
-        if request.reveal:
-            log.info("a list of messages was shown in full")
 
         def render(client: Redis) -> Response:
             history = HistoryReader(client)
@@ -58,21 +63,64 @@ class MessagePages:
                 page = RecordPage(history.scheduled(limit), None)
             else:
                 page = history.failed_page(limit, before) if failed else history.page(limit, before)
-            return self.pages.show(
-                "messages.html",
-                request.session,
-                rows=[build_row(record, reveal) for record in page.records],
-                failed=failed,
-                scheduled=scheduled,
-                limit=limit,
-                limits=PAGE_SIZES,
-                older=page.next_cursor,
-                first=before is None,
-                reveal=reveal,
-                is_open=self.context.is_open,
-            )
+            return self._render(request, page, limit, before, failed=failed, scheduled=scheduled)
 
         return await self.context.executor.run_with_client(render)
+
+    async def search(self, request: ConsoleRequest) -> Response:
+        """List the messages with a number, a text, a rule and an outcome, which no address may contain."""
+        query = {name: request.form.get(name, "").strip()[:MAX_QUERY_LENGTH] for name in NO_QUERY}
+        if _SID.fullmatch(query["number"]):
+            return RedirectResponse(f"/console/messages/{query['number']}", 303)
+        contact = self.context.parse_contact(query["number"]) if query["number"] else ""
+        text, rule, outcome = query["text"].casefold(), query["rule"].casefold(), query["outcome"]
+        before = Cursor.parse(request.form.get("before", ""))
+
+        def matches(record: MessageRecord) -> bool:
+            texts = (body_of(record, reveal=True), *(message.body for message in record.replies))
+            return (
+                (not contact or (record.message is not None and record.message.contact == contact))
+                and any(text in " ".join(each.casefold().split()) for each in texts)
+                and rule in (record.rule or "").casefold()
+                and outcome in ("", outcome_badge(record).word)
+            )
+
+        def render(client: Redis) -> Response:
+            page = HistoryReader(client).search(matches, PAGE_SIZES[0], before, contact)
+            return self._render(request, page, PAGE_SIZES[0], before, query=query)
+
+        return await self.context.executor.run_with_client(render)
+
+    def _render(
+        self,
+        request: ConsoleRequest,
+        page: RecordPage,
+        limit: int,
+        before: Cursor | None,
+        *,
+        failed: bool = False,
+        scheduled: bool = False,
+        query: Mapping[str, str] = NO_QUERY,
+    ) -> Response:
+        reveal = request.reveal or self.context.is_open
+        if request.reveal:
+            log.info("a list of messages was shown in full")
+        return self.pages.show(
+            "messages.html",
+            request.session,
+            rows=[build_row(record, reveal) for record in page.records],
+            failed=failed,
+            scheduled=scheduled,
+            query=query,
+            searched=any(query.values()),
+            outcomes=OUTCOMES,
+            limit=limit,
+            limits=PAGE_SIZES,
+            older=page.next_cursor,
+            first=before is None,
+            reveal=reveal,
+            is_open=self.context.is_open,
+        )
 
     async def show(self, request: ConsoleRequest) -> Response:
         """Show the timeline of one message."""

@@ -59,6 +59,7 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/sessions": sessions.show,
     }
     posted: dict[str, Page] = {
+        "/console/messages": messages.search,
         "/console/logout": authenticator.log_out,
         "/console/messages/{sid}/replay": replays.request,
         "/console/messages/{sid}/cancel": messages.cancel,
