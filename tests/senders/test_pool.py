@@ -54,6 +54,7 @@ def test_find_returns_the_sender_of_the_country_when_two_share_their_digits() ->
     assert indexed.find("12345", "CA") == canadian
     assert indexed.find("12345", "US") == american
     assert indexed.find("+14155550001", "CA") == sender("+14155550001")
+    assert indexed.find("12345", "GB") == canadian
     assert indexed.find("99999", "US") is None
 
 
