@@ -59,6 +59,19 @@ def test_a_warning_is_logged_once_at_its_begin_and_once_at_its_end(caplog: pytes
     assert logged(failures, caplog) == []
 
 
+FIGURES = "12345: 95% of its messages fail (error class sender): 21 of 22 in the last 600 s"
+
+
+@pytest.mark.parametrize(("seconds", "figures"), [(570, [FIGURES]), (599, [FIGURES]), (600, [])])
+def test_receipts_count_for_the_length_of_the_window(seconds: int, figures: list[str]) -> None:
+    clock = FakeClock()
+    failures = FailureMonitor(RULE, clock)
+    record_receipts(failures, 0, 21)
+    clock.now += seconds
+    record_receipts(failures, 1, 0)
+    assert [str(each) for each in failures.shares()] == figures
+
+
 def test_few_receipts_give_no_warning() -> None:
     failures = FailureMonitor(RULE, FakeClock())
     record_receipts(failures, 0, 19)

@@ -12,11 +12,12 @@ from sms_router.senders.models import (
     NO_CONDITIONS,
     NO_FACTS,
     Capability,
+    ReplyFrom,
     SelectionRequest,
     Sender,
     SenderConditions,
 )
-from sms_router.senders.pool import Pool, find_pool
+from sms_router.senders.pool import Pool, Tenancy, find_pool, own_numbers
 from sms_router.senders.selection import select
 from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
 
@@ -67,6 +68,115 @@ def test_pools_of_one_version_stay_equal_after_a_selection() -> None:
     once, again = pool(sender("12345")), pool(sender("12345"))
     select(once, request())
     assert once == again
+
+
+SERVICE, OTHER_SERVICE = "MG1", "MG2"
+
+
+@pytest.mark.parametrize(
+    ("account", "service", "number", "is_foreign"),
+    [
+        ("AC1", SERVICE, "12345", False),
+        ("AC1", None, "12345", False),
+        ("AC1", OTHER_SERVICE, "12345", True),
+        ("AC1", SERVICE, "67890", True),
+        ("AC1", "MG3", "55555", False),
+        ("AC2", SERVICE, "55555", True),
+        ("AC2", OTHER_SERVICE, "67890", False),
+        ("AC3", None, "67890", True),
+        ("AC3", None, "55555", False),
+    ],
+)
+def test_a_service_and_a_number_belong_to_their_account(
+    account: str, service: str | None, number: str, is_foreign: bool
+) -> None:
+    tenancy = Tenancy({SERVICE: "AC1", OTHER_SERVICE: "AC2"}, {"12345": "AC1", "67890": "AC2"})
+    assert tenancy.is_foreign(account, service, number) is is_foreign
+
+
+def test_the_addresses_of_all_pools_are_ours() -> None:
+    pools = {"MG1": pool(sender("12345"), sender("12345", "CA")), "MG2": pool(sender("+14155550001"))}
+    assert own_numbers(pools) == {"12345", "+14155550001"}
+
+
+def test_a_pool_has_an_order_for_each_country_and_need() -> None:
+    american, british, media = sender("+14155550001"), sender("+447400000007", "GB"), sender("12345", can=MMS)
+    indexed = pool(american, british, media)
+    chosen = [
+        select(indexed, request("+447400123456", "GB")).sender,
+        select(indexed, request()).sender,
+        select(indexed, request(needs=MMS)).sender,
+    ]
+    assert chosen == [british, american, media]
+
+
+def test_senders_of_one_capability_each_serve_their_own_replies() -> None:
+    texts, media = sender("+14155550001", can=SMS), sender("+14155550002", can=MMS)
+    both = pool(texts, media)
+    assert [select(both, request(needs=needs)).sender for needs in (SMS, MMS)] == [texts, media]
+
+
+def test_of_equal_digits_those_of_the_contacts_country_are_used() -> None:
+    both = pool(sender("12345", "US"), sender("12345", "CA"))
+    same = select(both, request(policy=ReplyFrom.SAME_NUMBER)).sender
+    named = select(both, request(texted="+14155550001", preferred="12345")).sender
+    assert same == named == sender("12345", "US")
+
+
+LONG, FREE = "+12125550003", "+18885550010"
+
+
+@pytest.mark.parametrize(
+    ("senders", "country", "unusable", "trail"),
+    [
+        ([sender(LONG)], "US", [], [(LONG, "long code of US, the contact's country")]),
+        ([sender(FREE)], "US", [], [(FREE, "toll-free number of US, the contact's country")]),
+        (
+            [sender(FREE, "CA")],
+            "CA",
+            [],
+            [(FREE, "toll-free number of CA, the contact's country; in Canada before long codes")],
+        ),
+        (
+            [sender("+16135550005", "CA")],
+            "CA",
+            [],
+            [("+16135550005", "long code of CA, the contact's country")],
+        ),
+        ([sender(LONG)], None, [], [(LONG, "long code of US, the contact's country is unknown")]),
+        ([sender(LONG)], "GB", [], [(LONG, "long code of US, none of GB is available")]),
+        (
+            [sender("+447400000007", "GB"), sender("+33600000009", "FR")],
+            "GB",
+            ["+447400000007/GB"],
+            [
+                ("+447400000007", "cordoned"),
+                ("+33600000009", "long code of another country, none of GB is available"),
+            ],
+        ),
+        ([sender("+447400000007", "GB")], "GB", ["+447400000007/GB"], [("+447400000007", "cordoned")]),
+        (
+            [sender(LONG, can=MMS), sender(FREE)],
+            "US",
+            [],
+            [(LONG, "cannot send SMS"), (FREE, "toll-free number of US, the contact's country")],
+        ),
+    ],
+)
+def test_a_trail_names_the_reason_of_each_step(
+    senders: list[Sender], country: str | None, unusable: list[str], trail: list[tuple[str, str]]
+) -> None:
+    conditions = SenderConditions(cordoned=dict.fromkeys(unusable, "cordoned"))
+    decision = select(pool(*senders), request(country=country), NO_FACTS, conditions)
+    listed = [(step.address, step.reason) for step in decision.trail]
+    assert listed[: len(trail)] == trail
+
+
+@pytest.mark.parametrize("count", [8, 9, 10])
+def test_eight_senders_without_a_capability_are_listed(count: int) -> None:
+    useless = [sender(f"+1415555{number:04}", can=MMS) for number in range(count)]
+    trail = select(pool(*useless, sender("+18885550010")), request()).trail
+    assert [step.address[:5] for step in trail] == ["+1415"] * 8 + ["+1888"]
 
 
 def test_of_equal_senders_the_first_128_on_the_contacts_ring_are_examined() -> None:
