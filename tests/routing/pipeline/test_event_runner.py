@@ -195,7 +195,7 @@ async def test_events_beyond_the_limit_are_dead_letters(team: Team) -> None:
 async def test_a_reaction_is_an_event(team: Team) -> None:
     liked = message("Liked “See you”", sender=CONTACT)
     for _ in range(2):
-        await team.contacts.record_reaction(SERVICE, liked, 1000)
+        await team.contacts.raise_event("reaction", SERVICE, CONTACT, liked.sid, text=liked.body)
     await team.handle()
     assert [(event.kind, event.text) for event in team.events] == [("reaction", "Liked “See you”")]
 
@@ -226,5 +226,5 @@ async def test_nothing_is_stored_where_nobody_takes_events(team: Team) -> None:
     team.contacts.events = EventRecorder()
     await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
     await team.receipts.handle(receipt(MessageStatus.DELIVERED))
-    await team.contacts.record_reaction(SERVICE, message("Liked “See you”", sender=CONTACT), 1000)
+    await team.contacts.raise_event("reaction", SERVICE, CONTACT, "SM1")
     assert team.valkey.exists(BUCKET.events) == 0

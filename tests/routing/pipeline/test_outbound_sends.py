@@ -33,6 +33,7 @@ from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import parse_stored_request
+from tests.routing.messages import message
 from tests.routing.workers import worker
 
 ACCOUNT, SERVICE = "AC" + "1" * 32, "MG" + "1" * 32
@@ -101,6 +102,15 @@ async def test_a_message_is_sent_once_for_its_key(fixture: Fixture, valkey: redi
     assert b'from="12345"' in stored[b"late"]
     assert b"Your table is ready." in stored[b"late"]
     assert stored[b"late:trail"].startswith(b"sms.send table-4\n12345: chosen")
+
+
+async def test_a_handler_that_is_run_again_sends_nothing_twice(fixture: Fixture, valkey: redis.Redis) -> None:
+    origin = message(service=QUIET_SERVICE)
+    for expected in (Sent, Duplicate):
+        sms = fixture.sends.requested_by("handler remind", origin)
+        results = [await sms.send(CONTACT, "Hello."), await sms.send(CONTACT, "Hello.")]
+        assert [type(result) for result in results] == [expected, expected]
+    assert {line.split()[2] for line in entries(valkey)} == {QUIET_SERVICE}
 
 
 async def test_a_message_of_several_parts_waits_until_it_is_due(

@@ -202,8 +202,8 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
     """Yield who texted what, the reply and its deliveries."""
     if record.message is None:
         yield "the message itself is deleted"
-    elif (kind := record.message.parameters.get("Event")) is not None:
-        yield f"event {kind} of {number_of(record, reveal)}"
+    elif record.event:
+        yield f"event {record.event} of {number_of(record, reveal)}"
     elif record.message.is_outbound:
         yield f"to {number_of(record, reveal)}: {_shorten(body_of(record, reveal))}"
         yield f"requested by {record.requester}"

@@ -269,15 +269,13 @@ class Contacts:
         with contextlib.suppress(StoreUnavailableError):
             await self._store.run(call, PUBLISH_TIMEOUT)
 
-    async def record_reaction(self, scope: str, message: InboundMessage, at: int | None) -> None:
-        """Store the event of a reaction, where a handler takes it."""
-        at, account, to = at or self.now(), message.account_sid, message.recipient
-        raised = self.events.record(
-            "reaction", scope, message.contact, message.sid, at, account=account, to=to, text=message.body,
-            About=message.sid,
-        )  # fmt: skip
+    async def raise_event(
+        self, kind: str, scope: str, contact: str, unique: str, at: int | None = None, **more: str
+    ) -> None:
+        """Store an event, where a handler takes it; the arguments are those of `EventRecorder.record`."""
+        raised = self.events.record(kind, scope, contact, unique, at or self.now(), **more)
         if raised is not scripts.NO_EVENT:
-            await self._writer.write(scripts.raise_event(contact=message.contact, raised=raised))
+            await self._writer.write(scripts.raise_event(contact=contact, raised=raised))
 
     async def suspect(self, scope: str, contact: str, reference: str) -> None:
         """List a contact whose message may be meant as an opt-out, for an operator to decide."""

@@ -82,7 +82,7 @@ class HandlerEnvironment:
         forward: calls another application and returns its reply; None where nothing is forwarded.
         passed_on: names that middlewares pass on to ``call_next``.
         address: finds out whether the parts of a reply may be sent to other people; leaves the others out.
-        sms_for: sends messages that are no replies, for whoever it is called with.
+        sms_for: sends messages that are no replies, for a requester and the message that it handles.
         contacts: stores what handlers set of contacts.
 
     """
@@ -96,7 +96,7 @@ class HandlerEnvironment:
     passed_on: set[str] = field(default_factory=set)
     forward: Callable[[HandlerForward, InboundMessage], Awaitable[Reply]] | None = None
     address: Callable[[Reply, InboundMessage], Awaitable[Reply]] | None = None
-    sms_for: Callable[[str], Sms] | None = None
+    sms_for: Callable[[str, InboundMessage], Sms] | None = None
     contacts: ContactStore | None = None
 
     @property

@@ -132,7 +132,7 @@ class HandlerContext:
             return threading.Event()
         if name == "sms" and environment.sms_for is not None:
             info = cast("HandlerInfo", self.values["handler"])
-            return environment.sms_for(f"handler {info.name or info.rule}")
+            return environment.sms_for(f"handler {info.name or info.rule}", self._message)
         provider = environment.providers.get(name)
         if provider is None:
             return environment.value(name)

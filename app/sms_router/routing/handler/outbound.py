@@ -60,9 +60,10 @@ class Sms(Protocol):
         Args:
             to: the contact's number in E.164, or ``channel:address``.
             reply: a text, or a `Reply`.
-            service: the Messaging Service; the first that is configured if it is not given.
+            service: the Messaging Service; without one, that of the message or event that is handled.
             at: when; a time without a zone is one of the Service's. At most 400 days from now.
-            key: a message with the same key is sent to the contact once; `cancel` takes it too.
+            key: a message with the same key is sent to the contact once; `cancel` takes it too. Without one,
+                a handler that is run again sends nothing twice.
             then: the step that takes the contact's answer: its name, or its function.
             state: of the conversation that begins with it.
             urgent: it does not wait for the end of ``quiet_hours``.

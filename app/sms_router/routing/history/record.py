@@ -140,6 +140,11 @@ class MessageRecord:
         return self.reference.partition("/")[0]
 
     @property
+    def event(self) -> str | None:
+        """The kind of the event for which it stands."""
+        return self.message.parameters.get("Event") if self.message is not None else None
+
+    @property
     def is_outbound(self) -> bool:
         """Whether it is no reply: a handler or a program has asked for it."""
         return self.message is not None and self.message.is_outbound

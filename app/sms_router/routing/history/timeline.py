@@ -107,7 +107,9 @@ def _received(record: MessageRecord, reveal: bool) -> Iterator[str]:
     if record.message is None:
         yield "the message itself is no longer kept"
         return
-    if record.is_outbound:
+    if record.event:
+        yield f"event {record.event} of {number_of(record, reveal)}"
+    elif record.is_outbound:
         yield f"to {number_of(record, reveal)}, by {record.requester}"
     else:
         yield f"{number_of(record, reveal)} to {record.message.recipient}"

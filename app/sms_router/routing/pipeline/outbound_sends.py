@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from itertools import count
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -86,11 +87,17 @@ class OutboundSends:
         self._quiet_hours = quiet_hours
         self._wake_outbox = wake_outbox
         self._requester = ""
+        self._origin: InboundMessage | None = None
+        self._numbers = count()
 
-    def requested_by(self, name: str) -> OutboundSends:
-        """Return the same, for messages that this requester asks for."""
+    def requested_by(self, name: str, origin: InboundMessage | None = None) -> OutboundSends:
+        """Return the same, for messages that this requester asks for.
+
+        The message, or event, that a handler is called for has the Service, and takes the place of keys: a
+        handler that is run again sends nothing twice.
+        """
         sends = copy(self)
-        sends._requester = name
+        sends._requester, sends._origin, sends._numbers = name, origin, count()
         return sends
 
     async def send(
@@ -188,7 +195,8 @@ class OutboundSends:
         return end if end > now else 0.0
 
     def _service(self, service: str | None) -> str:
-        sid = service or next(iter(self._accounts), "")
+        own = self._origin.service_sid if self._origin is not None else None
+        sid = service or (own if own in self._accounts else None) or next(iter(self._accounts), "")
         if sid not in self._accounts:
             raise _RefusedError(f"the Messaging Service {service} is not configured")
         return sid
@@ -218,7 +226,9 @@ class OutboundSends:
             contact, to = parse_contact(to), parse_address(to)
         except InvalidNumberError as error:
             raise _RefusedError(f"to: {error}") from error
-        digest = sha256(f"{service} {contact} {key or uuid4().hex}".encode()).hexdigest()[:32]
+        if key is None:
+            unique = f"{self._origin.sid} {next(self._numbers)}" if self._origin is not None else uuid4().hex
+        digest = sha256(f"{service} {contact} {key or unique}".encode()).hexdigest()[:32]
         named = {"Key": key, "Requester": self._requester}
         return {
             "MessageSid": f"SM{digest}",

@@ -189,7 +189,13 @@ class ReplyOutboxHandler:
                 log.error("%s may have been sent from %s: %s", name, sms.sender, sentence)
             case Rejected(code, sentence):
                 log.error("%s was rejected, from %s: %s", name, sms.sender, sentence)
-                return await self._on_rejected(entry, part, sms, code)
+                if await self._on_rejected(entry, part, sms, code):
+                    return True
+                await self._contacts.raise_event(
+                    "undelivered", entry.scope, contact_of(sms.recipient), f"{entry.reference} {part.name}",
+                    account=sms.account_sid, to=sms.sender, Answers=entry.message_sid, Reason=sentence,
+                    ErrorCode=str(code or ""),
+                )  # fmt: skip
         return False
 
     async def _on_rejected(

@@ -166,7 +166,10 @@ class Pipeline:
             if resolution.is_suspected and self._composer.refusal(message, is_opt_out=True) is None:
                 await self._contacts.suspect(scope, key.contact, key.reference)
             if resolution.is_reaction and request.fallback is None:
-                await self._contacts.record_reaction(scope, message, claim.arrived)
+                await self._contacts.raise_event(
+                    "reaction", scope, key.contact, message.sid, claim.arrived, account=message.account_sid,
+                    to=message.recipient, text=message.body, About=message.sid,
+                )  # fmt: skip
             return await self._respond(context, resolution)
         finally:
             self._inbox.let_go(claim)

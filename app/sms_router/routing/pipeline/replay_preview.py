@@ -66,6 +66,8 @@ def preview_replay(
         failed: the rule that has failed; None where it is not known.
 
     """
+    if (event := dispatcher.resolve_event(message)) is not None:
+        return ReplayPreview(scope, event.rule, runs="the functions with @on are called")
     resolution = dispatcher.resolve(message).for_contact(facts.opted_out)
     rule = resolution.rule
     if resolution.opt_out is not None:
@@ -81,13 +83,10 @@ def preview_replay(
     other = failed if failed is not None and failed != rule else ""
     preview = ReplayPreview(scope, rule, failed_rule=other, is_default=resolution.is_default)
     answer = preview_answer(resolution, message, facts.profile)
-    if answer.cause:
-        return preview._replace(against=f"it would fail: {answer.cause}")
     reply = answer.reply
-    if reply.is_silent:
-        return preview._replace(against="its rule has no reply")
-    if (refusal := composer.refusal(message)) is not None:
-        return preview._replace(against=refusal)
+    silence = "its rule has no reply" if reply.is_silent else composer.refusal(message)
+    if against := f"it would fail: {answer.cause}" if answer.cause else silence:
+        return preview._replace(against=against)
     decision = select(*composer.request(message, reply), facts, conditions)
     against = "" if decision.address else "no sender can carry it"
     texts = () if answer.runs else (*reply.texts, *reply.media_urls)
