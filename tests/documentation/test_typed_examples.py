@@ -11,7 +11,7 @@ import pytest
 from tests.documentation.pages import code_blocks
 
 WRONG = """
-from sms_router import keyword
+from sms_router import Event, keyword, on
 
 
 @keyword("A")
@@ -22,6 +22,11 @@ async def a() -> dict[str, str]:
 @keyword("B")
 def b() -> int:
     return 1
+
+
+@on("delivered")
+def c(event: Event) -> str:
+    return "sent"
 """
 
 
@@ -34,4 +39,4 @@ def test_the_examples_are_typed_and_wrong_returns_are_refused(tmp_path: Path) ->
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *files]
     output = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True).stdout
     mistakes = [line for line in output.splitlines() if ": error: " in line]
-    assert [line.split(":")[0] for line in mistakes] == ["wrong.py", "wrong.py"], output
+    assert [line.split(":")[0] for line in mistakes] == ["wrong.py"] * 3, output

@@ -67,6 +67,21 @@ def test_one_function_takes_reactions(write: Write) -> None:
     ]
 
 
+def test_several_functions_take_an_event(write: Write) -> None:
+    write(
+        one="from sms_router import on\n@on('opted_out', 'expired')\ndef first(event, log): ...\n",
+        two="from sms_router import on\n@on('expired')\nasync def second(sms, contact): ...\n",
+        three="from sms_router import on\n@on('expired')\ndef third(message): ...\n",
+    )
+    registry = HandlerRegistry.load(("one", "two"))
+    names = {kind: [handler.name for handler in handlers] for kind, handlers in registry.on.items()}
+    assert names == {"opted_out": ["first"], "expired": ["first", "second"]}
+    assert told("three") == [
+        "three:3 third: the argument 'message' is unknown; a handler may declare event, contact, log, http,"
+        " sms, handler, cancelled"
+    ]
+
+
 def test_a_module_outside_the_tree(write: Write) -> None:
     write(my_handlers=function("ONE") + function("TWO"))
     assert words("my_handlers") == [("ONE",), ("TWO",)]

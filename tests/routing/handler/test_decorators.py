@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sms_router import keyword, step
+from sms_router import keyword, on, step
 from sms_router.routing.handler.decorators import KeywordSpec, StepSpec, specs_of, step_of
 
 
@@ -54,6 +54,9 @@ def test_a_function_may_have_several_keywords() -> None:
         (lambda: keyword("A", deadline="3"), "deadline is a number"),  # type: ignore[arg-type]
         (lambda: keyword("A")("text"), "above a function"),  # type: ignore[type-var]
         (lambda: step("A", was="B"), "was is a list"),
+        (on, '@on: the events are "opted_out", "opted_in", .* not none'),
+        (lambda: on("stopped"), "not 'stopped'"),  # type: ignore[arg-type]
+        (lambda: on("expired", deadline=61), "at most 60 seconds"),
     ],
 )
 def test_a_wrong_argument_is_refused(mistake: Callable[[], Any], reason: str) -> None:

@@ -3,7 +3,9 @@ local MAX_DUE_EVENTS = 1000
 
 -- Makes a dead letter of an event, which is journaled so that it can be listed, replayed and erased.
 local function fail_event(message, journal, dead_letters, reference, cause, now, retention_ms)
-  redis.call('HSET', message, 'answer', '<Response/>', 'outcome', 'failed', 'trail', 'event', 'answered', now)
+  local kind = string.match(redis.call('HGET', message, 'request'), '&Event=([%w_]+)')
+  redis.call('HSET', message, 'answer', '<Response/>', 'outcome', 'failed', 'trail', 'event ' .. (kind or ''),
+    'answered', now)
   append(journal, now, retention_ms, 'message', reference)
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
   redis.call('PEXPIRE', message, retention_ms)
