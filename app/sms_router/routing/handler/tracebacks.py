@@ -6,18 +6,14 @@ import sysconfig
 from pathlib import Path
 from types import TracebackType
 
-_NOT_OF_THE_TEAM = (
-    "<",
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-    str(Path(__file__).parents[2]),
-)
-"""Where libraries and the router are."""
+_NOT_OF_THE_TEAM = ("<", f"{sysconfig.get_path('stdlib')}/", f"{Path(__file__).parents[2]}/")
+_LIBRARIES = ("site-packages", "dist-packages")
+"""Where libraries are, in this environment or in one below it."""
 
 
 def is_of_team(file: str) -> bool:
     """Tell whether a file is neither of a library nor of the router."""
-    return not file.startswith(_NOT_OF_THE_TEAM)
+    return not file.startswith(_NOT_OF_THE_TEAM) and not any(f"/{name}/" in file for name in _LIBRARIES)
 
 
 def from_team(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
