@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 import redis
 
-from sms_router import Event, Reply
+from sms_router import Event, Reaction, Reply
 from sms_router.delivery.entry import EVENT, TIMER, OutboxEntry
 from sms_router.delivery.outbox import Outbox
 from sms_router.routing.contacts.contacts import Contacts
@@ -198,6 +198,7 @@ async def test_a_reaction_is_an_event(team: Team) -> None:
         await team.contacts.raise_event("reaction", SERVICE, CONTACT, liked.sid, text=liked.body)
     await team.handle()
     assert [(event.kind, event.text) for event in team.events] == [("reaction", "Liked “See you”")]
+    assert team.events[0].reaction == Reaction("like", "See you")
 
 
 async def test_a_conversation_expires_once_unless_the_contact_goes_on(team: Team) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from sms_router.delivery.entry import EVENT, OutboxEntry
 from sms_router.twilio.inbound import InboundMessage
+from sms_router.twilio.reactions import Reaction, parse_reaction
 
 if TYPE_CHECKING:
     from sms_router.store.scripts import RaisedEvent
@@ -59,6 +60,11 @@ class HandlerEvent:
     reason: str = ""
     step: str | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reaction(self) -> Reaction | None:
+        """What the text of a ``reaction`` says."""
+        return parse_reaction(self.text)
 
     @classmethod
     def of(cls, message: InboundMessage) -> HandlerEvent | None:
