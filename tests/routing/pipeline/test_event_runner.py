@@ -185,6 +185,21 @@ async def test_an_event_that_keeps_failing_is_a_dead_letter(
     assert eraser.find().counts["messages"] == 1
 
 
+@pytest.mark.parametrize(("lost", "handled"), [(4, 1), (5, 0)])
+async def test_an_event_whose_worker_is_lost_is_handled_by_another_one(
+    team: Team, lost: int, handled: int
+) -> None:
+    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    (line,) = (line for line, _ in team.valkey.zscan_iter(BUCKET.events))
+    for _ in range(lost):
+        assert await team.outbox.claim_event(OutboxEntry.read(line)) is not None
+    assert await team.handle() == [EVENT]
+    assert len(team.events) == handled
+    cause = "event opted_out, attempt 6: its handlers never finished: each time their worker was lost"
+    assert team.causes() == [cause] * (not handled)
+    assert team.valkey.zcard(BUCKET.events) == 0
+
+
 async def test_events_beyond_the_limit_are_dead_letters(team: Team) -> None:
     team.valkey.zadd(BUCKET.events, {f"AC/SM{number} event MG1 {CONTACT}": 1 for number in range(1000)})
     await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
