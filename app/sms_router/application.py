@@ -461,7 +461,7 @@ class Worker(WorkerLifespan):
 
             return Reconciler(
                 client,
-                lru_cache(log_of),
+                lru_cache(maxsize=64)(log_of),
                 lambda message: dispatcher.resolve(message).opt_out,
                 self.contacts.table.max_ttl_ms,
                 settings.router.consent_retention_days,

@@ -68,10 +68,11 @@ _REMOVE = (
     "DELETE FROM evidence WHERE scope = ? AND contact = ?",
 )
 _STORE = """
-    INSERT OR REPLACE INTO changes (scope, contact, is_opted_out, at) SELECT ?1, ?2, ?3, ?4
+    WITH new (scope, contact, is_opted_out, at) AS (VALUES (?, ?, ?, ?))
+    INSERT OR REPLACE INTO changes (scope, contact, is_opted_out, at) SELECT * FROM new
     WHERE NOT EXISTS (
-        SELECT 1 FROM changes
-        WHERE scope = ?1 AND contact = ?2 AND (at > ?4 OR at = ?4 AND is_opted_out <= ?3)
+        SELECT 1 FROM changes AS old WHERE old.scope = new.scope AND old.contact = new.contact
+        AND (old.at > new.at OR old.at = new.at AND old.is_opted_out <= new.is_opted_out)
     )
 """
 
