@@ -206,3 +206,5 @@ def test_a_count_has_at_most_nine_digits(text: str, segments: int) -> None:
 def test_a_stored_request_is_parsed_again() -> None:
     form = f"MessageSid={SID}&AccountSid={ACCOUNT}&From=%2B14155550100&To=12345&Body=Hi".encode()
     assert parse_stored_request(form) == parse_inbound({**SMALLEST, "Body": "Hi"})
+    assert parse_stored_request(form.replace(b"&To=", b"&Too=")) is None
+    assert parse_stored_request(form + b"&Body=%ff") is None

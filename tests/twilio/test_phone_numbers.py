@@ -68,6 +68,23 @@ def test_what_is_no_number_is_refused_with_one_sentence(written: str) -> None:
         assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("written", "contact"),
+    [
+        ("+1 (415) 555-0123", "+14155550123"),
+        ("rcs:+14155550123", "+14155550123"),
+        ("WhatsApp:+1 415 555 0123", "whatsapp:+14155550123"),
+        ("messenger:2048", "messenger:2048"),
+    ],
+)
+def test_a_contact_is_parsed_as_people_write_it(written: str, contact: str) -> None:
+    assert parse_contact(written) == contact
+
+
+def test_forty_characters_of_what_is_no_number_are_repeated() -> None:
+    assert str(InvalidNumberError("x" * 41)).startswith(f"'{'x' * 40}' is not a number")
+
+
 @pytest.mark.parametrize("written", ["12345", "rcs:acme_agent"])
 def test_our_senders_are_no_contacts(written: str) -> None:
     with pytest.raises(InvalidNumberError):

@@ -32,6 +32,7 @@ GSM, UCS = Encoding.GSM_7, Encoding.UCS_2
         ("я" * 71, Segments(UCS, 2, 71)),
         ("я" * 134, Segments(UCS, 2, 134)),
         ("я" * 135, Segments(UCS, 3, 135)),
+        ("\uffff" * 70, Segments(UCS, 1, 70)),
         ("👍", Segments(UCS, 1, 2)),
         ("👍" * 35, Segments(UCS, 1, 70)),
         ("👨‍👩‍👧", Segments(UCS, 1, 8)),

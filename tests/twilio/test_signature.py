@@ -90,6 +90,8 @@ def test_a_signature_is_valid_with_a_token_of_its_account_only(
          SignatureVerdict.MALFORMED_SIGNATURE),
         ("key=other,algorithm=HMAC_SHA256", KEY_SECRET, Algorithm.SHA256,
          SignatureVerdict.UNKNOWN_SHARED_KEY),
+        (f"key={KEY}=,algorithm=HMAC_SHA256", KEY_SECRET, Algorithm.SHA256,
+         SignatureVerdict.UNKNOWN_SHARED_KEY),
         ("key=,algorithm=HMAC_SHA256", PRIMARY, Algorithm.SHA256, SignatureVerdict.UNKNOWN_SHARED_KEY),
         (f"key={KEY},algorithm=HMAC_MD5", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.UNSUPPORTED_ALGORITHM),
         (f"key={KEY},algorithm=", KEY_SECRET, Algorithm.SHA1, SignatureVerdict.SHARED_KEY),
@@ -325,6 +327,7 @@ def test_the_port_is_removed_from_hosts_with_colons(public_url: str) -> None:
         ("https://host:99999999999", "not a number"),
         ("https://[::1", "no host"),
         ("https://[1.2]", "IPv6"),
+        ("https://[::12345]", "IPv6"),
         ("https://host?x=1", "query"),
         ("https://host/path?", "query"),
         ("https://host#rc=2", "fragment"),
@@ -346,6 +349,7 @@ def test_a_public_url_that_cannot_be_signed_is_refused_with_the_remedy(public_ur
     [
         ("https://sms.example.com/", "https://sms.example.com"),
         ("HTTP://Host.Example:80/a/b//", "http://Host.Example:80/a/b"),
+        ("https://host/a://b/X/", "https://host/a://b/X"),
         ("https://u:p@[::1]:8443/x", "https://[::1]:8443/x"),
     ],
 )

@@ -106,6 +106,19 @@ def test_a_missing_parameter_is_none() -> None:
     assert receipt.status is Status.UNDELIVERED
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("", "MessageStatus is missing"),
+        ("x" * 33, f"MessageStatus '{'x' * 32}' is unknown"),
+    ],
+)
+def test_a_callback_without_a_known_status_is_invalid(status: str, reason: str) -> None:
+    assert parse_receipt({**CALLBACK, "MessageStatus": status, "SmsStatus": ""}, None) == InvalidWebhook(
+        reason
+    )
+
+
 @pytest.mark.parametrize("code", ["", "0", "-1", "30006.0", "x", "٣", "1" * 30])
 def test_an_invalid_error_code_is_ignored(code: str) -> None:
     receipt = parse_receipt({**CALLBACK, "ErrorCode": code}, None)

@@ -263,3 +263,17 @@ def test_a_document_has_at_most_64_000_bytes(size: int, has_media: bool) -> None
     assert (len(document) == size, b"<Body>Hello</Body>" in document) == (has_media, True)
     cut = render([OutboundMessage("Hello", ("u" * (size - rest - 3),)), OutboundMessage("x" * 900)])
     assert (len(cut) == size, b"<Body>Hello...</Body><Media>" in cut) == (has_media, has_media)
+
+
+def test_media_without_a_text_stand_alone() -> None:
+    assert render([OutboundMessage("", ("https://a/1", "https://a/2"))]) == (
+        b'<?xml version="1.0" encoding="UTF-8"?><Response><Message><Media>https://a/1</Media>'
+        b"<Media>https://a/2</Media></Message></Response>"
+    )
+
+
+def test_media_that_are_too_large_are_left_out_with_the_status_url() -> None:
+    document = render([OutboundMessage("Hello", ("u" * 64_000,), status_url=STATUS_URL)])
+    assert document == (
+        b'<?xml version="1.0" encoding="UTF-8"?><Response><Message><Body>Hello</Body></Message></Response>'
+    )

@@ -17,15 +17,14 @@ from sms_router.twilio.webhook_url import WebhookUrl
         ("https://a.example:443/x", "https://a.example:443/x", "https://a.example", "a.example/x"),
         ("http://a.example:8001/x", "http://a.example:8001/x", "http://a.example:8001", "a.example:8001/x"),
         ("https://u:p@a.example/x?k=v#rc=2", "https://a.example/x?k=v", "https://a.example", "a.example/x"),
+        ("https://u@[::1]/x", "https://[::1]/x", "https://[::1]", "[::1]/x"),
+        ("https://a.example/a;b=(c)@d,e", "https://a.example/a;b=(c)@d,e", "https://a.example",
+         "a.example/a;b=(c)@d,e"),
         ("http://[::1]:80/x", "http://[::1]:80/x", "http://[::1]", "[::1]/x"),
-        (
-            "https://a.example/é?q=ü%20",
-            "https://a.example/%C3%A9?q=%C3%BC%20",
-            "https://a.example",
-            "a.example/%C3%A9",
-        ),
+        ("https://a.example/é?q=ü%20", "https://a.example/%C3%A9?q=%C3%BC%20", "https://a.example",
+         "a.example/%C3%A9"),
     ],
-)
+)  # fmt: skip
 def test_a_url_is_parsed(text: str, called: str, origin: str, displayed: str) -> None:
     url = WebhookUrl.parse(text)
     assert (url.called, url.origin, str(url)) == (called, origin, displayed)
@@ -56,6 +55,18 @@ def test_a_url_is_parsed(text: str, called: str, origin: str, displayed: str) ->
 def test_an_invalid_url_is_refused_with_the_remedy(text: str, remedy: str) -> None:
     with pytest.raises(ValueError, match=remedy):
         WebhookUrl.parse(text)
+
+
+def test_a_url_of_4000_characters_is_accepted() -> None:
+    assert len(WebhookUrl.parse("https://a.example/".ljust(4000, "x")).called) == 4000
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "credentials"),
+    [("", None), ("u@", "Basic dTo="), ("u:@", "Basic dTo="), ("u:p%40@", "Basic dTpwQA==")],
+)
+def test_a_user_name_and_a_password_are_sent_as_a_header(userinfo: str, credentials: str | None) -> None:
+    assert WebhookUrl.parse(f"https://{userinfo}a.example/x").credentials == credentials
 
 
 @pytest.mark.parametrize(
