@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import date
 
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.onboarding.checklist import Checklist, HistoryAction, HistoryEntry, StepError
+from sms_router.onboarding.checklist import (
+    Checklist,
+    HistoryAction,
+    HistoryEntry,
+    StepError,
+    day_of,
+)
 from sms_router.onboarding.documents import DocumentKind, RecordedDocument
 from sms_router.onboarding.serialization import dump, load, load_all
 from sms_router.onboarding.steps import LIVE, Actor, OnboardingKind
@@ -87,6 +94,23 @@ def test_after_a_rejection_the_operator_acts_until_it_is_reviewed_again() -> Non
         resubmitted.complete_step(LIVE, NOON, "ada").reject("late", NOON, "ada")
 
 
+def test_a_number_that_was_not_reviewed_keeps_its_day_when_it_is_submitted_again() -> None:
+    expected = begun(OnboardingKind.PORT_CANADA, date(2026, 2, 1)).reject("PIN", NOON, "ada")
+    assert expected.resubmit(NOON, "ada").expected == date(2026, 2, 1)
+
+
+def test_a_day_is_that_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    quoted = begun(OnboardingKind.PORT_INTERNATIONAL).complete_step("quote", NOON, "ada")
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    try:
+        assert day_of(NOON) == date(2026, 1, 9)
+        assert quoted.apply_silence(NOON + 6 * DAY).history[-1].at == 1_768_435_200.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_port_in_request_completes_the_step_request() -> None:
     checklist = Checklist.start(path(), SERVICE, NOON, "ada", None, REQUEST)
     assert checklist.request_sid == REQUEST
@@ -129,7 +153,11 @@ def test_silence_after_a_quote_is_consent_after_three_business_days() -> None:
     silent = quoted.apply_silence(NOON + 6 * DAY)
     assert silent.current_step is not None
     assert (silent.current_step.name, silent.step_due) == ("review", date(2026, 1, 16))
-    assert silent.history[-1].detail == "fees (no answer by 2026-01-14: silence is consent)"
+    detail = "fees (no answer by 2026-01-14: silence is consent)"
+    assert silent.history[-1] == HistoryEntry(1_768_435_200.0, "nobody", HistoryAction.DONE, detail)
+    review = begun(OnboardingKind.PORT_CANADA).complete_step("request", NOON, "ada")
+    for silence_is_none in (review, review.complete_step(LIVE, NOON, "ada")):
+        assert silence_is_none.apply_silence(NOON + 60 * DAY) == silence_is_none
     declined = quoted.reject("fees declined", NOON + DAY, "ada")
     assert declined.apply_silence(NOON + 60 * DAY) == declined
     assert "new quote" in declined.process.remedies("fees declined")[0]
@@ -148,8 +176,12 @@ def test_an_announced_date_completes_its_step(kind: OnboardingKind) -> None:
 @pytest.mark.parametrize("step", ["transfer", "provisioning"])
 def test_a_lease_is_not_transferred_before_twilios_approval(step: str) -> None:
     lease = begun(OnboardingKind.SHORT_CODE_LEASE)
-    with pytest.raises(StepError, match="must wait for the step go-ahead"):
+    with pytest.raises(StepError) as refused:
         lease.complete_step(step, NOON, "ada")
+    assert str(refused.value) == (
+        f"{step} must wait for the step go-ahead: The transfer waits: one before Twilio's approval can delay"
+        " the provisioning or make it fail"
+    )
     approved = lease.complete_step("go-ahead", NOON, "ada")
     assert approved.complete_step(step, NOON, "ada").is_transferred
     assert lease.complete_step("configure", NOON, "ada").done == {"configure"}
@@ -191,6 +223,7 @@ def test_problems_of_documents_are_named_before_the_request_is_sent() -> None:
     for recorded in (
         document("loa", name="Ada Byron", address="1 Boxwood Street"),
         document("csr", name="ADA  BYRON"),
+        document("bill", date(2026, 1, 9)),
         document("bill", date(2025, 12, 10)),
     ):
         port = port.record_document(recorded, NOON, "ada")
@@ -334,6 +367,7 @@ def test_a_new_checklist_begins_with_what_was_entered() -> None:
     )
     assert STARTED.history == (added, requested)
     assert STARTED.attach_request("KW2", NOON, "ada").request_sid == "KW2"
+    assert begun().attach_request("KW2", NOON, "ada").done == {"portability", "request"}
 
 
 @pytest.mark.parametrize(

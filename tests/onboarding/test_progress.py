@@ -124,6 +124,22 @@ def test_a_number_in_its_service_is_configured_and_live_on_its_expected_day() ->
     ).is_finished
 
 
+@pytest.mark.parametrize(
+    ("kind", "request_sid", "is_live"),
+    [
+        (OnboardingKind.PORT_US, REQUEST, False),
+        (OnboardingKind.PORT_US, None, True),
+        (OnboardingKind.PORT_CANADA, REQUEST, True),
+    ],
+)
+def test_a_port_whose_status_twilio_does_not_report_is_live_on_its_day(
+    kind: OnboardingKind, request_sid: str | None, is_live: bool
+) -> None:
+    checklist = Checklist.start(path(kind), SERVICE, NOON, "ada", date(2026, 1, 9), request_sid)
+    after = apply_progress(checklist, NOON, in_service=True, has_voice=True, texted=None)
+    assert after.is_finished is is_live
+
+
 def test_a_port_with_a_status_is_live_only_when_twilio_completes_it() -> None:
     checklist = with_request().expect(date(2026, 1, 9), NOON, "ada")
     assert not apply_progress(checklist, NOON + DAY, in_service=True, has_voice=True, texted=None).is_finished

@@ -131,6 +131,7 @@ def test_each_process_ends_live_has_an_early_configure_step_and_a_source(kind: O
 )
 def test_business_days_skip_weekends(duration: StepDuration, last: date) -> None:
     assert duration.after(date(2026, 1, 9)) == last
+    assert StepDuration(business_days=1).after(date(2026, 1, 10)) == date(2026, 1, 12)
 
 
 @pytest.mark.parametrize(
