@@ -15,7 +15,8 @@ from sms_router.sandbox import create_sandbox
 from tests.membership.recorded import serving
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, demo_world
 
-FOLDER = Path(__file__).parent / "node"
+TESTS = Path(__file__).parents[1]
+FOLDER = TESTS / "sandbox/node"
 
 WITHOUT_CLIENT = {"GET /2010-04-01/Accounts/{}/Messages/{}/Media/{}"}
 """The content of media, whose URL is fetched as it is."""
@@ -47,7 +48,8 @@ def test_the_node_client_makes_every_call(tmp_path: Path) -> None:
     assert set(ended.stdout.splitlines()) == operations - WITHOUT_CLIENT
 
 
-def test_the_lock_file_names_no_registry() -> None:
-    lock = (FOLDER / "package-lock.json").read_text("utf-8")
+@pytest.mark.parametrize("folder", ["sandbox/node", "web/console/axe"])
+def test_a_lock_file_names_no_registry(folder: str) -> None:
+    lock = (TESTS / folder / "package-lock.json").read_text("utf-8")
     assert '"resolved"' not in lock
     assert lock.count('"integrity"') == lock.count('"node_modules/')

@@ -25,7 +25,7 @@ from sms_router.twilio.inbound import parse_stored_request
 BATCH = 200
 """Messages or stream entries per round trip."""
 
-MAX_SEARCHED = 1000
+MAX_SEARCHED = 2000
 """Messages that one search reads: each takes processor time from the messages that arrive."""
 
 MAX_CLOCK_DIFFERENCE = 600_000
