@@ -59,3 +59,5 @@ async def test_the_list_shows_the_delivery_status_of_replies(start_router: Start
         assert '<span class="badge good">delivered</span>' in page
         assert '<span class="badge bad">undelivered 30005</span>' in page
         assert "undelivered" in operator.get(f"/console/messages/{bad['MessageSid']}").text
+        page = operator.post("/console/messages", {"outcome": "not delivered"}).text
+        assert (bad["MessageSid"] in page, good["MessageSid"] in page) == (True, False)

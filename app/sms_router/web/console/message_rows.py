@@ -53,8 +53,10 @@ _OUTCOMES: dict[str | None, Badge] = {
     Outcome.RELEASED: Badge("failed", "bad"),
 }
 
-OUTCOMES = tuple(dict.fromkeys(badge.word for badge in _OUTCOMES.values()))
-"""The words of the outcomes, to search by."""
+_NOT_DELIVERED = "not delivered"
+
+OUTCOMES = (*dict.fromkeys(badge.word for badge in _OUTCOMES.values()), _NOT_DELIVERED)
+"""The outcomes to search by."""
 
 _STATUS_TONES: dict[str, str] = {
     MessageStatus.DELIVERED: "good",
@@ -68,6 +70,13 @@ def outcome_badge(record: MessageRecord) -> Badge:
     if record.is_outbound:
         return Badge("scheduled" if record.due is not None else "no reply to a text", "plain")
     return _OUTCOMES.get(record.outcome, Badge(record.outcome or "", "plain"))
+
+
+def has_outcome(record: MessageRecord, outcome: str) -> bool:
+    """Tell whether a message has one of `OUTCOMES`."""
+    if outcome == _NOT_DELIVERED:
+        return any(_STATUS_TONES.get(sent.status) == "bad" for sent in record.sent)
+    return outcome_badge(record).word == outcome
 
 
 def delivery_badge(sent: SentMessage) -> Badge:

@@ -19,7 +19,7 @@ from sms_router.routing.history.streams import Cursor
 from sms_router.routing.history.timeline import body_of, build_timeline, number_of
 from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.message_rows import OUTCOMES, build_row, outcome_badge
+from sms_router.web.console.message_rows import OUTCOMES, build_row, has_outcome, outcome_badge
 from sms_router.web.console.rendering import PageError, Pages
 
 log = logging.getLogger("sms_router.console")
@@ -82,7 +82,7 @@ class MessagePages:
                 (not contact or (record.message is not None and record.message.contact == contact))
                 and any(text in " ".join(each.casefold().split()) for each in texts)
                 and rule in (record.rule or "").casefold()
-                and outcome in ("", outcome_badge(record).word)
+                and (not outcome or has_outcome(record, outcome))
             )
 
         def render(client: Redis) -> Response:
