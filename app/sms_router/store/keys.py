@@ -42,6 +42,9 @@ RULES_DESCRIPTIONS = f"{_PREFIX}:{{rules}}:descriptions".encode()
 RULES_DOCUMENTS = f"{_PREFIX}:{{rules}}:documents".encode()
 """The files of each version, by its number."""
 
+TEST_CLOCK = f"{_PREFIX}:test-clock".encode()
+"""The list that scripts read in place of TIME in the tests of a team: seconds and microseconds."""
+
 RULES_WORKERS = f"{_PREFIX}:{{rules}}:workers".encode()
 """The version that each worker uses, by its name."""
 

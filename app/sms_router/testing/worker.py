@@ -34,13 +34,11 @@ from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.errors import ApiRejection
 from sms_router.sandbox.world.world import World
 from sms_router.store.errors import ScriptFailedError
+from sms_router.store.keys import TEST_CLOCK
 from sms_router.store.scripts import Call
 from sms_router.store.store import Store
 from sms_router.testing.http import OfflineHttpClient
 from sms_router.testing.virtual_time import VirtualLoop
-
-_CLOCK = b"sms-router:test-clock"
-"""The list in Redis that scripts read in place of TIME."""
 
 NEVER = 1e9
 """Seconds."""
@@ -61,9 +59,9 @@ class OfflineStore(Store):
         now = self._clock()
         if now != self._written:
             self._written = now
-            self._client.delete(_CLOCK)
-            self._client.rpush(_CLOCK, int(now), int(now % 1 * 1_000_000))
-        source = script.source.replace(b"redis.call('TIME')", b"redis.call('LRANGE','%b',0,1)" % _CLOCK)
+            self._client.delete(TEST_CLOCK)
+            self._client.rpush(TEST_CLOCK, int(now), int(now % 1 * 1_000_000))
+        source = script.source.replace(b"call('TIME')", b"call('LRANGE','%b',0,1)" % TEST_CLOCK)
         try:
             return self._client.execute_command("EVAL", source, len(keys), *keys, *arguments)
         except redis.ResponseError as error:
