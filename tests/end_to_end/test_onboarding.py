@@ -58,7 +58,8 @@ async def test_a_number_answers_messages_to_itself_before_it_is_live_and_others_
     assert await reply_sender(router, "+18885550100") != NUMBER
 
     await post_to_sandbox(twilio, f"ports/{port}", status="completed")
-    assert f"{NUMBER} is live" in await run(router, "onboarding", "refresh")
+    refreshed = await run(router, "onboarding", "refresh")  # unless the router was first
+    assert f"{NUMBER} is live" in refreshed or refreshed == "No number is in onboarding.\n"
 
     async def is_live() -> bool:
         return await reply_sender(router, "+18885550100") == NUMBER
