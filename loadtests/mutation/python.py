@@ -30,6 +30,8 @@ only_mutate = {modules}
 do_not_mutate_patterns = {ignored}
 pytest_add_cli_args_test_selection = ["{tests}"]
 also_copy = ["config", "docs", "README.md", "loadtests"]
+timeout_multiplier = 4
+timeout_constant = 2
 """
 
 IGNORED_LINES = [r"_?log(ger)?\.\w+\(", r"raise \w+\(", r"^\s*f?\"[^\"]* [^\"]* [^\"]*\"[,)]*$"]
