@@ -6,6 +6,9 @@ PYTHON ?= $(shell for name in python3.14 python3.13 python3.12 python3.11 python
 	"$$name" $(USABLE) 2>/dev/null && { echo "$$name"; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# A line for every fifth package that pip looks up, so that a slow network is not taken for a standstill.
+PROGRESS := '/^Collecting/ && ++n % 5 == 0 {print "  " n " packages ..."; fflush()} \
+	/^Installing/ {print "  " n " packages are here; writing them ..."; fflush()}'
 EXPRESS := loadtests/bench/apps/express
 
 .PHONY: help run install test slow stores check fix bench profile trace load chaos fuzz mutate lock clean
@@ -81,7 +84,9 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the packages of requirements.lock into $(VENV); the first time takes a minute or two ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || \
+	@{ PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+		--require-hashes -r requirements.lock && touch $(VENV)/.locked; } | awk $(PROGRESS); \
+		test -f $(VENV)/.locked || \
 		{ echo "The packages could not be installed: pip needs a network or a configured package index. Then run make again."; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@

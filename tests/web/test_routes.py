@@ -70,6 +70,19 @@ async def test_other_routes_are_served_by_the_private_listener_only(
 SIGNED = (b"x-twilio-signature", b"x" * 28)
 
 
+@pytest.mark.parametrize(
+    ("path", "port", "expected"),
+    [("/console", None, 303), ("/console", 9000, 303), ("/console", 8000, 200), ("/page", None, 200)],
+)
+async def test_the_address_leads_a_person_to_the_console_and_twilio_nowhere(
+    path: str, port: int | None, expected: int
+) -> None:
+    unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic))
+    router = WebhookRouter({"/sms": webhook}, [Route(path, page)], lifespan, unrouted, port)
+    assert await status(router, "/", ("127.0.0.1", 9000)) == expected
+    assert await status(router, "/", ("127.0.0.1", 9000), SIGNED) == 404
+
+
 async def test_signed_requests_without_a_route_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

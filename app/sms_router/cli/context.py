@@ -16,7 +16,14 @@ import redis
 from redis.exceptions import ResponseError
 
 from sms_router.cli.output import CommandError
-from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS, Settings, load_settings
+from sms_router.config.settings import (
+    DEFAULT_FOLDER,
+    DEMO_FOLDER,
+    DEMO_HANDLERS,
+    IS_WHEEL,
+    Settings,
+    load_settings,
+)
 from sms_router.errors import ConfigurationError
 from sms_router.files import stored_secret
 from sms_router.store.embedded import embedded, running_at
@@ -37,7 +44,9 @@ _FIRST_RESPONSE_TIMEOUT = 0.9
 """Seconds for Redis to return the version of its data. With the look for an embedded Valkey, a command
 reports in two seconds that Redis is frozen."""
 
-START_HINT = "Start it in another terminal: make run (or sms-router serve)"
+START_COMMAND = "sms-router serve" if IS_WHEEL else "make run"
+
+START_HINT = f"Start it in another terminal: {START_COMMAND}"
 
 
 def sandbox_world(settings: Settings, *, is_server: bool = False) -> World:

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from sms_router.checks.error_advice import advise
-from sms_router.cli.context import settings_for_command, store_client, store_url
+from sms_router.cli.context import START_COMMAND, settings_for_command, store_client, store_url
 from sms_router.cli.output import CommandError, command_line, print_error, stderr
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log
@@ -113,7 +113,8 @@ def api_error(settings: Settings, error: ApiError | PoolReadError) -> CommandErr
     hints = []
     if settings.twilio.api_base_url and error.failure.status is None:
         hints = [
-            f"The request went to {settings.twilio.api_base_url}; is the sandbox running? Start it: make run"
+            f"The request went to {settings.twilio.api_base_url}; is the sandbox running? "
+            f"Start it: {START_COMMAND}"
         ]
     return CommandError(advise(error.failure), *hints)
 

@@ -40,12 +40,13 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = "config"
 
 _PACKAGE = Path(__file__).parents[1]
-_IS_WHEEL = (_PACKAGE / "demo").is_dir()
+IS_WHEEL = (_PACKAGE / "demo").is_dir()
+"""Whether this is an installed package, not a clone."""
 
-DEMO_FOLDER = _PACKAGE / "demo" / "config" if _IS_WHEEL else _PACKAGE.parents[1] / "config"
+DEMO_FOLDER = _PACKAGE / "demo" / "config" if IS_WHEEL else _PACKAGE.parents[1] / "config"
 """The demo's configuration: pyproject.toml puts that of the clone into the wheel."""
 
-DEMO_HANDLERS = _PACKAGE / "demo" / "handlers" if _IS_WHEEL else _PACKAGE.parent / "handlers"
+DEMO_HANDLERS = _PACKAGE / "demo" / "handlers" if IS_WHEEL else _PACKAGE.parent / "handlers"
 """The package of the demo's handlers."""
 
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104

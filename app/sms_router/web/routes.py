@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from sms_router.web.rejections import UnroutedWebhookLog
+
+_HOME = """This is sms-router: it answers the inbound messages of Twilio Messaging Services.
+There is no console at this address: it has no password, or a port of its own (PRIVATE_PORT).
+"""
 
 
 def with_prefix(prefix: str, webhooks: Mapping[str, ASGIApp]) -> dict[str, ASGIApp]:
@@ -66,6 +71,7 @@ class WebhookRouter(Router):
             lifespan=lifespan,
         )
         self._webhooks = dict(webhooks)
+        self._has_console = any(route.path == "/console" for route in others)
         self._private_port = private_port
         self._unrouted = unrouted
 
@@ -73,7 +79,15 @@ class WebhookRouter(Router):
         webhook = self._webhooks.get(scope["path"]) if scope["type"] == "http" else None
         if webhook is not None:
             await webhook(scope, receive, send)
-        elif self._private_port is not None and scope["type"] == "http" and not self._is_private(scope):
+            return
+        is_foreign = (
+            self._private_port is not None and scope["type"] == "http" and not self._is_private(scope)
+        )
+        if _is_visit(scope):
+            has_console = self._has_console and not is_foreign
+            home = RedirectResponse("/console", 303) if has_console else PlainTextResponse(_HOME)
+            await home(scope, receive, send)
+        elif is_foreign:
             await self.not_found(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -88,3 +102,13 @@ class WebhookRouter(Router):
         """Tell by the socket that accepted the connection, which no header of a client can change."""
         listener = scope.get("server")
         return listener is not None and listener[1] == self._private_port
+
+
+def _is_visit(scope: Scope) -> bool:
+    """Tell whether a person opens the address; Twilio would send a plain page as a reply (facts 1.5)."""
+    return (
+        scope["type"] == "http"
+        and scope["path"] == "/"
+        and scope["method"] in ("GET", "HEAD")
+        and all(name != b"x-twilio-signature" for name, _ in scope["headers"])
+    )

@@ -62,7 +62,9 @@ def test_the_printed_command_has_no_secrets(
     monkeypatch.setattr(sys, "argv", ["sms-router", "serve"])
     assert first_text_lines() == [
         "\nSend the first text from another terminal, with the same TWILIO_* and REDIS_URL:",
-        "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router text HOURS\n",
+        "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router text HOURS",
+        "Then see why it got its reply:",
+        "  SMS_ROUTER_CONFIG='my folder' PORT=8001 sms-router messages\n",
     ]
 
 

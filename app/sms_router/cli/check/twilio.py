@@ -13,7 +13,7 @@ from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.cli.check.published_rules import check_published_rules
 from sms_router.cli.check.store import check_store
-from sms_router.cli.context import has_store, store_client
+from sms_router.cli.context import START_COMMAND, has_store, store_client
 from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state, record_configured
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
@@ -30,7 +30,7 @@ from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.twilio.rest import ApiError
 
 SANDBOX_NOT_RUNNING = (
-    "The sandbox does not run, so the settings at Twilio were not checked. Start it: make run"
+    f"The sandbox does not run, so the settings at Twilio were not checked. Start it: {START_COMMAND}"
 )
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sms_router.cli.context import (
+    START_COMMAND,
     check_port,
     embedded_is_running,
     load_rules,
@@ -194,7 +195,7 @@ def _check_ports(settings: Settings) -> None:
             remedies.append(_other_setting(variable, port, error.__cause__))
     if not problems:
         return
-    remedy = f"Use another one: {' '.join(dict.fromkeys(remedies))} make run"
+    remedy = f"Use another one: {' '.join(dict.fromkeys(remedies))} {START_COMMAND}"
     if embedded_is_running(settings):
         remedy = (
             "A router with this data folder runs already: use it, or stop it first (Ctrl-C in its terminal)."
@@ -331,8 +332,13 @@ def first_text_lines() -> list[str]:
     ]
     has_secrets = any(os.environ.get(name) for name in ("TWILIO_AUTH_TOKEN", "REDIS_URL"))
     hint = ", with the same TWILIO_* and REDIS_URL" if has_secrets else ""
-    command = " ".join([*variables, program(), "text HOURS"])
-    return [f"\nSend the first text from another terminal{hint}:", f"  {command}\n"]
+    command = " ".join([*variables, program()])
+    return [
+        f"\nSend the first text from another terminal{hint}:",
+        f"  {command} text HOURS",
+        "Then see why it got its reply:",
+        f"  {command} messages\n",
+    ]
 
 
 def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:
@@ -353,6 +359,10 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         *console_lines(settings, password),
         *first_text,
     ]
+    if settings.folder != DEMO_FOLDER:
+        lines.append(
+            f"Change the replies in {settings.folder / 'keywords.toml'}; they are used within two seconds.\n"
+        )
     stdout.print(plain("\n".join(lines)), soft_wrap=True)
     if not settings.router.public_url and world is None:
         stderr.print(

@@ -43,6 +43,8 @@ async def on_unknown_path(request: Request, error: HTTPException) -> JSONRespons
         for method in sorted((route.methods or set()) - {"HEAD"})
     )
     sentence = f"There is no {request.method} {request.url.path} here, but: {', '.join(known)}."
+    if request.url.path == "/":
+        sentence += " This is an offline Twilio; its phone is the command: sms-router text HOURS"
     return JSONResponse({"error": sentence}, error.status_code, error.headers)
 
 
