@@ -14,12 +14,12 @@ from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
-from sms_router.routing.dispatch.rule_warnings import KnownSenders
 from sms_router.senders.country import is_toll_free
 from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
 
 if TYPE_CHECKING:
+    from sms_router.routing.dispatch.rule_warnings import KnownSenders
     from sms_router.sandbox import World
 
 
@@ -48,6 +48,8 @@ def known_senders(settings: Settings) -> KnownSenders:
 
     Without Twilio credentials, before the first start, the senders are those of ``sandbox.toml``.
     """
+    from sms_router.routing.dispatch.rule_warnings import KnownSenders  # noqa: PLC0415 (Jinja)
+
     services = frozenset(service.sid for service in settings.services)
     snapshots: list[Snapshot] = []
     if store_is_running(settings):  # a command about rules does not start a store for its warnings
