@@ -241,11 +241,15 @@ def test_an_expression_has_its_words_in_order_with_few_others_in_between() -> No
         ("st opp", ("out",)),
         ("stopstop", ("out",)),
         ("stoppp", ("out",)),
+        ("stopp", ("out",)),
+        ("endd", ()),
+        ("please hello", ()),
         ("please haha", ("laugh",)),
     ],
 )
 def test_four_words_may_be_one_repeated_keyword(text: str, meanings: tuple[str, ...]) -> None:
-    recognizer = Recognizer([("stop", "out"), ("haha", "laugh")], [], polite=["please"])
+    keywords = [("stop", "out"), ("end", "out"), ("haha", "laugh")]
+    recognizer = Recognizer(keywords, [], polite=["please"])
     assert recognizer.find(text) == (meanings, False)
 
 
