@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -33,7 +34,12 @@ def test_each_command_has_help(cli: Cli, name: str) -> None:
     assert result.code == 0
     assert f"sms-router {name}" in result.out
     assert COMMANDS[name][1].split()[0] in result.out
-    assert max(map(len, result.out.splitlines())) <= 80
+    inner = list(getattr(load_command(name), "commands", {}))
+    assert inner[:1] in ([], ["list"]) or name == "sandbox"
+    for words in ([], *([each] for each in inner)):
+        shown = cli(name, *words, "--help").out
+        assert max(map(len, shown.splitlines())) <= 80
+        assert not re.search(r"<\w|`|\*\*|\[/", shown), "types of Python, or markup"
 
 
 def test_the_list_of_commands_fits_a_terminal(cli: Cli) -> None:

@@ -7,6 +7,8 @@ import importlib
 import io
 import os
 import sys
+from enum import EnumType
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from sms_router.cli import times
-from sms_router.cli.output import CommandError, fail, print_error, print_wide_tables
+from sms_router.cli.output import CommandError, Noun, fail, print_error, print_wide_tables
 from sms_router.errors import ConfigurationError
 
 COMMANDS = {
@@ -65,7 +67,14 @@ COMMANDS = {
 
 _HELP_OPTIONS = ["--help", "-h"]
 
-_METAVARS: dict[object, str] = {bool: "", int: "N", float: "SECONDS", str: "TEXT"}
+_METAVARS: dict[object, str] = {
+    bool: "",
+    int: "N",
+    float: "SECONDS",
+    str: "TEXT",
+    list[str]: "TEXT",
+    Path: "FILE",
+}
 
 
 class Commands(TyperGroup):
@@ -74,7 +83,10 @@ class Commands(TyperGroup):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
-        _name_values(self)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _name_values(self)  # typer adds the options of the completion last
+        super().format_help(ctx, formatter)
 
     def resolve_command(
         self, ctx: Any, args: list[str]
@@ -99,18 +111,29 @@ def _finish(command: Any) -> None:
     if any("--json" in parameter.opts for parameter in command.params):
         command.params = [*command.params, *get_command(_display).params]
     _name_values(command)
-    for inner in getattr(command, "commands", {}).values():
-        _finish(inner)
+    inner = getattr(command, "commands", {})
+    for each in inner.values():
+        _finish(each)
+    if isinstance(command, Noun):
+        command.help += "\n\nWithout a command it lists, and takes the options of list."
+        command.commands = dict(sorted(inner.items(), key=lambda item: item[0] != "list"))
 
 
 def _name_values(command: Any) -> None:
-    """Say in the help what an option takes, as NUMBER or TEXT, where typer writes <int> or <bool>."""
+    """Write in the help what an option takes, as N or TEXT, where typer writes <int>, <str> or <bool>."""
     context = typer.Context(command, help_option_names=_HELP_OPTIONS)
     for parameter in (*command.params, command.get_help_option(context)):
+        is_argument = parameter.param_type_name == "argument"
+        if is_argument:
+            parameter.display_type_rich = lambda **_: None  # its name tells
         if parameter.metavar is None:
-            is_argument = parameter.param_type_name == "argument"
             kind = getattr(parameter.type_descriptor, "annotation", None)
-            parameter.metavar = parameter.name.upper() if is_argument else _METAVARS.get(kind)
+            named = is_argument or kind not in _METAVARS
+            parameter.metavar = parameter.name.upper() if named else _METAVARS[kind]
+            if isinstance(kind, EnumType):
+                members: list[Any] = list(kind)
+                choices = ", ".join(member.value for member in members)
+                parameter.help = f"{parameter.help.rstrip('.')}: {choices}."
 
 
 _display = typer.Typer(add_completion=False)

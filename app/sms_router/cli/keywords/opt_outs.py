@@ -7,6 +7,7 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
-from sms_router.cli.times import iso
+from sms_router.cli.times import format_time, iso
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
@@ -93,6 +94,7 @@ def list_entries(
     reveal = reveal or settings.router.privacy is Privacy.OPEN
     columns = ("number", "service", "received", "text") if suspected else COLUMNS
     rows: list[tuple[str, ...]] = []
+    format_at: Callable[[int], str] = (lambda at: iso(at / 1000)) if as_json else format_time
     if has_store(settings):
         with store_client(settings) as client:
             opt_out_list = _list(client, settings)
@@ -100,14 +102,15 @@ def list_entries(
                 texts = opt_out_list.suspected()[:limit]
                 records = HistoryReader(client).read((text.number, text.reference) for text in texts)
                 rows = [
-                    _suspected_row(text, record, reveal) for text, record in zip(texts, records, strict=True)
+                    _suspected_row(text, format_at(text.at), record, reveal)
+                    for text, record in zip(texts, records, strict=True)
                 ]
             else:
-                rows = [_row(entry, reveal) for entry in opt_out_list.entries(limit)]
+                rows = [_row(entry, format_at(entry.since), reveal) for entry in opt_out_list.entries(limit)]
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif rows:
-        print_table(columns, rows)
+        print_table(columns, rows, optional=["service"])
         if suspected:
             hint = "" if reveal else "; --reveal shows the numbers and texts"
             stdout.print(f"Decide: sms-router opt-outs add NUMBER, or opt-outs dismiss NUMBER{hint}.")
@@ -316,12 +319,11 @@ def _describe_lines(invalid: list[InvalidLine]) -> list[str]:
     return sentences
 
 
-def _suspected_row(text: SuspectedText, record: MessageRecord, reveal: bool) -> tuple[str, ...]:
+def _suspected_row(text: SuspectedText, at: str, record: MessageRecord, reveal: bool) -> tuple[str, ...]:
     body = body_of(record, reveal) if record.message is not None else "(no longer kept)"
     number = text.number if reveal else mask_number(text.number)
-    return number, text.service, iso(text.at / 1000), body
+    return number, text.service, at, body
 
 
-def _row(entry: OptOut, reveal: bool) -> tuple[str, str, str, str]:
-    since = iso(entry.since / 1000)
+def _row(entry: OptOut, since: str, reveal: bool) -> tuple[str, str, str, str]:
     return entry.number if reveal else mask_number(entry.number), entry.service, since, entry.source
