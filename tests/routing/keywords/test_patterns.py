@@ -70,6 +70,12 @@ def test_a_pattern_matches_the_whole_text_and_its_first_group_is_the_argument(
     assert find(TABLE, text) == expected
 
 
+@pytest.mark.parametrize(("fold", "argument"), [(False, "S\u00fcd"), (True, "Sud")])
+def test_the_argument_has_its_accents_unless_the_rule_folds_them(fold: bool, argument: str) -> None:
+    table = RuleTable.build([pattern("weg ([a-z\u00fc]+)", name="way", fold=fold)])
+    assert find(table, "Weg S\u00fcd") == ("way", argument)
+
+
 def test_every_other_kind_takes_precedence_over_a_pattern() -> None:
     table = RuleTable.build(
         [

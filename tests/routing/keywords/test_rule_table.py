@@ -295,6 +295,35 @@ def test_an_explanation_lists_the_chosen_rule_and_the_nearest_others() -> None:
         ("stop elsewhere", MatchVerdict.OTHER_SCOPE, "only for number 99999"),
         ("stop", MatchVerdict.OTHER_KIND, "'STOP' must be the whole message"),
     ]
+    assert [line.keyword for line in table.explain("Stop this bill", HERE)] == ["STOP", "ST", "STOP", "STOP"]
+
+
+def test_a_keyword_with_signs_takes_precedence_over_the_same_one_without() -> None:
+    table = RuleTable.build([rule("C", kind=WHOLE), rule("C++", kind=WHOLE)])
+    lines = [(line.keyword, line.verdict, line.reason) for line in table.explain("c++", HERE)]
+    assert lines == [
+        ("C++", MatchVerdict.CHOSEN, "'C++' is the whole message; scope: everywhere"),
+        (
+            "C",
+            MatchVerdict.OUTRANKED,
+            "c++ takes precedence: it matches the text with its signs, and the other one only without them",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "argument"),
+    [
+        ("  vote 3  ", "3"),
+        ("vote", ""),
+        ("Vote, please", "please"),
+        ("vote\u2014now ok", "now ok"),
+        ("vote\u20ac5", "\u20ac5"),
+    ],
+)
+def test_the_argument_is_what_stands_behind_the_keyword(text: str, argument: str) -> None:
+    (entry,) = build_entries(rule("VOTE"))
+    assert extract_argument(text, entry) == argument
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sms_router.routing.keywords.schedule import (
     ALWAYS,
     DAY,
     WEEK,
+    DateLike,
     Schedule,
     Timetable,
     TimeZones,
@@ -160,24 +161,55 @@ WEEKDAYS = Schedule.window(["mon-fri"], "09:00", "17:00")
 
 
 @pytest.mark.parametrize(
-    ("schedule", "moment", "is_open"),
+    ("weekly", "opens", "closes", "moment", "is_open"),
     [
-        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-11-30 23:59", False),
-        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-12-01 00:00", True),
-        (ALWAYS.between(date(2026, 12, 1), date(2026, 12, 24)), "2026-12-24 23:59", True),
-        (ALWAYS.between("2026-12-01", "2026-12-24"), "2026-12-25 00:00", False),
-        (ALWAYS.between(None, "2026-12-24 18:00"), "2026-12-24 18:00", False),
-        (ALWAYS.between(datetime(2026, 12, 24, 18), None), "2026-12-24 18:00", True),
-        (WEEKDAYS.between("2026-12-01", None), "2026-11-30 10:00", False),
-        (WEEKDAYS.between("2026-12-01", None), "2026-12-01 10:00", True),
-        (WEEKDAYS.between("2026-12-01", None), "2026-12-05 10:00", False),
+        (ALWAYS, "2026-12-01", "2026-12-24", "2026-11-30 23:59", False),
+        (ALWAYS, "2026-12-01", "2026-12-24", "2026-12-01 00:00", True),
+        (ALWAYS, date(2026, 12, 1), date(2026, 12, 24), "2026-12-24 23:59", True),
+        (ALWAYS, date(2026, 12, 1), date(2026, 12, 24), "2026-12-25 00:00", False),
+        (ALWAYS, "2026-12-01", "2026-12-24", "2026-12-24 23:59", True),
+        (ALWAYS, "2026-12-01", "2026-12-24", "2026-12-25 00:00", False),
+        (ALWAYS, None, "2026-12-24 18:00", "2026-12-24 17:59", True),
+        (ALWAYS, None, "2026-12-24 18:00", "2026-12-24 18:00", False),
+        (ALWAYS, datetime(2026, 12, 24, 18), None, "2026-12-24 17:59", False),
+        (ALWAYS, datetime(2026, 12, 24, 18), None, "2026-12-24 18:00", True),
+        (WEEKDAYS, "2026-12-01", None, "2026-11-30 10:00", False),
+        (WEEKDAYS, "2026-12-01", None, "2026-12-01 10:00", True),
+        (WEEKDAYS, "2026-12-01", None, "2026-12-05 10:00", False),
     ],
 )
-def test_a_rule_applies_between_its_dates(schedule: Schedule, moment: str, is_open: bool) -> None:
+def test_a_rule_applies_between_its_dates(
+    weekly: Schedule, opens: DateLike | None, closes: DateLike | None, moment: str, is_open: bool
+) -> None:
+    schedule = weekly.between(opens, closes)
+    assert schedule
     assert schedule.admits(minute_on(moment)) is is_open
     timetable = Timetable([schedule, WEEKDAYS])
     assert schedule.admits(timetable.transition_before(minute_on(moment))) is is_open
     assert timetable
+
+
+def test_a_week_begins_with_a_transition() -> None:
+    timetable = Timetable([Schedule.window(["tue"], "09:00", "17:00")])
+    monday = 5 * WEEK
+    assert [
+        timetable.transition_before(monday + minute) for minute in (0, DAY + 539, DAY + 540, WEEK - 1)
+    ] == [
+        monday,
+        monday,
+        monday + DAY + 540,
+        monday + DAY + 1020,
+    ]
+
+
+def test_a_service_without_a_zone_has_the_default_one() -> None:
+    zones = TimeZones("America/New_York", {SERVICE: "Europe/Berlin"})
+    assert [zones.zone_of(service).key for service in (SERVICE, "MG2", None)] == [
+        "Europe/Berlin",
+        "America/New_York",
+        "America/New_York",
+    ]
+    assert TimeZones().zone_of(None).key == "UTC"
 
 
 def test_dates_are_compared() -> None:
