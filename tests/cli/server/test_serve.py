@@ -218,7 +218,8 @@ def test_the_printed_command_works_in_the_current_folder(folder: Path, program: 
     serving = begun(folder, *program)
     try:
         (line,) = [line.strip() for line in serving.log.splitlines() if line.endswith(" text HOURS")]
-        assert line == f"PORT={serving.environment['PORT']} {' '.join(program)} text HOURS"
+        ports = " ".join(f"{name}={serving.environment[name]}" for name in ("PORT", "SANDBOX_PORT"))
+        assert line == f"{ports} {' '.join(program)} text HOURS"
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=folder,

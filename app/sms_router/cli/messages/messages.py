@@ -24,6 +24,7 @@ from sms_router.cli.output import (
     JsonOption,
     Noun,
     address_option,
+    command_line,
     plain,
     print_json,
     print_line,
@@ -52,6 +53,9 @@ MAX_TEXT_LENGTH = 120
 
 MAX_SEARCHED = 20_000
 """Messages that are searched for those of one contact, in the contact's bucket (one of 64)."""
+
+_OUTCOMES = {"failed": "failed: the contact got the error reply"}
+"""Outcomes that need more than their name."""
 
 messages = typer.Typer(
     help="Show the newest messages or the timeline of one; delete a contact's data.\n\n"
@@ -196,6 +200,8 @@ def _print_list(records: list[MessageRecord], title: str, hint: str, reveal: boo
         stdout.print(plain(f"\n{format_time(record.received)}  {record.sid}", "bold"), soft_wrap=True)
         for line in _summary_lines(record, reveal):
             stdout.print(plain(f"  {line}"), soft_wrap=True)
+    if records and not reveal:
+        print_line(f"\nShow numbers and texts: {command_line()} --reveal")
 
 
 def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
@@ -211,7 +217,7 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
         text = _shorten(body_of(record, reveal))
         yield f"{number_of(record, reveal)} to {record.message.recipient}: {text}"
     if not record.is_outbound:
-        outcome = record.outcome or "unanswered"
+        outcome = _OUTCOMES.get(record.outcome or "", record.outcome) or "unanswered"
         yield f"{outcome} from {record.sender}" if record.sender else outcome
     for attempt in record.attempts:
         yield describe_attempt(attempt, is_outbound=record.is_outbound)

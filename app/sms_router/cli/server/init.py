@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,7 @@ def init(
     if existing := [name for name in contents if name != ".gitignore" and (folder / name).exists()]:
         raise CommandError(
             f"{folder / existing[0]} exists; nothing was written.",
-            "Name another folder: sms-router init shop",
+            f"Name another folder: {program()} init {shlex.quote(f'{folder.resolve().name}-2')}",
         )
     try:
         for name, content in contents.items():
@@ -64,13 +65,14 @@ def init(
         raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
     change, run = "", program()
     if folder.resolve() != Path.cwd():
-        change = f"cd {shlex.quote(str(folder))} && "
+        change = f"  cd {shlex.quote(str(folder))}"
         run = run if "/" not in run or run.startswith("/") else f"{shlex.quote(str(Path.cwd()))}/{run}"
     for line in (
         "config/ has the settings and keywords, handlers/ the functions that reply.",
         "\nStart the router, with an offline Twilio:",
-        f"  {change}{run} serve",
-        "\nRun its tests (pip install pytest):",
-        f"  {change}pytest",
+        *([change] if change else []),
+        f"  {run} serve",
+        "\nRun its tests (pip install pytest), in the same folder:",
+        f"  {shlex.quote(sys.executable)} -m pytest",
     ):
         print_line(line)

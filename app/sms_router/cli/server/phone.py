@@ -181,7 +181,7 @@ class TextByPhone:
             raise CommandError(
                 f"The sandbox does not run at {self._sandbox}.",
                 START_HINT,
-                "If it listens on another port, use SANDBOX_PORT=8901.",
+                "If it listens on another port, use the SANDBOX_PORT of the router.",
             ) from error
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +15,12 @@ from sms_router.cli.output import (
     CommandError,
     JsonOption,
     address_option,
-    plain,
     print_json,
-    stdout,
+    print_line,
+    program,
 )
-from sms_router.cli.times import parse_time
+from sms_router.cli.times import format_time, parse_time
+from sms_router.config.settings import Settings
 
 
 def register(commands: typer.Typer) -> None:
@@ -57,7 +61,11 @@ def send(
     settings = settings_for_command()
     token = settings.api.token.get_secret_value()
     if not token:
-        raise CommandError("API_TOKEN is not set: the router sends for nobody.", "export API_TOKEN=...")
+        raise CommandError(
+            "API_TOKEN is not set: the router sends for nobody.",
+            "Set it here (16 characters or more) and for the router, then start the router again:",
+            f"export API_TOKEN={secrets.token_hex(16)}",
+        )
     words = " ".join(text) if text and not cancel else None
     fields: dict[str, object] = {"to": to, "text": words, "key": key, "service": service}
     if urgent:
@@ -73,17 +81,44 @@ def send(
             headers={"Authorization": f"Bearer {token}", "User-Agent": "sms-router send"},
             timeout=20,
         )
-        answer = response.json()
-    except (requests.RequestException, ValueError) as error:
+    except requests.RequestException as error:
         raise CommandError(
             f"The router at {settings.private_url} did not answer: {error}", START_HINT
         ) from error
+    answer = _parse(response.text, response.status_code, settings)
     if as_json:
         print_json(answer)
     else:
-        stdout.print(plain(" ".join(f"{name}: {value}" for name, value in answer.items())), soft_wrap=True)
+        print_line(_describe(answer))
     if not response.ok:
         raise typer.Exit(1)
+
+
+def _parse(body: str, status: int, settings: Settings) -> dict[str, Any]:
+    if status == 401:
+        raise CommandError(
+            f"This API_TOKEN is not that of the router at {settings.private_url}: use the same in both."
+        )
+    try:
+        answer: dict[str, Any] = json.loads(body)
+    except ValueError as error:
+        raise CommandError(
+            f"The router at {settings.private_url} has no /v1/messages: it was started without API_TOKEN.",
+            "Set the same API_TOKEN where it runs, and start it again.",
+        ) from error
+    return answer
+
+
+def _describe(answer: Mapping[str, Any]) -> str:
+    """Return what became of the message, and how a waiting one is cancelled."""
+    if answer["result"] != "sent":
+        reason = answer.get("reason")
+        return f"{str(answer['result']).replace('_', ' ').capitalize()}{f': {reason}' if reason else '.'}"
+    at = answer.get("at")
+    if not at:
+        return f"Sent: {answer['sid']}"
+    when = format_time(datetime.fromisoformat(at).timestamp() * 1000)
+    return f"Waits until {when}: {answer['sid']}\nCancel it: {program()} messages cancel {answer['sid']}"
 
 
 def _iso(at: str) -> str:

@@ -50,7 +50,7 @@ MAX_CONCURRENCY = 4096
 MAX_OTHER_FILES = 256
 """Open files of a worker that are not connections."""
 
-_PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
+_PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "SANDBOX_PORT", "PUBLIC_URL")
 """Variables that a command in another terminal needs to reach this router; none of them is a secret."""
 
 
@@ -192,7 +192,8 @@ def _check_ports(settings: Settings) -> None:
             check_port(host, port, "")
         except CommandError as error:
             problems.append(str(error).splitlines()[0])
-            remedies.append(_other_setting(variable, port, error.__cause__))
+            taken = {number for _, _, number in listeners}
+            remedies.append(_other_setting(variable, host, port, taken, error.__cause__))
     if not problems:
         return
     remedy = f"Use another one: {' '.join(dict.fromkeys(remedies))} {START_COMMAND}"
@@ -203,13 +204,19 @@ def _check_ports(settings: Settings) -> None:
     raise CommandError(*problems, remedy)
 
 
-def _other_setting(variable: str, port: int, cause: BaseException | None) -> str:
+def _other_setting(variable: str, host: str, port: int, taken: set[int], cause: BaseException | None) -> str:
     """Return the variable to set instead: another host when the host is the cause, else another port."""
     is_foreign_host = isinstance(cause, OSError) and cause.errno == errno.EADDRNOTAVAIL
     if is_foreign_host or isinstance(cause, socket.gaierror):
         return f"{variable.replace('PORT', 'HOST')}=127.0.0.1"
     if isinstance(cause, PermissionError):
         return f"{variable}={port + 8000}"
+    for other in range(port + 1, min(port + 100, 65_536)):
+        with contextlib.suppress(CommandError):
+            if other not in taken:
+                check_port(host, other, "")
+                taken.add(other)
+                return f"{variable}={other}"
     return f"{variable}={port + 1}"
 
 

@@ -213,7 +213,8 @@ def _failure(error: BaseException, name: str, message: InboundMessage) -> ReplyF
     else:
         trace = "".join(traceback.format_exception(error, limit=-10))
         log.error("%s failed:\n%s", name, _shorten_and_mask(trace, message, MAX_LOGGED_TRACEBACK))
-    cause = " ".join("".join(traceback.format_exception_only(error)).split())
+    own = isinstance(error, HandlerError)  # a sentence of the router, which needs no name of its class
+    cause = " ".join((str(error) if own else "".join(traceback.format_exception_only(error))).split())
     return ReplyFailed(_shorten_and_mask(cause, message, MAX_CAUSE))
 
 

@@ -383,4 +383,6 @@ def _to_reply(name: str, result: object) -> Reply:
         return Reply(result)
     if isinstance(result, Reply):
         return result
-    raise HandlerError(f"{name} returned {type(result).__name__}; a handler returns a text, a Reply, or None")
+    raise HandlerError(
+        f"{name} returned {type(result).__name__}; a handler returns a text, a Reply, a Forward, or None"
+    )
