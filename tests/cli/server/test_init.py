@@ -26,7 +26,7 @@ def test_a_starter_project_has_the_files_of_the_demo(cli: Cli, tmp_path: Path) -
     shop = tmp_path / "our shop"
     result = cli("init", "our shop")
     assert (result.code, result.err) == (0, "")
-    assert "  cd 'our shop' && sms-router serve\n" in result.out.replace(f"{tmp_path}/", "")
+    assert "  cd 'our shop'\n  sms-router serve\n" in result.out.replace(f"{tmp_path}/", "")
     assert files_in(shop / "config") == files_in(REPOSITORY / "config")
     assert files_in(shop / "handlers") == files_in(REPOSITORY / "app" / "handlers")
     assert (shop / ".gitignore").read_text() == ".data/\n__pycache__/\n"

@@ -48,7 +48,7 @@ def test_serve_prints_the_webhook_urls_and_a_command(serving: Serving) -> None:
     )
     for line in ("/sms          (POST)", "/sms/fallback (POST)", "/sms/status"):
         assert f"http://127.0.0.1:{port}{line}" in serving.log
-    assert f"  PORT={port} {PROGRAM} text HOURS" in serving.log
+    assert f"  PORT={port} SANDBOX_PORT={sandbox_port} {PROGRAM} text HOURS" in serving.log
 
 
 def test_the_printed_command_has_no_secrets(

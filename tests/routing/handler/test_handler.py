@@ -230,7 +230,7 @@ async def test_a_text_a_reply_or_none_may_be_returned(result: object, reply: Rep
 
 @pytest.mark.parametrize("result", [5, b"text", ["one", "two"], {"text": "a"}, True, Reply])
 async def test_any_other_result_is_refused(result: object) -> None:
-    with pytest.raises(HandlerError, match="a handler returns a text, a Reply, or None"):
+    with pytest.raises(HandlerError, match="a handler returns a text, a Reply, a Forward, or None"):
         await call(lambda: result)
 
 
