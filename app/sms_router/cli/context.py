@@ -199,8 +199,9 @@ def _rule_loader(
 ) -> Callable[[Path, Path, str], Dispatcher]:
     """Return what loads the rules of a file and a folder of templates, under a name for people.
 
-    Handlers can be modules in the current folder, which is appended to ``sys.path``: last, so that a team's
-    ``queue.py`` does not replace the standard library's. Worker processes inherit the path.
+    Handlers can be modules in the current folder, which follows the libraries in ``sys.path``, so that a
+    team's ``queue.py`` does not replace the standard library's, and precedes the handlers of a clone that the
+    program runs from. Worker processes inherit the path.
 
     Raises:
         ConfigurationError: with every mistake in the files and handlers.
@@ -212,11 +213,11 @@ def _rule_loader(
     from sms_router.routing.dispatch.rule_loader import load_rules  # noqa: PLC0415 (Jinja and handlers, where rules matter)
     from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords  # noqa: PLC0415
 
-    current_folder = str(Path.cwd())
+    current_folder, demo = str(Path.cwd()), str(DEMO_HANDLERS.parent)
     if current_folder not in sys.path and "" not in sys.path:
-        sys.path.append(current_folder)
+        sys.path.insert(sys.path.index(demo) if demo in sys.path else len(sys.path), current_folder)
     if settings.folder == DEMO_FOLDER:  # first: the current folder may have a package of the same name
-        sys.path.insert(0, str(DEMO_HANDLERS.parent))
+        sys.path.insert(0, demo)
     opt_outs = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
     with contextlib.redirect_stdout(sys.stderr):  # what a module prints is not the command's output
         handlers = HandlerRegistry.load(

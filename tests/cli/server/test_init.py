@@ -39,6 +39,18 @@ def test_the_tests_of_a_starter_project_pass(sms: SmsTester) -> None:
         functions[name](sms)
 
 
+def test_the_handlers_of_a_project_precede_those_of_a_clone(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "handlers"]:
+        monkeypatch.delitem(sys.modules, name)
+    cli("init", "shop")
+    (tmp_path / "shop" / "handlers" / "pizza.py").write_text(
+        "from sms_router import keyword\n\n\n@keyword('PIZZA')\ndef pizza() -> str:\n    return 'Yes.'\n"
+    )
+    assert "function pizza" in cli("keywords", inside=tmp_path / "shop").out
+
+
 @pytest.mark.parametrize("taken", ["config/router.toml", "handlers/echo.py", "test_handlers.py"])
 def test_init_overwrites_nothing(cli: Cli, tmp_path: Path, taken: str) -> None:
     mine = tmp_path / "shop" / taken
