@@ -30,6 +30,7 @@ from sms_router.cli.output import (
     print_line,
     print_table,
     program,
+    stderr,
     stdout,
 )
 from sms_router.cli.times import format_time
@@ -185,6 +186,8 @@ def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, 
     if not store_is_running(settings):
         raise CommandError("No router runs.", START_HINT)
     contact = contact_of(sender) if sender is not None else None
+    if stderr.is_terminal:
+        stderr.print("Waiting for texts; Ctrl-C stops.")
     with contextlib.suppress(KeyboardInterrupt), store_client(settings) as client:
         for record in follow_journal(HistoryReader(client), failed=failed, contact=contact):
             if as_json:

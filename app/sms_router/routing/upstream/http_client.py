@@ -271,7 +271,8 @@ def _failure(error: Exception, url: WebhookUrl) -> UpstreamFailure:
     for types, code, reason in _FAILURES:
         if isinstance(error, types):
             return UpstreamFailure(code, f"{reason}{_detail(error)}", url, counts_against_circuit=True)
-    return UpstreamFailure(11100, "cannot be called", url)
+    detail = f": {error}" if isinstance(error, aiohttp.ClientConnectionError) and str(error) else ""
+    return UpstreamFailure(11100, f"cannot be called{detail}", url)
 
 
 def _detail(error: Exception) -> str:
