@@ -215,7 +215,8 @@ def _rule_loader(
 
     current_folder, demo = str(Path.cwd()), str(DEMO_HANDLERS.parent)
     if current_folder not in sys.path and "" not in sys.path:
-        sys.path.insert(sys.path.index(demo) if demo in sys.path else len(sys.path), current_folder)
+        is_clone = demo in sys.path and demo not in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path.insert(sys.path.index(demo) if is_clone else len(sys.path), current_folder)
     if settings.folder == DEMO_FOLDER:  # first: the current folder may have a package of the same name
         sys.path.insert(0, demo)
     opt_outs = load_opt_out_keywords(settings.folder, settings.twilio_opt_outs)
