@@ -84,7 +84,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the packages of requirements.lock into $(VENV); the first time takes a minute or two ..."
-	@{ PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	@rm -f $(VENV)/.locked; { PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 		--require-hashes -r requirements.lock && touch $(VENV)/.locked; } | awk $(PROGRESS); \
 		test -f $(VENV)/.locked || \
 		{ echo "The packages could not be installed: pip needs a network or a configured package index. Then run make again."; exit 1; }
