@@ -50,6 +50,8 @@ def test_every_kind_of_contact_is_found_until_it_is_removed() -> None:
     for at, key in enumerate(keys):
         times[key] = at
     assert ([times.get(key) for key in keys], len(times)) == (list(range(60)), 60)
+    found = [entry for number in range(64) for part in times.parts_of(number) for entry in part]
+    assert sorted(found, key=lambda entry: entry[1]) == list(zip(keys, range(60), strict=True))
     for key in keys:
         times.discard(key)
         assert key not in times

@@ -253,6 +253,10 @@ def test_four_words_may_be_one_repeated_keyword(text: str, meanings: tuple[str, 
     assert recognizer.find(text) == (meanings, False)
 
 
+def test_a_keyword_has_its_meaning_in_each_language() -> None:
+    assert Recognizer([("end", "en"), ("END.", "fr")], []).find("end") == (("en", "fr"), False)
+
+
 def test_a_phrase_may_stand_for_5000_texts() -> None:
     assert len(expand(f"({'|'.join(map(str, range(5000)))})")) == 5000
     with pytest.raises(InvalidPhraseError, match="has over 5000 variants; write it as several phrases"):
@@ -281,6 +285,7 @@ def test_a_phrase_of_several_words_counts_as_a_sentence(
 @pytest.mark.parametrize(
     ("text", "key"),
     [
+        ("TAX'S", "taxs"),
         ("S T O P!", "stop"),
         ("Arr\u00eat", "arret"),
         ("don't", "dont"),
