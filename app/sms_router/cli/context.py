@@ -106,8 +106,24 @@ def settings_for_command() -> Settings:
     settings = load_settings()
     if settings.is_offline:
         world = sandbox_world(settings)
-        settings = load_settings({**os.environ, **sandbox_environment(world, settings)})
+        environment = sandbox_environment(world, settings)
+        if port := _running_sandbox_port(settings):
+            environment = {**environment, "TWILIO_API_BASE_URL": f"http://127.0.0.1:{port}"}
+        settings = load_settings({**os.environ, **environment})
     return settings
+
+
+def sandbox_port_file(settings: Settings) -> Path:
+    """Return the file with the port of the sandbox that runs beside the router."""
+    return settings.router.data_dir / "sandbox-port"
+
+
+def _running_sandbox_port(settings: Settings) -> int:
+    """Return where the router's sandbox listens; 0 where that is unknown, or a variable says it."""
+    if not (os.environ.get("SANDBOX_PORT") or settings.twilio.api_base_url):
+        with contextlib.suppress(OSError, ValueError):
+            return int(sandbox_port_file(settings).read_text("utf-8"))
+    return 0
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def test_serve_prints_the_webhook_urls_and_a_command(serving: Serving) -> None:
     )
     for line in ("/sms          (POST)", "/sms/fallback (POST)", "/sms/status"):
         assert f"http://127.0.0.1:{port}{line}" in serving.log
-    assert f"  PORT={port} SANDBOX_PORT={sandbox_port} {PROGRAM} text HOURS" in serving.log
+    assert f"  PORT={port} {PROGRAM} text HOURS" in serving.log
 
 
 def test_the_printed_command_has_no_secrets(
@@ -218,8 +218,7 @@ def test_the_printed_command_works_in_the_current_folder(folder: Path, program: 
     serving = begun(folder, *program)
     try:
         (line,) = [line.strip() for line in serving.log.splitlines() if line.endswith(" text HOURS")]
-        ports = " ".join(f"{name}={serving.environment[name]}" for name in ("PORT", "SANDBOX_PORT"))
-        assert line == f"{ports} {' '.join(program)} text HOURS"
+        assert line == f"PORT={serving.environment['PORT']} {' '.join(program)} text HOURS"
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=folder,

@@ -26,12 +26,14 @@ from sms_router.cli.context import (
     load_rules,
     report_all_errors,
     sandbox_environment,
+    sandbox_port_file,
     sandbox_world,
     store_url,
 )
 from sms_router.cli.output import CommandError, plain, program, stderr, stdout
 from sms_router.cli.server.console_password import console_lines, generate_password
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
+from sms_router.files import write_atomically
 from sms_router.logs import log_config
 from sms_router.senders.error_table import load_error_table
 from sms_router.server.metrics_dir import multiprocess_metrics_dir
@@ -50,7 +52,7 @@ MAX_CONCURRENCY = 4096
 MAX_OTHER_FILES = 256
 """Open files of a worker that are not connections."""
 
-_PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "SANDBOX_PORT", "PUBLIC_URL")
+_PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
 """Variables that a command in another terminal needs to reach this router; none of them is a secret."""
 
 
@@ -306,8 +308,12 @@ def _sandbox(settings: Settings) -> Iterator[None]:
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             _wait_for_port(port, process)
+            with contextlib.suppress(OSError):  # without it, commands need SANDBOX_PORT
+                write_atomically(sandbox_port_file(settings), f"{port}\n")
             yield
         finally:
+            with contextlib.suppress(OSError):
+                sandbox_port_file(settings).unlink(missing_ok=True)
             process.terminate()
             try:
                 process.wait(timeout=5)
