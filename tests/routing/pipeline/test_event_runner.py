@@ -166,7 +166,7 @@ async def test_a_handler_that_fails_is_called_again_alone(team: Team) -> None:
     ("failures", "result", "cause"),
     [
         (9, None, "RuntimeError: +1415•••0123 is unknown"),
-        (0, Reply("Bye"), "HandlerError: Team.first returned Reply; a handler with @on returns None, and"),
+        (0, Reply("Bye"), "Team.first returned Reply; a handler with @on returns None, and"),
     ],
 )
 async def test_an_event_that_keeps_failing_is_a_dead_letter(
