@@ -119,8 +119,12 @@ class RecentRuns:
 def _pack(ended: float, call: Call, response: RedisReply) -> _PackedRun:
     """Put the many small objects of a run into one, which takes half of their memory."""
     script, keys, arguments = call
-    plain = [str.__str__(each) if isinstance(each, str) else each for each in arguments]  # members of enums
-    return ended, script, keys, marshal.dumps((plain, response))
+    try:
+        packed = marshal.dumps((arguments, response))
+    except ValueError:  # a member of an enum
+        plain = [str.__str__(each) if isinstance(each, str) else each for each in arguments]
+        packed = marshal.dumps((plain, response))
+    return ended, script, keys, packed
 
 
 def _unpack(ended: float, script: Script, keys: tuple[bytes, ...], packed: bytes) -> ScriptRun:

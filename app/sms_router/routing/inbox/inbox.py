@@ -224,7 +224,7 @@ class Inbox:
         if prepared is not None:
             (document, outcome), trail_text, counter, _ = prepared
             call = scripts.claim_prepared(
-                call, answer=document, outcome=outcome, trail=encode(trail_text), counter=counter
+                call, answer=document, outcome=outcome.value, trail=encode(trail_text), counter=counter
             )
         running = self._turns.running
         while True:
@@ -302,7 +302,7 @@ class Inbox:
             contact=key.contact,
             reference=key.reference,
             answer=answer.document,
-            outcome=answer.outcome,
+            outcome=answer.outcome.value,
             trail=encode(entry.trail_text),
             retention_ms=self._retention_ms,
             cause=encode(entry.cause) if entry.cause else b"",
