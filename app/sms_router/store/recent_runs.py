@@ -17,7 +17,7 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import Run
-from sms_router.store.scripts.loader import SCRIPTS, Call, Script
+from sms_router.store.scripts.loader import SCRIPTS, Call
 from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
 
 log = logging.getLogger("sms_router.store")
@@ -29,17 +29,14 @@ MAX_RUNS = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """Of memory for keys, arguments and responses."""
 
-RUN_SIZE = 300
-"""Bytes around what `_pack` returns: its key, and the objects that hold both."""
+RUN_SIZE = 80
+"""Bytes around what `_pack` returns: the objects that hold it and its time."""
 
 TRIM_SIZE = 100
 """Runs that are measured at once, a fraction of a millisecond."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
-
-_PackedRun = tuple[float, Script, tuple[bytes, ...], bytes]
-"""When it ended, its script and keys, and its arguments with the response."""
 
 
 class RecentRuns:
@@ -56,7 +53,9 @@ class RecentRuns:
         """Since the last `trim`."""
         self.append = self._latest.append
         """Takes a run; no method, because every message calls it."""
-        self._runs: deque[_PackedRun] = deque()
+        self._runs: deque[bytes] = deque()
+        self._ended: deque[float] = deque()
+        """When each of `_runs` ended."""
         self._bytes = 0
 
     async def trim(self) -> None:
@@ -66,21 +65,29 @@ class RecentRuns:
             await asyncio.sleep(0)  # thousands of runs at once would delay messages by 40 ms
 
     def _trim_some(self) -> None:
-        runs = list(starmap(_pack, self._latest[:TRIM_SIZE]))
+        latest = self._latest[:TRIM_SIZE]
         del self._latest[:TRIM_SIZE]
+        runs = list(starmap(_pack, latest))
         self._runs.extend(runs)
+        self._ended.extend(run[0] for run in latest)
         self._bytes += _size(runs)
-        oldest = runs[-1][0] - MAX_AGE if runs else 0.0
+        oldest = latest[-1][0] - MAX_AGE if latest else 0.0
         while self._runs and (
-            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._runs[0][0] < oldest
+            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._ended[0] < oldest
         ):
-            self._bytes -= _size([self._runs.popleft()])
+            self._bytes -= RUN_SIZE + len(self._runs.popleft())
+            self._ended.popleft()
 
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
         prefix = f"{tag}:".encode()
         self._latest[:] = [run for run in self._latest if not run[1][1][0].startswith(prefix)]
-        self._runs = deque(run for run in self._runs if not run[2][0].startswith(prefix))
+        kept = [
+            (ended, run)
+            for ended, run in zip(self._ended, self._runs, strict=True)
+            if not _unpack(ended, run)[1][1][0].startswith(prefix)
+        ]
+        self._ended, self._runs = deque(ended for ended, _ in kept), deque(run for _, run in kept)
         self._bytes = _size(self._runs)
 
     async def restore(self, run: Run) -> None:
@@ -94,7 +101,7 @@ class RecentRuns:
         if not self._runs or (clock_offset := await _read_clock(run)) is None:
             return
         calls = plan_reruns(
-            [_unpack(*each) for each in self._runs], lambda moment: round((moment + clock_offset) * 1000)
+            list(map(_unpack, self._ended, self._runs)), lambda moment: round((moment + clock_offset) * 1000)
         )
         restored = messages = 0
         for start in range(0, len(calls), BATCH_SIZE):
@@ -116,24 +123,23 @@ class RecentRuns:
         )  # fmt: skip
 
 
-def _pack(ended: float, call: Call, response: RedisReply) -> _PackedRun:
-    """Put the many small objects of a run into one, which takes half of their memory."""
+def _pack(_: float, call: Call, response: RedisReply) -> bytes:
+    """Put the many small objects of a run into one, which is smaller and which no collection visits."""
     script, keys, arguments = call
     try:
-        packed = marshal.dumps((arguments, response))
+        return marshal.dumps((script.name, keys, arguments, response))
     except ValueError:  # a member of an enum
-        plain = [str.__str__(each) if isinstance(each, str) else each for each in arguments]
-        packed = marshal.dumps((plain, response))
-    return ended, script, keys, packed
+        plain = tuple(str.__str__(each) if isinstance(each, str) else each for each in arguments)
+        return marshal.dumps((script.name, keys, plain, response))
 
 
-def _unpack(ended: float, script: Script, keys: tuple[bytes, ...], packed: bytes) -> ScriptRun:
-    arguments, response = marshal.loads(packed)  # noqa: S302 (what `_pack` wrote, in this process)
-    return ScriptRun(ended, (script, keys, tuple(arguments)), response)
+def _unpack(ended: float, packed: bytes) -> ScriptRun:
+    name, keys, arguments, response = marshal.loads(packed)  # noqa: S302 (what `_pack` wrote, in this process)
+    return ScriptRun(ended, (SCRIPTS[name], keys, arguments), response)
 
 
-def _size(runs: Iterable[_PackedRun]) -> int:
-    return sum(RUN_SIZE + len(packed) for _, _, _, packed in runs)
+def _size(runs: Iterable[bytes]) -> int:
+    return sum(RUN_SIZE + len(run) for run in runs)
 
 
 async def _read_clock(run: Run) -> float | None:
