@@ -42,6 +42,8 @@ def test_rules_are_published_compared_and_rolled_back(cli: Cli, own: Serving) ->
     assert re.match(r"Published version 1\.\n\d of [12] running workers use it\.\n", published.out)
     assert run("keywords", "diff").code == 0
     assert "Nothing has changed since version 1." in run("keywords", "publish").out
+    first = run("keywords", "rollback")
+    assert (first.code, first.err.splitlines()[0]) == (1, "Version 1 is the first one.")
 
     keywords.write_text(old.replace("9 to 5", "10 to 4"))
     difference = run("keywords", "diff")

@@ -11,7 +11,16 @@ import redis
 import typer
 
 from sms_router.cli.context import load_published_rules, settings_for_command, store_client
-from sms_router.cli.output import CommandError, JsonOption, plain, print_json, print_line, print_table, stdout
+from sms_router.cli.output import (
+    CommandError,
+    JsonOption,
+    plain,
+    print_json,
+    print_line,
+    print_table,
+    program,
+    stdout,
+)
 from sms_router.cli.times import format_time
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
@@ -200,6 +209,10 @@ def _publish(
 
 def _find(client: redis.Redis, number: int) -> PublishedRules:
     version = read_version(client, number)
+    if version is None and number == 0:
+        raise CommandError(
+            "Version 1 is the first one.", f"Use the files again: {program()} keywords rollback --to-files"
+        )
     if version is None:
         raise CommandError(f"There is no version {number}.", "List them: sms-router keywords history")
     return version

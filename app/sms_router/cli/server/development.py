@@ -183,6 +183,7 @@ class DevelopmentSupervisor(WorkerSupervisor):
         self._states.pop(old, None)
         if self._restart_at.pop(old, None) is None:
             old.terminate()
+            old.process.join(0.5)  # until it accepts no text any more; what it answers may take longer
             self._stopping.append(old)
         log.info("the change is in use")
 
