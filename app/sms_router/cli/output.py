@@ -126,9 +126,9 @@ def print_table(
     least = [_least_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)]
     shown = list(range(len(columns)))
     for name in optional:
-        if sum(least[index] + 3 for index in shown) - 1 > width:
+        if _table_width(least, shown) > width:
             shown.remove(columns.index(name))
-    if sum(least[index] + 3 for index in shown) - 1 > width:
+    if _table_width(least, shown) > width:
         _print_blocks(columns, cells)
         return
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
@@ -139,6 +139,11 @@ def print_table(
     (stdout if width == stdout.width else Console(highlight=False, width=width)).print(table)
     if left_out := [column for index, column in enumerate(columns) if index not in shown]:
         print_line(f"Left out: {', '.join(left_out)}. Show all: {command_line()} --wide")
+
+
+def _table_width(least: Sequence[int], shown: Sequence[int]) -> int:
+    """Return the least width of a table of these columns, with three between two and one on each side."""
+    return sum(least[index] + 3 for index in shown) - 1
 
 
 def _least_width(column: str, cells: Sequence[Text]) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 from sms_router.cli.server.phone import why_no_reply
+from sms_router.cli.times import format_time
 from sms_router.privacy import mask_text
 from sms_router.routing.history.follower import JournalFollower
 from sms_router.routing.history.reader import HistoryReader
@@ -52,7 +52,7 @@ def line_of(record: MessageRecord, *, reveal: bool) -> str:
     rule = f"late reply of {record.rule}" if record.late_reply is not None else record.rule or "unanswered"
     body = _shorten(body_of(record, reveal), MAX_TEXT)
     fields = (
-        f"{datetime.fromtimestamp(at / 1000).astimezone():%H:%M:%S} {number_of(record, reveal)}: {body}",
+        f"{format_time(at).split()[1]} {number_of(record, reveal)}: {body}",
         record.requester if record.is_outbound else rule,
         reply,
         *(f"failed: {cause.text}" for cause in record.causes[:1]),
