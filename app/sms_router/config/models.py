@@ -89,7 +89,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class _Table(BaseModel):
+class _SettingsTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
@@ -100,14 +100,14 @@ class MiddlewareScope(StrEnum):
     ALL = "all"
 
 
-class MiddlewareSettings(_Table):
+class MiddlewareSettings(_SettingsTable):
     """One of ``middlewares``, with its scope."""
 
     function: str
     scope: MiddlewareScope = MiddlewareScope.HANDLERS
 
 
-class RouterSettings(_Table):
+class RouterSettings(_SettingsTable):
     """``[router]``: how messages are answered."""
 
     public_url: PublicAddress = ""
@@ -154,7 +154,7 @@ class RouterSettings(_Table):
         return self
 
 
-class ServerSettings(_Table):
+class ServerSettings(_SettingsTable):
     """``[server]``: where the router listens."""
 
     host: str = "127.0.0.1"
@@ -178,7 +178,7 @@ class ServerSettings(_Table):
         return self
 
 
-class ConsoleSettings(_Table):
+class ConsoleSettings(_SettingsTable):
     """``[console]``: the operators' pages; off without a password."""
 
     password: ConsolePassword = SecretStr("")
@@ -186,26 +186,26 @@ class ConsoleSettings(_Table):
     """Whose X-Forwarded-For is believed: addresses or networks."""
 
 
-class ApiSettings(_Table):
+class ApiSettings(_SettingsTable):
     """``[api]``: messages that other programs send; off without a token."""
 
     token: ApiToken = SecretStr("")
 
 
-class RedisSettings(_Table):
+class RedisSettings(_SettingsTable):
     """``[redis]``: an empty URL means the embedded Valkey."""
 
     url: RedisAddress = ""
 
 
-class TwilioSettings(_Table):
+class TwilioSettings(_SettingsTable):
     """``[twilio]``: how its REST API is reached."""
 
     api_base_url: ApiAddress = ""
     timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
-class ConversationSettings(_Table):
+class ConversationSettings(_SettingsTable):
     """``[conversations]``: expiry, interruption and replies of handlers' conversations."""
 
     expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
@@ -217,7 +217,7 @@ class ConversationSettings(_Table):
     try_again_reply: str = "Sorry, we cannot look that up right now. Please try again in a minute."
 
 
-class LoopGuardSettings(_Table):
+class LoopGuardSettings(_SettingsTable):
     """``[loop_guard]``: how many replies a contact gets without a quiet gap."""
 
     replies: Annotated[int, Field(ge=0, le=100_000)] = 30
@@ -225,33 +225,33 @@ class LoopGuardSettings(_Table):
     reply: str = ""
 
 
-class ReconcileSettings(_Table):
+class ReconcileSettings(_SettingsTable):
     """``[reconcile]``: the comparison of Twilio's message log with the journal."""
 
     on_start: ReconcileMode = ReconcileMode.REPORT
     interval: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
 
 
-class GroupSettings(_Table):
+class GroupSettings(_SettingsTable):
     """``[groups]``: group MMS."""
 
     answer: bool = False
 
 
-class SandboxSettings(_Table):
+class SandboxSettings(_SettingsTable):
     """``[sandbox]``: the offline Twilio."""
 
     port: Port = 8900
 
 
-class SharedKey(_Table):
+class SharedKey(_SettingsTable):
     """A SharedKey that signs webhooks in place of the auth token (facts 2.3)."""
 
     id: Annotated[str, Field(min_length=1)]
     secret: Secret
 
 
-class AccountSettings(_Table):
+class AccountSettings(_SettingsTable):
     """``[[accounts]]``: an account or subaccount whose webhooks are accepted."""
 
     sid: AccountSid
@@ -266,7 +266,7 @@ class AccountSettings(_Table):
         return tuple(token for token in both if token)
 
 
-class ServiceSettings(_Table):
+class ServiceSettings(_SettingsTable):
     """``[[services]]``: a Messaging Service whose senders reply."""
 
     sid: ServiceSid
@@ -280,7 +280,7 @@ class ServiceSettings(_Table):
     language: LanguageCode | None = None
 
 
-class RepliesSettings(_Table):
+class RepliesSettings(_SettingsTable):
     """``[[replies]]``: the router's own replies in other words."""
 
     services: tuple[ServiceSid, ...] = ()
@@ -302,7 +302,7 @@ class RepliesSettings(_Table):
         return ReplyTable(texts, self.services, self.language)
 
 
-class FailureSettings(_Table):
+class FailureSettings(_SettingsTable):
     """``[failures]``: when a sender's share of failed messages is reported."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.25
@@ -314,7 +314,7 @@ class FailureSettings(_Table):
         return WarningRule(self.share, self.at_least, self.window)
 
 
-class SenderSettings(_Table):
+class SenderSettings(_SettingsTable):
     """``[[senders]]``: the rate limits of one sender, or of each of a kind, in segments."""
 
     number: SenderAddress | None = None
@@ -335,7 +335,7 @@ class SenderSettings(_Table):
         return SenderLimit(self.messages_per_second, self.daily_cap)
 
 
-class RouterConfig(_Table):
+class RouterConfig(_SettingsTable):
     """``router.toml``, with the environment laid over it."""
 
     router: RouterSettings = RouterSettings()

@@ -79,13 +79,13 @@ _ACTOR_LABELS = {
 }
 
 
-class _Table(BaseModel):
+class _ProcessesTable(BaseModel):
     """A table of ``processes.toml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most workers never read it
 
 
-class StepDuration(_Table):
+class StepDuration(_ProcessesTable):
     """How long a step takes."""
 
     days: int = 0
@@ -101,7 +101,7 @@ class StepDuration(_Table):
         return day
 
 
-class OnboardingStep(_Table):
+class OnboardingStep(_ProcessesTable):
     """One step of a process."""
 
     name: str
@@ -130,7 +130,7 @@ class OnboardingStep(_Table):
     """The document that it comes from."""
 
 
-class RejectionCause(_Table):
+class RejectionCause(_ProcessesTable):
     """A usual cause of a rejection."""
 
     words: tuple[str, ...]
@@ -138,14 +138,14 @@ class RejectionCause(_Table):
     remedy: str
 
 
-class RejectionAdvice(_Table):
+class RejectionAdvice(_ProcessesTable):
     """What to do after a rejection."""
 
     advice: tuple[str, ...]
     causes: tuple[RejectionCause, ...]
 
 
-class OnboardingProcess(_Table):
+class OnboardingProcess(_ProcessesTable):
     """The process of one kind of onboarding."""
 
     title: str

@@ -78,7 +78,7 @@ class FailureAlert:
 
 
 @dataclass(slots=True)
-class _Window:
+class _ReceiptWindow:
     """The receipts of one sender by bucket, counted by error class; None counts all of them."""
 
     buckets: deque[tuple[int, Counter[str | None]]] = field(default_factory=deque)
@@ -109,7 +109,7 @@ class FailureMonitor:
     def __init__(self, rule: WarningRule, clock: Callable[[], float]) -> None:
         self.rule = rule
         self._clock = clock
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[str, _ReceiptWindow] = {}
         self._warned: dict[tuple[str, str], None] = {}
         self._unreported: ReceiptCounts = Counter()
         self._alerts: deque[FailureAlert] = deque(maxlen=MAX_ALERTS)
@@ -169,7 +169,7 @@ class FailureMonitor:
         if window is None:
             if len(self._windows) >= MAX_SENDERS:
                 return
-            window = self._windows[sender] = _Window()
+            window = self._windows[sender] = _ReceiptWindow()
         window.remove_before(bucket - BUCKETS + 1)
         window.add(bucket, error_class, count)
 

@@ -20,7 +20,7 @@ _OWN_THREADS = ("handler-", "asyncio_")
 """How the names of threads begin in which plain functions run."""
 
 
-class _Selector(DefaultSelector):
+class _VirtualSelector(DefaultSelector):
     """Waits for nothing but the team's own threads and connections."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.places: Places = []
         """Where the modules of the team have ``datetime``."""
-        self._selector_of_time = _Selector()
+        self._selector_of_time = _VirtualSelector()
         super().__init__(self._selector_of_time)
         self._selector_of_time.on_idle = self._on_idle
         self._selector_of_time.waits_outside = lambda: (

@@ -266,11 +266,11 @@ class ApiResource:
 def _record_page_class() -> type[Page]:
     from twilio.base.page import Page  # noqa: PLC0415 - slow to import
 
-    class RecordPage(Page):
+    class ApiPage(Page):
         def get_instance(self, payload: Mapping[str, Any]) -> ApiRecord:
             return ApiRecord(payload)
 
-    return RecordPage
+    return ApiPage
 
 
 def service_resource(client: Client, sid: str) -> ApiResource:

@@ -132,7 +132,7 @@ _QUERY_AS_FORM = "the query was signed as a form: a redirect or a proxy turns Tw
 
 
 @dataclass(frozen=True, slots=True)
-class _Signer:
+class _NamedSecret:
     name: str
     account_sid: str
     secret: bytes = field(repr=False)
@@ -143,7 +143,7 @@ class _Variant:
     """A text that may have been signed, and the sentence if it was."""
 
     text: bytes = field(repr=False)
-    signers: Sequence[_Signer]
+    signers: Sequence[_NamedSecret]
     sentence: str
 
 
@@ -241,13 +241,13 @@ def _variants(
         yield from (_Variant(url + rest, own, _order_sentence(request.query)) for url in configured_urls)
 
 
-def _signers(verifier: SignatureVerifier) -> list[_Signer]:
+def _signers(verifier: SignatureVerifier) -> list[_NamedSecret]:
     signers = []
     for sid, account in verifier.credentials.items():
         tokens = zip(("primary", "secondary"), account.tokens, strict=False)
         named = [(f"the {rank} token of {sid}", token) for rank, token in tokens]
         named += [(f"the shared key {key} of {sid}", secret) for key, secret in account.shared_keys.items()]
-        signers += [_Signer(name, sid, secret.encode()) for name, secret in named]
+        signers += [_NamedSecret(name, sid, secret.encode()) for name, secret in named]
     return signers
 
 

@@ -49,7 +49,7 @@ def _not_empty(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-class _Table(BaseModel):
+class _ReplyTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reply: str | None = None
@@ -58,10 +58,10 @@ class _Table(BaseModel):
     forward: ForwardModel | None = None
 
 
-class _Default(_Table):
+class _Default(_ReplyTable):
     """``[default]``: what responds to a text that no rule takes."""
 
-    services: dict[str, _Table] = {}
+    services: dict[str, _ReplyTable] = {}
     """``[default.services.MG...]``: what one Service has instead."""
     did_you_mean: str | None = None
     """The reply to a text that is one typing mistake away from a keyword."""
@@ -73,7 +73,7 @@ class _Default(_Table):
         return written == (None, None, None, None) and (bool(self.services) or self.did_you_mean is not None)
 
 
-class _Window(BaseModel):
+class _HoursWindow(BaseModel):
     """One window of ``hours``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +91,7 @@ def _listed(windows: object) -> object:
     return (windows,) if isinstance(windows, dict) else windows
 
 
-class _Keyword(_Table):
+class _Keyword(_ReplyTable):
     """One ``[[keyword]]``."""
 
     words: Annotated[tuple[str, ...], AfterValidator(_not_empty)]
@@ -101,12 +101,12 @@ class _Keyword(_Table):
     countries: tuple[str, ...] = ()
     fold_accents: bool = False
     opts_in: bool = False
-    hours: Annotated[tuple[_Window, ...], BeforeValidator(_listed)] = ()
+    hours: Annotated[tuple[_HoursWindow, ...], BeforeValidator(_listed)] = ()
     opens: str | datetime | date | None = None
     closes: str | datetime | date | None = None
 
 
-class _File(BaseModel):
+class _KeywordsFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keyword: tuple[_Keyword, ...] = ()
@@ -226,9 +226,9 @@ class _RuleLoader:
             self.mistakes += [mistake.replace(str(self.file), self.label) for mistake in error.mistakes]
             return _NO_CONTENT
         try:
-            content = _File.model_validate(document)
+            content = _KeywordsFile.model_validate(document)
         except ValidationError as error:
-            self.mistakes += format_validation_errors(error, _File, self.file, label=self.label)
+            self.mistakes += format_validation_errors(error, _KeywordsFile, self.file, label=self.label)
             return _valid_tables(document)
         return _Content(dict(enumerate(content.keyword, start=1)), content.default)
 
@@ -293,12 +293,12 @@ class _RuleLoader:
         if text is None:
             return None
         try:
-            return self._compiled(_Table(reply=text), "default.did_you_mean")
+            return self._compiled(_ReplyTable(reply=text), "default.did_you_mean")
         except TemplateError as error:
             self.mistakes.append(f"{self.place(('default', 'did_you_mean'))}: {error}")
             return None
 
-    def answer(self, table: _Table, name: str, location: Location) -> ConfiguredReply | Forward | None:
+    def answer(self, table: _ReplyTable, name: str, location: Location) -> ConfiguredReply | Forward | None:
         """Compile the action of a table, or add its mistakes and return None."""
         if table.forward is not None:
             if table.reply is not None or table.template is not None or table.media:
@@ -331,7 +331,7 @@ class _RuleLoader:
         name = _name(spec.words)
         return Rule(spec.words, kind, scope, handler, name, source, spec.fold_accents, spec.opts_in)
 
-    def _compiled(self, table: _Table, name: str) -> ConfiguredReply:
+    def _compiled(self, table: _ReplyTable, name: str) -> ConfiguredReply:
         for url in table.media:
             if not is_media_url(url):
                 raise TemplateError(f"{name}: media: {url!r} is no URL; write one that begins with https://")
@@ -370,14 +370,16 @@ class _RuleLoader:
             self.mistakes.append(f"{where(str(error).partition(':')[0])}: {error}")
         return Scope(frozenset(spec.services), frozenset(spec.numbers), countries, hours)
 
-    def _schedule(self, windows: Sequence[_Window | Mapping[str, Any]], where: FormatPlace) -> Schedule:
+    def _schedule(self, windows: Sequence[_HoursWindow | Mapping[str, Any]], where: FormatPlace) -> Schedule:
         schedules = []
         for index, table in enumerate(windows):
             try:
-                window = _Window.model_validate(table)
+                window = _HoursWindow.model_validate(table)
                 schedules.append(Schedule.window(window.days, window.begins, window.ends))
             except ValidationError as error:
-                self.mistakes += format_validation_errors(error, _Window, f"{where('hours', index)}: hours")
+                self.mistakes += format_validation_errors(
+                    error, _HoursWindow, f"{where('hours', index)}: hours"
+                )
             except ValueError as error:
                 self.mistakes.append(f"{where('hours', index)}: hours: {error}")
         return Schedule.of(schedules)

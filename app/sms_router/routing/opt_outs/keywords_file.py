@@ -44,7 +44,7 @@ class _LanguageTable(BaseModel):
     suspected: Phrases | None = None
 
 
-class _File(BaseModel):
+class _OptOutsFile(BaseModel):
     """``opt-outs.toml``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,11 +96,11 @@ def load_opt_out_keywords(
     )
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path) -> _OptOutsFile:
     try:
-        return _File.model_validate(read_toml(path))
+        return _OptOutsFile.model_validate(read_toml(path))
     except ValidationError as error:
-        raise ConfigurationError(format_validation_errors(error, _File, path)) from error
+        raise ConfigurationError(format_validation_errors(error, _OptOutsFile, path)) from error
 
 
 def _language(table: _LanguageTable, included: _LanguageTable | None) -> Language:
@@ -132,7 +132,7 @@ def _language(table: _LanguageTable, included: _LanguageTable | None) -> Languag
     )
 
 
-def _find_duplicates(file: _File) -> list[_Mistake]:
+def _find_duplicates(file: _OptOutsFile) -> list[_Mistake]:
     codes = [each.code for each in file.language]
     last = {code: index for index, code in enumerate(codes)}
     return [
@@ -142,7 +142,7 @@ def _find_duplicates(file: _File) -> list[_Mistake]:
     ]
 
 
-def _find_ignored(file: _File) -> list[_Mistake]:
+def _find_ignored(file: _OptOutsFile) -> list[_Mistake]:
     return [
         (
             ("left_to_keywords", index),
