@@ -120,7 +120,6 @@ def test_every_value_of_any_document_stands_where_it_is_found(content: dict[str,
     text = "".join(f"{write(key)} = {write(value)}\n" for key, value in content.items())
     assert tomllib.loads(text) == content
     positions = TomlPositions(text)
-    positions._scan()
     lines = text.split("\n")
     for location, value in leaves(content)[1:]:
         place = positions.find(location)

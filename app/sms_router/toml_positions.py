@@ -45,9 +45,7 @@ class TomlPositions:
             tomllib.loads(text)
         except (OSError, ValueError, RecursionError):
             return None
-        positions = cls(text)
-        positions._scan()
-        return positions
+        return cls(text)
 
     def find(self, location: Location, *, is_key: bool = False) -> tuple[int, int]:
         """Return line and column, counted from 1, of a value or key, or of the table that lacks it.
@@ -77,7 +75,7 @@ class TomlPositions:
         line = bisect_right(starts, offset)
         return line, offset - starts[line - 1] + 1
 
-    def _scan(self) -> None:
+    def __post_init__(self) -> None:
         table: Location = ()
         while self._skip(_BLANK) < len(self.text):
             begin = self._position

@@ -85,8 +85,8 @@ class FakeTwilio:
     concurrent: int = 0
     max_concurrent: int = 0
 
-    async def send(self, letter: OutboundSms) -> SendResult:
-        self.calls.append(letter.text)
+    async def send(self, message: OutboundSms) -> SendResult:
+        self.calls.append(message.text)
         self.concurrent += 1
         self.max_concurrent = max(self.max_concurrent, self.concurrent)
         try:
@@ -94,6 +94,11 @@ class FakeTwilio:
         finally:
             self.concurrent -= 1
         return self.results.pop(0) if self.results else Accepted(f"SM{len(self.calls):032x}")
+
+
+def sending() -> list[str]:
+    """Return the names of the tasks that send messages."""
+    return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("outbox ")]
 
 
 @pytest.fixture
@@ -205,18 +210,18 @@ async def test_the_messages_and_calls_in_progress_are_bounded(
     twilio.open.clear()
     for number in range(1, 6 * 64 + 1):
         await fixture.enqueue_reply(number, contact=f"+1415555{number:04d}")
-    sending = []
-    async with running_worker(fixture, twilio, handler) as one:
+    counts = []
+    async with running_worker(fixture, twilio, handler):
 
         def sending_at_least(calls: int) -> bool:
-            sending.append(len(one._sending))
+            counts.append(len(sending()))
             return len(twilio.calls) >= calls
 
-        await wait_until(lambda: sending_at_least(8) and sending[-1] >= 64)
+        await wait_until(lambda: sending_at_least(8) and counts[-1] >= 64)
         twilio.open.set()
         await wait_until(lambda: sending_at_least(6 * 64))
     assert twilio.max_concurrent == 8
-    assert max(sending) <= 2 * 64
+    assert max(counts) <= 2 * 64
 
 
 async def test_a_malformed_entry_does_not_stop_the_others(
@@ -313,9 +318,9 @@ async def test_a_message_that_twilio_has_not_processed_is_sent_again_before_the_
 ) -> None:
     twilio.results = [NotProcessed("429"), NotProcessed("429")]
     entry = await fixture.enqueue_reply(texts=3)
-    async with running_worker(fixture, twilio, handler, reports) as one:
+    async with running_worker(fixture, twilio, handler, reports):
         for tries in (1, 2):
-            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not one._sending)  # noqa: B023
+            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not sending())  # noqa: B023
             assert len(fixture.waiting()) == 3
             fixture.make_due()
         await wait_until(lambda: not fixture.waiting())
@@ -351,9 +356,9 @@ async def test_each_429_of_a_message_delays_it_longer(
 ) -> None:
     twilio.results = [NotProcessed("429")] * 4
     entry = await fixture.enqueue_reply()
-    async with running_worker(fixture, twilio, handler) as worker:
+    async with running_worker(fixture, twilio, handler):
         for tries in (1, 2, 3, 4):
-            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not worker._sending)  # noqa: B023
+            await wait_until(lambda: fixture.state(entry).get("tries") == tries and not sending())  # noqa: B023
             fixture.make_due()
         await wait_until(lambda: not fixture.waiting())
     assert caplog.messages == [
@@ -375,8 +380,8 @@ async def test_a_postponed_message_is_due_after_its_delay(
         assert entry.part is not None
         await fixture.outbox.postpone(entry, entry.part, 0.0, lease)
     twilio.results = [NotProcessed("429")]
-    async with running_worker(fixture, twilio, handler) as worker:
-        await wait_until(lambda: fixture.state(entry).get("tries") == 5 and not worker._sending)
+    async with running_worker(fixture, twilio, handler):
+        await wait_until(lambda: fixture.state(entry).get("tries") == 5 and not sending())
         due_in = sorted(fixture.waiting().values())
     assert len(due_in) == 2
     assert all(6 < seconds <= 16 for seconds in due_in)

@@ -2,10 +2,8 @@ import asyncio
 
 import pytest
 
-from loadtests.bench.client import Connection, connect
 from loadtests.bench.figures import Latency
-from loadtests.bench.slow_upstream import REPLY, UpstreamFigures, application_at, cells
-from loadtests.bench.traffic import Webhook
+from loadtests.bench.slow_upstream import DOCUMENT, UpstreamFigures, application_at, cells
 from sms_router.sandbox.hosting import free_port
 
 WIRE = b"POST /sms HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\na=b"
@@ -15,19 +13,16 @@ WIRE = b"POST /sms HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\na=b"
 async def test_the_application_answers_each_message(cut: int) -> None:
     port = free_port()
     async with application_at(port, 0.0):
-        (connection,) = await connect(port, 1)
-        faults: asyncio.Queue[str | None] = asyncio.Queue()
-
-        def done(_: Connection, _seconds: float, fault: str | None) -> None:
-            faults.put_nowait(fault)
-
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(2):
-            connection.exchange(Webhook(WIRE[:cut], REPLY.encode()), 0.0, done)
-            assert connection._transport is not None
-            await asyncio.sleep(0)
-            connection._transport.write(WIRE[cut:])
-            assert await faults.get() is None
-        connection.close()
+            for piece in (WIRE[:cut], WIRE[cut:]):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert await reader.readexactly(len(DOCUMENT)) == DOCUMENT
+        writer.close()
 
 
 def test_a_row_without_forwarded_messages_has_no_latency_of_them() -> None:

@@ -34,7 +34,7 @@ def twilio(answer: Any, status: int = 200) -> Iterator[tuple[Client, list[str]]]
     with serving(Starlette(routes=[Route("/{path:path}", serve)])) as url:
         client = build_client("AC" + "1" * 32, "token", url, 5)
         yield client, requests
-        client.http_client._http.session.close()
+        client.http_client.session.close()
 
 
 def port_in(**line: Any) -> dict[str, Any]:

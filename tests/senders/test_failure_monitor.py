@@ -187,9 +187,11 @@ def test_receipts_of_one_bucket_share_it() -> None:
     clock = FakeClock()
     clock.now = 0.0
     failures = FailureMonitor(RULE, clock)
-    for _ in range(3):
-        record_receipts(failures, 1, 1)
-    assert len(failures._windows["12345"].buckets) == 1
+    for clock.now in (0.0, 15.0, 29.9):
+        record_receipts(failures, 0, 1)
+    for clock.now, expected in ((599.9, 3), (600.0, 0)):
+        failures.update()
+        assert [one.failed for one in failures.shares()] == [expected] * bool(expected)
 
 
 def test_the_alerts_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

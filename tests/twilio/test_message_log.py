@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -39,7 +38,7 @@ async def test_only_the_inbound_messages_of_a_number_since_a_time_are_read() -> 
         begin = int(sandbox.clock.now().timestamp() * 1000)
         for body in ("first", "second", "third"):
             await sandbox.text(body)
-            sandbox.clock._now += timedelta(minutes=1)
+            sandbox.clock.advance(60)
         await sandbox.text("another number", to="+14155550100")
         messages = await read(sandbox, inbound(begin + 90_000))
         assert [(each.body, each.received) for each in messages] == [("third", begin + 120_000)]

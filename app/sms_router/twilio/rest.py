@@ -143,6 +143,7 @@ class _FixedHostClient:
     is_async = False
 
     def __init__(self, http: TwilioHttpClient, origin: tuple[str, str]) -> None:
+        self.session = http.session  # as the official client has it
         self._http = http
         self._origin = origin
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,11 +39,14 @@ def test_it_is_a_dictionary(
 
 
 def test_an_entry_takes_sixteen_bytes() -> None:
-    times = OptOutTimes()
-    for number in range(20_000):
-        times["MG" + "1" * 32, f"+1415{number:07}"] = number
-    arrays = [array for part in times._parts if part for array in part]
-    assert sum(len(array) * array.itemsize for array in arrays) == 16 * 20_000
+    times, used = OptOutTimes(), []
+    tracemalloc.start()
+    for end in (40_000, 80_000):
+        for number in range(end - 40_000, end):
+            times["MG" + "1" * 32, f"+1415{number:07}"] = number
+        used.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert 16 <= (used[1] - used[0]) / 40_000 < 20  # the arrays have some room
 
 
 def test_every_kind_of_contact_is_found_until_it_is_removed() -> None:
