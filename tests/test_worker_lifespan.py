@@ -43,6 +43,7 @@ async def test_all_parts_are_stopped_when_one_fails_to_stop(
     with pytest.raises(OSError, match="the disk is gone"):
         async with router.lifespan_context(router):
             assert asyncio.all_tasks() > before
+            assert "erasures" in {task.get_name() for task in asyncio.all_tasks()}
     assert asyncio.all_tasks() == before
 
 

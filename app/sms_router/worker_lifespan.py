@@ -156,6 +156,7 @@ class WorkerLifespan:
                 self.abandoned_messages,
                 self.body_retention,
                 self.reconcile_task,
+                self.erasure_task,
             ):
                 if periodic is not None:
                     stop(periodic.aclose)
