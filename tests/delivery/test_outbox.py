@@ -111,7 +111,7 @@ async def already_sent(fixture: OutboxFixture) -> OutboxEntry:
 async def postpone(fixture: OutboxFixture, entry: OutboxEntry, marked: SendLease, seconds: float = 0) -> None:
     part = entry.part
     assert part is not None
-    await fixture.outbox.postpone(entry, part, seconds, marked)
+    await fixture.outbox.postpone(entry, part, seconds, marked.mark)
 
 
 async def postponed(fixture: OutboxFixture) -> OutboxEntry:

@@ -378,7 +378,7 @@ async def test_a_postponed_message_is_due_after_its_delay(
         lease = await fixture.mark_sending(entry)
         assert isinstance(lease, SendLease)
         assert entry.part is not None
-        await fixture.outbox.postpone(entry, entry.part, 0.0, lease)
+        await fixture.outbox.postpone(entry, entry.part, 0.0, lease.mark)
     twilio.results = [NotProcessed("429")]
     async with running_worker(fixture, twilio, handler):
         await wait_until(lambda: fixture.state(entry).get("tries") == 5 and not sending())

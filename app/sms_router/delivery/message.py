@@ -83,6 +83,15 @@ class Cancelled:
     """True when operators should see it as a dead letter."""
 
 
+FINAL_STATES: Mapping[type, SendState] = {
+    Accepted: SendState.SENT,
+    Rejected: SendState.REFUSED,
+    Unknown: SendState.UNKNOWN,
+    Cancelled: SendState.WITHDRAWN,
+}
+"""The state of a message by its result; the values label the results in metrics too."""
+
+
 @dataclass(frozen=True, slots=True)
 class PutOff:
     """The message must not be sent before this time, in seconds since the epoch."""

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
 from sms_router.delivery.message import (
+    FINAL_STATES,
     Accepted,
     Cancelled,
     OutboundSms,
@@ -391,7 +392,7 @@ class Outbox:
         except ScriptFailedError:
             raise
         except StoreUnavailableError:
-            await self._postpone(entry, part, 1.0, mark)  # it may be marked, and it was not sent
+            await self.postpone(entry, part, 1.0, mark)  # it may be marked, and it was not sent
             raise
         match answer:
             case [b"go", request, document, state, contact_fields]:
@@ -423,12 +424,20 @@ class Outbox:
             resend: enqueued in the same step, to send the message from another sender.
 
         """
-        state, cause = _state_and_cause(result)
-        sid = result.sid if isinstance(result, Accepted) else ""
+        sid, cause = "", ""
+        match result:
+            case Accepted():
+                sid = result.sid
+            case Rejected():
+                cause = result.sentence
+            case Unknown():
+                cause = f"{result.sentence}; it may have been sent, and is not sent again"
+            case Cancelled():
+                cause = result.reason
         sender = message.sender if message is not None else ""
         stored = {
             **{name: lease.state[name] for name in _RETAINED_FIELDS if name in lease.state},
-            "state": state.value,
+            "state": FINAL_STATES[type(result)].value,
             "at": now,
             "result": cause,
             "sender": sender,
@@ -455,18 +464,12 @@ class Outbox:
         await self._writer.write(call)
 
     async def postpone(
-        self, entry: OutboxEntry, part: MessagePart, seconds: float, lease: SendLease | None
+        self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str = "", until: int | bytes = b""
     ) -> None:
-        """Make a message due later; with a ``lease``, which Twilio has not processed, its mark is removed."""
-        await self._postpone(entry, part, seconds, lease.mark if lease is not None else "")
+        """Make a message due later that Twilio has not processed; the ``mark`` of its lease is removed.
 
-    async def put_off(self, entry: OutboxEntry, part: MessagePart, until: float, lease: SendLease) -> None:
-        """Schedule a message again that must not be sent before a time, in seconds since the epoch."""
-        await self._postpone(entry, part, 0, lease.mark, int(until * 1000))
-
-    async def _postpone(
-        self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str, due: int | bytes = b""
-    ) -> None:
+        With ``until``, in milliseconds since the epoch, it is scheduled again.
+        """
         call = scripts.postpone(
             contact=entry.contact,
             reference=entry.reference,
@@ -474,7 +477,7 @@ class Outbox:
             part=part.name,
             delay_ms=int(seconds * 1000),
             mark=mark,
-            due=due,
+            due=until,
         )
         await self._writer.write(call)
 
@@ -484,15 +487,3 @@ class Outbox:
             return b""
         await self._clock.sync()
         return int(self._clock.time_of(monotonic) * 1000)
-
-
-def _state_and_cause(result: Accepted | Rejected | Unknown | Cancelled) -> tuple[SendState, str]:
-    match result:
-        case Accepted():
-            return SendState.SENT, ""
-        case Rejected(_, sentence):
-            return SendState.REFUSED, sentence
-        case Unknown(sentence):
-            return SendState.UNKNOWN, f"{sentence}; it may have been sent, and is not sent again"
-        case Cancelled(reason, _):
-            return SendState.WITHDRAWN, reason

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sms_router.delivery.entry import EVENT, TIMER, MessagePart, OutboxEntry
 from sms_router.delivery.message import (
+    FINAL_STATES,
     OPTED_OUT,
     Accepted,
     Cancelled,
@@ -222,7 +223,9 @@ class OutboxWorker:
                 if entry.name in (EVENT, TIMER):
                     self._start_task(self._resume(entry), f"{entry.name} {entry.reference}", self._handling)
                 elif entry.part is None:
-                    self._start_resume(entry)
+                    if not self._is_finishing and len(self._resuming) < MAX_CONCURRENT_ENTRIES:
+                        # In a task of its own, because a handler may take long.
+                        self._start_task(self._resume(entry), f"outbox {entry.reference}", self._resuming)
                 elif entry not in self._leased:  # a leased entry that waits here may be due again
                     by_reply[entry.reference].append(entry)
         for reference, entries in by_reply.items():
@@ -234,11 +237,6 @@ class OutboxWorker:
             return await self._outbox.lease_due(bucket, count, events)
         except StoreUnavailableError:
             return []  # a bucket that is unavailable does not stop the others; it is polled again
-
-    def _start_resume(self, entry: OutboxEntry) -> None:
-        # In tasks of their own, because a handler may take long.
-        if not self._is_finishing and len(self._resuming) < MAX_CONCURRENT_ENTRIES:
-            self._start_task(self._resume(entry), f"outbox {entry.reference}", self._resuming)
 
     def _start_task(
         self, work: Coroutine[None, None, None], name: str, tasks: set[asyncio.Task[None]]
@@ -267,7 +265,7 @@ class OutboxWorker:
                 if retry_delay is not None:
                     for later in entries[index + 1 :]:
                         assert later.part is not None
-                        await self._outbox.postpone(later, later.part, retry_delay, None)
+                        await self._outbox.postpone(later, later.part, retry_delay)
                     return
         except StoreUnavailableError as error:
             log.warning("an entry of the outbox waits for Redis: %s", error)
@@ -293,17 +291,21 @@ class OutboxWorker:
             message = await self._build_message(entry, part, lease)
         except StoreUnavailableError as error:
             return await self._retry_later(entry, part, lease, str(error))
-        if not isinstance(message, OutboundSms):
-            await self._record_unsent(entry, part, message, lease)
-            return None
-        result = await self._call_twilio(message)
-        if isinstance(result, NotProcessed):
-            reason = f"Twilio has not processed it: {result.sentence}"
-            return await self._retry_later(entry, part, lease, reason)
-        resend = None
-        if await self._notify_handler(entry, part, message, result):
-            resend = entry._replace(name=part.repeated().name)
-        await self._record(entry, part, message, result, lease, resend)
+        if isinstance(message, PutOff):
+            log.info("%s of %s waits for the end of quiet hours", part.name, entry.message_sid)
+            self._report(part.kind, "postponed")
+            await self._outbox.postpone(entry, part, 0.0, lease.mark, int(message.until * 1000))
+        elif isinstance(message, Cancelled):
+            await self._record(entry, part, None, message, lease)
+        else:
+            result = await self._call_twilio(message)
+            if isinstance(result, NotProcessed):
+                reason = f"Twilio has not processed it: {result.sentence}"
+                return await self._retry_later(entry, part, lease, reason)
+            resend = None
+            if await self._notify_handler(entry, part, message, result):
+                resend = entry._replace(name=part.repeated().name)
+            await self._record(entry, part, message, result, lease, resend)
         return None
 
     async def _build_message(
@@ -336,16 +338,6 @@ class OutboxWorker:
             log.exception("the result of a message could not be processed completely")
             return False
 
-    async def _record_unsent(
-        self, entry: OutboxEntry, part: MessagePart, reason: Cancelled | PutOff, lease: SendLease
-    ) -> None:
-        if isinstance(reason, Cancelled):
-            await self._record(entry, part, None, reason, lease)
-            return
-        log.info("%s of %s waits for the end of quiet hours", part.name, entry.message_sid)
-        self._report(part.kind, "postponed")
-        await self._outbox.put_off(entry, part, reason.until, lease)
-
     async def _retry_later(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease, reason: str
     ) -> float:
@@ -353,7 +345,7 @@ class OutboxWorker:
         delay = backoff(retries if isinstance(retries, int) else 0)
         log.warning("a message waits (%s); trying again in %.0f s", reason, delay)
         self._report(part.kind, "postponed")
-        await self._outbox.postpone(entry, part, delay, lease)
+        await self._outbox.postpone(entry, part, delay, lease.mark)
         return delay
 
     async def _record(
@@ -368,7 +360,7 @@ class OutboxWorker:
         await self._outbox.record_result(
             entry, part, message, result, lease=lease, now=int(self._clock() * 1000), resend=resend
         )
-        self._report(part.kind, _RESULT_LABELS[type(result)])
+        self._report(part.kind, FINAL_STATES[type(result)])
         if resend is not None:
             self.wake(entry.contact)
 
@@ -377,11 +369,3 @@ def backoff(retries: int) -> float:
     """Return the seconds until the next attempt, after so many retries; with jitter."""
     delay = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2.0 ** min(retries, 8))
     return delay * random.uniform(1 - RETRY_JITTER, 1 + RETRY_JITTER)  # noqa: S311 - spreads the load
-
-
-_RESULT_LABELS: dict[type, str] = {
-    Accepted: "sent",
-    Rejected: "refused",
-    Unknown: "unknown",
-    Cancelled: "withdrawn",
-}

@@ -7,14 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
 
 from sms_router.delivery.message import Accepted, NotProcessed, OutboundSms, Rejected, SendResult, Unknown
 from sms_router.delivery.outbox_worker import MAX_CONCURRENT_CALLS
 from sms_router.twilio.rest import FailureKind, account_resource, build_client, describe_error
-
-if TYPE_CHECKING:
-    from twilio.rest import Client
 
 
 class TwilioSender:
@@ -25,7 +21,6 @@ class TwilioSender:
         base_url: of Twilio's API; empty for its own.
         timeout: seconds for each call.
         observe: called with ``rest`` and the duration of each call in seconds.
-        build: creates the client of an account.
 
     """
 
@@ -35,12 +30,11 @@ class TwilioSender:
         base_url: str,
         timeout: float,
         observe: Callable[[str, float], None] = lambda _stage, _seconds: None,
-        build: Callable[[str, str, str, float], Client] = build_client,
     ) -> None:
         self._observe = observe
         self._tokens = tokens
         self._threads = ThreadPoolExecutor(MAX_CONCURRENT_CALLS, "outbox")
-        self._client = cache(lambda account: build(account, tokens[account], base_url, timeout))
+        self._client = cache(lambda account: build_client(account, tokens[account], base_url, timeout))
 
     async def send(self, message: OutboundSms) -> SendResult:
         """Send a message, once. A call in progress continues when the caller is cancelled."""
@@ -79,15 +73,12 @@ class TwilioSender:
 
 def _failed(error: Exception, message: OutboundSms) -> SendResult:
     failure = describe_error(error)
-    sentence = _masked(failure.sentence, message)
+    # Twilio quotes numbers and texts; the sentence goes into logs and dead letters.
+    sentence = failure.sentence.replace(message.recipient.removeprefix("+"), "•••")
+    if len(message.text) > 3:
+        sentence = sentence.replace(message.text, "(the text)")
     if failure.kind is FailureKind.RATE_LIMITED or not failure.is_connected:
         return NotProcessed(sentence)
     if failure.may_have_been_processed:
         return Unknown(sentence)
     return Rejected(failure.code, sentence)
-
-
-def _masked(sentence: str, message: OutboundSms) -> str:
-    # Twilio quotes numbers and texts; the sentence goes into logs and dead letters.
-    sentence = sentence.replace(message.recipient.removeprefix("+"), "•••")
-    return sentence.replace(message.text, "(the text)") if len(message.text) > 3 else sentence
