@@ -55,12 +55,12 @@ from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.context import ReplyPolicy
 from sms_router.routing.pipeline.event_runner import MAX_CONCURRENT_EVENTS, EventRunner
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
@@ -286,9 +286,8 @@ class Worker(WorkerLifespan):
             self.receipt_analyzer,
             composer,
             late_replies,
-            outbound.begin_conversation,
-            outbound.quiet_until,
-            self.event_runner.run,
+            outbound,
+            self.event_runner,
             settings.router.reroute,
         )
         committer = AnswerCommitter(inbox, dispatcher, composer, late_replies, loop_guard, policy.muted_reply)
@@ -489,10 +488,9 @@ def _count_second_answer(script: str, result: RedisReply) -> None:
 
 
 def _reply_policy(settings: Settings) -> ReplyPolicy:
-    fallback = settings.router.on_error is OnError.TWILIO_FALLBACK
     return ReplyPolicy(
         settings.router.inline_deadline,
-        OnFailure.TWILIO_FALLBACK if fallback else OnFailure.ERROR_REPLY,
+        settings.router.on_error is OnError.TWILIO_FALLBACK,
         Reply(settings.router.error_reply),
         Reply(settings.router.fallback_reply),
         Reply(settings.loop_guard.reply),

@@ -17,13 +17,16 @@ from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.keywords.rule_table import RuleTable
+from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.event_runner import EventRunner
 from sms_router.routing.pipeline.late_replies import LateReplies
+from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
+from sms_router.routing.pipeline.quiet_hours import QuietHours
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.models import Capability, ReplyFrom, Sender, SenderKind
 from sms_router.senders.pool import Pool, find_pool
-from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import OutboundMessage, render
 from tests.routing.workers import DAYS, RecordingSender, worker
 
@@ -56,11 +59,20 @@ async def outgoing(valkey_url: str, tmp_path: Path) -> AsyncIterator[ReplyOutbox
             one.inbox, people, dispatcher, composer, outbox, guard, Reply(), RecordingSender()
         )
 
-        async def begin(_: InboundMessage) -> None: ...
-
         analyzer = ReceiptAnalyzer(people, pool_for)
+        sends = OutboundSends(
+            people,
+            dispatcher,
+            composer,
+            outbox,
+            pool_for,
+            {},
+            TimeZones(),
+            QuietHours("", {}, TimeZones()),
+            lambda _: None,
+        )
         yield ReplyOutboxHandler(
-            people, analyzer, composer, later, begin, lambda _: 0, later.resume, reroute=True
+            people, analyzer, composer, later, sends, EventRunner(outbox, people, dispatcher), reroute=True
         )
 
 

@@ -30,10 +30,9 @@ from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.context import FallbackError, InboundRequest
+from sms_router.routing.pipeline.context import FallbackError, InboundRequest, ReplyPolicy
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import Decision, ReplyFrom
 from sms_router.senders.pool import Pool
@@ -155,7 +154,10 @@ async def fixture(
         dispatcher = Dispatcher(RuleTable.build(rules), opt_outs=load_opt_out_keywords())
         outbox = Outbox(one.store, one.journal, DAYS, 3600)
         policy = ReplyPolicy(
-            deadline, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
+            deadline,
+            uses_twilio_fallback=False,
+            error_reply=Reply("Something went wrong."),
+            fallback_reply=Reply("Try again."),
         )
         outgoing = RecordingSender()
         late_replies = LateReplies(

@@ -31,10 +31,9 @@ from sms_router.routing.keywords.rule_table import RuleTable
 from sms_router.routing.keywords.rules import MatchKind, Rule, Scope
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.context import InboundRequest
+from sms_router.routing.pipeline.context import InboundRequest, ReplyPolicy
 from sms_router.routing.pipeline.late_replies import LateReplies
 from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import ReplyFrom
 from sms_router.store.keys import bucket_of
@@ -235,7 +234,10 @@ class ScheduleRun:
         )
         outbox = Outbox(store, journal, 1.0, 3600)
         policy = ReplyPolicy(
-            DEADLINE, OnFailure.ERROR_REPLY, Reply("Something went wrong."), Reply("Try again.")
+            DEADLINE,
+            uses_twilio_fallback=False,
+            error_reply=Reply("Something went wrong."),
+            fallback_reply=Reply("Try again."),
         )
         late = LateReplies(
             inbox, contacts, dispatcher, composer, outbox, guard, policy.error_reply, RecordingSender()

@@ -1,4 +1,4 @@
-"""One request of Twilio, and what is known about its message once this worker is to answer it."""
+"""One request of Twilio, what is known about its message, and what the configuration says about replies."""
 
 from __future__ import annotations
 
@@ -6,12 +6,27 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sms_router.routing.handler.conversation import Conversation
+from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.pipeline.late_replies import LateReply
 from sms_router.routing.upstream.models import Headers
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.twilio.inbound import InboundMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPolicy:
+    """The router's own replies, the inline deadline, and what follows when a handler fails."""
+
+    inline_deadline: float
+    """Seconds from the arrival of a request to its empty answer."""
+    uses_twilio_fallback: bool
+    """Whether Twilio calls the fallback URL when a handler fails; otherwise the error reply is sent."""
+    error_reply: Reply
+    fallback_reply: Reply
+    muted_reply: Reply = SILENCE
+    """Sent in the place of the first reply that the loop guard holds back."""
 
 
 @dataclass(frozen=True, slots=True)

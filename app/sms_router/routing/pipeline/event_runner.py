@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sms_router.delivery.entry import TIMER, OutboxEntry
 from sms_router.delivery.outbox import Outbox
@@ -31,29 +32,18 @@ RETRY_DELAYS = (1.0, 5.0, 25.0, 125.0)
 """Seconds after each failed attempt; after the last one the event is a dead letter."""
 
 
+@dataclass(slots=True, eq=False)
 class EventRunner:
-    """Handles events; one in each worker.
+    """Handles events; one in each worker."""
 
-    Args:
-        outbox: has the events.
-        contacts: makes the events of conversations that expire.
-        dispatcher: has the handlers.
-        count: called with the kind of an event and "handled", "retried" or "failed".
-
-    """
-
-    def __init__(
-        self,
-        outbox: Outbox,
-        contacts: Contacts,
-        dispatcher: Dispatcher,
-        count: Callable[[str, str], None] = lambda _, __: None,
-    ) -> None:
-        self._outbox = outbox
-        self._contacts = contacts
-        self._dispatcher = dispatcher
-        self._count = count
-        self._lag, self._lag_at = 0.0, 0.0
+    outbox: Outbox
+    contacts: Contacts
+    """Makes the events of conversations that expire."""
+    dispatcher: Dispatcher
+    count: Callable[[str, str], None] = lambda _, __: None
+    """Called with the kind of an event and "handled", "retried" or "failed"."""
+    _lag: float = field(default=0.0, init=False)
+    _lag_at: float = field(default=0.0, init=False)
 
     @property
     def lag(self) -> float:
@@ -75,18 +65,18 @@ class EventRunner:
         if entry.name == TIMER:
             await self._expire(entry)
             return
-        claimed = await self._outbox.claim_event(entry)
+        claimed = await self.outbox.claim_event(entry)
         if claimed is None:
             return
         message = parse_stored_request(claimed.request)
-        resolution = self._dispatcher.resolve_event(message, claimed.done) if message is not None else None
+        resolution = self.dispatcher.resolve_event(message, claimed.done) if message is not None else None
         if message is None or resolution is None:
-            await self._outbox.finish_event(entry, "event: its record cannot be read")
+            await self.outbox.finish_event(entry, "event: its record cannot be read")
             return
         responder, kind = resolution.responder, message.parameters["Event"]
         assert isinstance(responder, EventResponder)
         if claimed.attempt == 1:
-            self._lag = max(0.0, self._contacts.now() / 1000 - responder.event.at.timestamp())
+            self._lag = max(0.0, self.contacts.now() / 1000 - responder.event.at.timestamp())
             self._lag_at = time.monotonic()
         delay = RETRY_DELAYS[claimed.attempt - 1] if claimed.attempt <= len(RETRY_DELAYS) else None
         if claimed.attempt > len(RETRY_DELAYS) + 1:
@@ -94,20 +84,20 @@ class EventRunner:
         else:
             result = await responder.run(message)
         if not isinstance(result, ReplyFailed):
-            await self._outbox.finish_event(entry)
-            self._count(kind, "handled")
+            await self.outbox.finish_event(entry)
+            self.count(kind, "handled")
             return
         cause = f"event {kind}, attempt {claimed.attempt}: {result.cause}"
-        await self._outbox.finish_event(entry, cause, responder.done, delay)
-        self._count(kind, "failed" if delay is None else "retried")
+        await self.outbox.finish_event(entry, cause, responder.done, delay)
+        self.count(kind, "failed" if delay is None else "retried")
 
     async def _expire(self, timer: OutboxEntry) -> None:
-        state = await self._outbox.expire_conversation(timer)
+        state = await self.outbox.expire_conversation(timer)
         stored = StoredConversation.parse(state, 0)
         if state is None or stored is None:
             return
-        at = self._contacts.now()
-        raised = self._contacts.events.record(
+        at = self.contacts.now()
+        raised = self.contacts.events.record(
             "expired" if stored.step is not None else "",
             timer.scope,
             timer.contact,
@@ -116,4 +106,4 @@ class EventRunner:
             Step=stored.step or "",
             State=json.dumps(stored.state),
         )
-        await self._outbox.expire_conversation(timer, state, raised)
+        await self.outbox.expire_conversation(timer, state, raised)

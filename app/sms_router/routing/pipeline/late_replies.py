@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry, ReplyKind
@@ -20,7 +21,7 @@ from sms_router.routing.handler.reply import SILENCE, Reply, ReplyFailed
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.inbox.leases import Lease
-from sms_router.routing.inbox.loop_guard import LimitExceeded, LoopGuard, ReplyCounter
+from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
@@ -62,35 +63,20 @@ class LateReply(NamedTuple):
         return OutboxEntry(self.key.reference, self.kind.value, self.scope, self.key.contact)
 
 
+@dataclass(slots=True, eq=False)
 class LateReplies:
-    """The late replies of one worker.
+    """The late replies of one worker."""
 
-    Args:
-        error_reply: sent when a handler fails after the deadline.
-        sender: sends the replies.
-
-    """
-
-    def __init__(
-        self,
-        inbox: Inbox,
-        contacts: Contacts,
-        dispatcher: Dispatcher,
-        composer: Composer,
-        outbox: Outbox,
-        guard: LoopGuard,
-        error_reply: Reply,
-        sender: LateReplySender,
-    ) -> None:
-        self._inbox = inbox
-        self._contacts = contacts
-        self._dispatcher = dispatcher
-        self._composer = composer
-        self._outbox = outbox
-        self._guard = guard
-        self._error_reply = error_reply
-        self._sender = sender
-        self._tasks: set[asyncio.Task[None]] = set()
+    inbox: Inbox
+    contacts: Contacts
+    dispatcher: Dispatcher
+    composer: Composer
+    outbox: Outbox
+    guard: LoopGuard
+    error_reply: Reply
+    """Sent when a handler fails after the deadline."""
+    sender: LateReplySender
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def aclose(self) -> None:
         """Wait for late handlers, then cancel them; another worker runs the cancelled ones again."""
@@ -107,7 +93,7 @@ class LateReplies:
         """Let a handler go on whose message has its empty answer."""
         if len(self._tasks) >= MAX_LATE_REPLIES:
             handler.cancel()
-        finish = self._finish(late, resolution, handler, self._inbox.keep_renewing(late.key))
+        finish = self._finish(late, resolution, handler, self.inbox.keep_renewing(late.key))
         task = asyncio.create_task(finish, name=f"late {resolution.rule}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -121,32 +107,32 @@ class LateReplies:
         """
         kind = ReplyKind(entry.name)
         key = MessageKey(entry.reference, entry.contact)
-        if self._inbox.is_held(key):
+        if self.inbox.is_held(key):
             return  # it runs in this worker, and Redis could not renew its lease
-        conversations = self._dispatcher.conversations
-        work = await self._outbox.claim(
-            entry, kind, self._inbox.owner, self._inbox.lease, in_conversation=conversations is not None
+        conversations = self.dispatcher.conversations
+        work = await self.outbox.claim(
+            entry, kind, self.inbox.owner, self.inbox.lease, in_conversation=conversations is not None
         )
         if work is None:
             return
         message = parse_stored_request(work.request)
         assert message is not None, "a journaled request was valid when it arrived"
-        facts = self._contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
-        facts = await self._contacts.prove(facts, entry.scope, entry.contact)
-        event = self._dispatcher.resolve_event(message)
-        resolution = event or self._dispatcher.resolve(message).for_contact(facts.opted_out)
+        facts = self.contacts.facts(entry.scope, entry.contact, work.contact_fields, stored=True)
+        facts = await self.contacts.prove(facts, entry.scope, entry.contact)
+        event = self.dispatcher.resolve_event(message)
+        resolution = event or self.dispatcher.resolve(message).for_contact(facts.opted_out)
         if event is None and conversations is not None and resolution.opt_out is None and not facts.opted_out:
             stored = StoredConversation.parse(*work.conversation)
             resolution = conversations.route(resolution, message, stored, facts.profile)
         late = LateReply(key, message, entry.scope, facts, kind, resolution.conversation, raw=work.request)
         log.warning("%s is handled again (attempt %d, %s)", entry.message_sid, work.attempt, resolution.rule)
-        responder = self._dispatcher.wrapped(resolution, message, facts.profile)
+        responder = self.dispatcher.wrapped(resolution, message, facts.profile)
         if isinstance(responder, TemplateResponder):
             await self.answer(late, resolution, responder.reply(message, facts.profile))
             return
         until = time.monotonic() + UPSTREAM_TIMEOUT
         handler = asyncio.create_task(responder.run(message, until, ()), name=f"handler {resolution.rule}")
-        await self._finish(late, resolution, handler, self._inbox.keep_renewing(key))
+        await self._finish(late, resolution, handler, self.inbox.keep_renewing(key))
 
     async def _finish(
         self,
@@ -156,7 +142,7 @@ class LateReplies:
         lease: Lease,
     ) -> None:
         """Wait for a handler and put its reply into the outbox; the claim is renewed meanwhile."""
-        rule, latest = resolution.rule, self._outbox.max_age
+        rule, latest = resolution.rule, self.outbox.max_age
         try:
             done, _ = await asyncio.wait({handler}, timeout=latest)
             reply = handler.result() if done else None
@@ -165,10 +151,10 @@ class LateReplies:
             await asyncio.wait({handler})
             log.warning("%s: stopped before its handler finished; another worker runs it again", rule)
             with contextlib.suppress(StoreUnavailableError):  # then the lease expires
-                await self._outbox.release_work(late.entry, self._inbox.owner)
+                await self.outbox.release_work(late.entry, self.inbox.owner)
             return
         finally:
-            self._inbox.stop_renewing(lease)
+            self.inbox.stop_renewing(lease)
         if reply is not None:
             await self.answer(late, resolution, reply)
             return
@@ -186,37 +172,35 @@ class LateReplies:
             reason = f"the error reply, {when}"
             cause = f"{rule}: failed {when}: {reply.cause}"
             # A replay follows a failure: the contact has had the error reply.
-            own = self._dispatcher.replies.choose(
-                "error_reply", self._error_reply, late.message, late.facts.profile
+            own = self.dispatcher.replies.choose(
+                "error_reply", self.error_reply, late.message, late.facts.profile
             )
             reply = own if late.kind is ReplyKind.LATE else SILENCE
         reply_id = f"{late.message.sid}.{late.kind.value}"
-        rendered = self._composer.compose(late.message, reply, rule, late.facts, reply_id)
+        rendered = self.composer.compose(late.message, reply, rule, late.facts, reply_id)
         if rendered.unsendable:
             cause = cause or f"{rule}: answered {when}, and no sender can carry the reply"
         await self.enqueue(late, rendered, reason, cause)
-
-    async def _count(self, counter: ReplyCounter) -> LimitExceeded | None:
-        """Count a late reply; Redis' count decides where it serves."""
-        own = self._guard.count(counter, time.monotonic())
-        return await self._inbox.count_reply(counter) or own
 
     async def enqueue(self, late: LateReply, rendered: RenderedReply, reason: str, cause: str = "") -> None:
         """Have the messages of a reply sent by REST; with a ``cause`` the message is a dead letter too."""
         contact = late.key.contact
         counter = None
         if late.kind is ReplyKind.LATE:
-            counter = self._guard.counter_for(late.scope, contact, late.message.body, rendered.document)
-        if counter is not None and (exceeded := await self._count(counter)) is not None:
-            self._guard.mark_exceeded(counter, time.monotonic())
-            self._guard.log_once(contact, exceeded)
-            rendered = RenderedReply(EMPTY, f"{rendered.trail_text}\n{self._guard.reason}")
+            counter = self.guard.counter_for(late.scope, contact, late.message.body, rendered.document)
+        if counter is not None:
+            own = self.guard.count(counter, time.monotonic())
+            exceeded = await self.inbox.count_reply(counter) or own  # Redis' count decides where it serves
+            if exceeded is not None:
+                self.guard.mark_exceeded(counter, time.monotonic())
+                self.guard.log_once(contact, exceeded)
+                rendered = RenderedReply(EMPTY, f"{rendered.trail_text}\n{self.guard.reason}")
         count = len(parse_own(rendered.document))
         update = None
-        if self._dispatcher.conversations is not None:
-            update = self._dispatcher.conversations.update_for(late.scope, contact, late.conversation)
-        is_leased = bool(count) and self._sender.has_room
-        is_enqueued = await self._outbox.enqueue(
+        if self.dispatcher.conversations is not None:
+            update = self.dispatcher.conversations.update_for(late.scope, contact, late.conversation)
+        is_leased = bool(count) and self.sender.has_room
+        is_enqueued = await self.outbox.enqueue(
             late.entry,
             late.kind,
             rendered.document,
@@ -231,6 +215,6 @@ class LateReplies:
         )
         if is_enqueued and is_leased:
             parts = (MessagePart(late.kind, number) for number in range(count))
-            self._sender.send([late.entry._replace(name=part.name) for part in parts])
+            self.sender.send([late.entry._replace(name=part.name) for part in parts])
         elif count:
-            self._sender.wake(contact)
+            self.sender.wake(contact)

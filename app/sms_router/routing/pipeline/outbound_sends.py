@@ -7,8 +7,8 @@ without a text. Its sid follows from the key, so that a key is sent once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from copy import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count
@@ -49,46 +49,27 @@ class _RefusedError(Exception):
     """Nothing is sent, for this reason."""
 
 
+@dataclass(frozen=True, eq=False)
 class OutboundSends:
-    """Implements `Sms` in a worker.
+    """Implements `Sms` in a worker."""
 
-    Args:
-        contacts: has the opt-out list.
-        dispatcher: has the steps.
-        composer: selects the sender.
-        outbox: sends.
-        pool_for: finds the senders of a Service.
-        accounts: the account of each Service; the first one is the default.
-        zones: of the Services, for times without a zone.
-        quiet_hours: during which a message waits that is not urgent.
-        wake_outbox: called with a contact for whom messages are enqueued.
-
-    """
-
-    def __init__(
-        self,
-        contacts: Contacts,
-        dispatcher: Dispatcher,
-        composer: Composer,
-        outbox: Outbox,
-        pool_for: PoolFinder,
-        accounts: Mapping[str, str],
-        zones: TimeZones,
-        quiet_hours: QuietHours,
-        wake_outbox: Callable[[str], None],
-    ) -> None:
-        self._contacts = contacts
-        self._dispatcher = dispatcher
-        self._composer = composer
-        self._outbox = outbox
-        self._pool_for = pool_for
-        self._accounts = accounts
-        self._zones = zones
-        self._quiet_hours = quiet_hours
-        self._wake_outbox = wake_outbox
-        self._requester = ""
-        self._origin: InboundMessage | None = None
-        self._numbers = count()
+    contacts: Contacts
+    dispatcher: Dispatcher
+    composer: Composer
+    outbox: Outbox
+    pool_for: PoolFinder
+    accounts: Mapping[str, str]
+    """The account of each Service; the first one is the default."""
+    zones: TimeZones
+    """Of the Services, for times without a zone."""
+    quiet_hours: QuietHours
+    """During which a message waits that is not urgent."""
+    wake_outbox: Callable[[str], None]
+    """Called with a contact for whom messages are enqueued."""
+    requester: str = ""
+    origin: InboundMessage | None = None
+    numbers: Iterator[int] = field(default_factory=count)
+    """In place of keys, in the order of the calls."""
 
     def requested_by(self, name: str, origin: InboundMessage | None = None) -> OutboundSends:
         """Return the same, for messages that this requester asks for.
@@ -96,9 +77,7 @@ class OutboundSends:
         The message, or event, that a handler is called for has the Service, and takes the place of keys: a
         handler that is run again sends nothing twice.
         """
-        sends = copy(self)
-        sends._requester, sends._origin, sends._numbers = name, origin, count()
-        return sends
+        return replace(self, requester=name, origin=origin, numbers=count())
 
     async def send(
         self,
@@ -124,30 +103,28 @@ class OutboundSends:
             if urgent:
                 parameters[URGENT] = "1"
             else:
-                due = self._quiet_hours.end(sid, contact, due)
-            facts = await self._contacts.facts_now(sid, contact)
+                due = self.quiet_hours.end(sid, contact, due)
+            facts = await self.contacts.facts_now(sid, contact)
             rule = f"sms.send {key}" if key else "sms.send"
             if facts.opted_out:
                 text = "\n".join(reply.texts)
                 evidence = Evidence(Event.REFUSED, rule, OPTED_OUT, parameters["MessageSid"], text=text)
-                await self._contacts.record_refusal(sid, contact, evidence)
+                await self.contacts.record_refusal(sid, contact, evidence)
                 return OptedOut()
             texted = facts.last_sender or self._first_sender(sid)
             begun = self._conversation(then if then is not None else reply.then, state)
             message = _parse({**parameters, "To": texted, **begun})
-            if (refusal := self._composer.refusal(message)) is not None:
+            if (refusal := self.composer.refusal(message)) is not None:
                 raise _RefusedError(refusal)
         except (_RefusedError, ConversationError) as error:
             return Refused(str(error))
         except StoreUnavailableError:
             return Refused("Redis does not serve, so that the opt-out list cannot be read")
-        rendered = self._composer.compose(
-            message, reply, rule, facts, f"{message.sid}.{ReplyKind.LATE.value}"
-        )
+        rendered = self.composer.compose(message, reply, rule, facts, f"{message.sid}.{ReplyKind.LATE.value}")
         count = len(parse_own(rendered.document))
         if not count:
             return Refused(rendered.trail_text if rendered.unsendable else "there is nothing to send")
-        is_new = await self._outbox.schedule(
+        is_new = await self.outbox.schedule(
             self._entry(parameters),
             rendered.document,
             rendered.trail_text,
@@ -157,7 +134,7 @@ class OutboundSends:
             due,
         )
         if is_new and due <= time.time():
-            self._wake_outbox(contact)
+            self.wake_outbox(contact)
         return Sent(message.sid, datetime.fromtimestamp(due, UTC)) if is_new else Duplicate()
 
     async def cancel(self, to: str, key: str, *, service: str | None = None) -> bool:
@@ -168,7 +145,7 @@ class OutboundSends:
 
         """
         parameters = self._parameters(self._service(service), to, key)
-        return await self._outbox.cancel(self._entry(parameters))
+        return await self.outbox.cancel(self._entry(parameters))
 
     async def begin_conversation(self, message: InboundMessage) -> None:
         """Begin the conversation of a message that leaves now, if it has one.
@@ -177,33 +154,33 @@ class OutboundSends:
             StoreUnavailableError: when Redis does not respond.
 
         """
-        serialized, conversations = message.parameters.get(CONVERSATION), self._dispatcher.conversations
+        serialized, conversations = message.parameters.get(CONVERSATION), self.dispatcher.conversations
         if serialized is None or conversations is None:
             return
-        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
+        scope = self.contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         conversation = Conversation(None, conversations.policy.expires_after)
         conversation.serialized = serialized.encode()
         update = conversations.update_for(scope, message.contact, conversation)
-        await self._outbox.start_conversation(update)
+        await self.outbox.start_conversation(update)
 
     def quiet_until(self, message: InboundMessage) -> float:
         """Return when a message that would leave now may leave; 0 for at once."""
         if not message.is_outbound or URGENT in message.parameters:
             return 0.0
         now = time.time()
-        end = self._quiet_hours.end(message.service_sid or "", message.contact, now)
+        end = self.quiet_hours.end(message.service_sid or "", message.contact, now)
         return end if end > now else 0.0
 
     def _service(self, service: str | None) -> str:
-        own = self._origin.service_sid if self._origin is not None else None
-        sid = service or (own if own in self._accounts else None) or next(iter(self._accounts), "")
-        if sid not in self._accounts:
+        own = self.origin.service_sid if self.origin is not None else None
+        sid = service or (own if own in self.accounts else None) or next(iter(self.accounts), "")
+        if sid not in self.accounts:
             raise _RefusedError(f"the Messaging Service {service} is not configured")
         return sid
 
     def _first_sender(self, service: str) -> str:
         """Return the number that counts as the texted one for a contact whom no sender has written to."""
-        pool = self._pool_for(service, "", self._accounts[service])
+        pool = self.pool_for(service, "", self.accounts[service])
         if pool is None or not pool.senders:
             raise _RefusedError(f"no sender of {service} is known")
         return min(pool.senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
@@ -212,7 +189,7 @@ class OutboundSends:
         """Return when a message is due, in seconds since the epoch."""
         due = now = time.time()
         if isinstance(at, datetime):
-            moment = at if at.tzinfo is not None else at.replace(tzinfo=self._zones.zone_of(service))
+            moment = at if at.tzinfo is not None else at.replace(tzinfo=self.zones.zone_of(service))
             due = max(now, moment.timestamp())
         elif at is not None:
             due = max(now, now + at.total_seconds())
@@ -227,12 +204,12 @@ class OutboundSends:
         except InvalidNumberError as error:
             raise _RefusedError(f"to: {error}") from error
         if key is None:
-            unique = f"{self._origin.sid} {next(self._numbers)}" if self._origin is not None else uuid4().hex
+            unique = f"{self.origin.sid} {next(self.numbers)}" if self.origin is not None else uuid4().hex
         digest = sha256(f"{service} {contact} {key or unique}".encode()).hexdigest()[:32]
-        named = {"Key": key, "Requester": self._requester}
+        named = {"Key": key, "Requester": self.requester}
         return {
             "MessageSid": f"SM{digest}",
-            "AccountSid": self._accounts[service],
+            "AccountSid": self.accounts[service],
             "MessagingServiceSid": service,
             "From": to,
             "Body": "",
@@ -257,7 +234,7 @@ class OutboundSends:
         """
         if then is None:
             return {}
-        conversations = self._dispatcher.conversations
+        conversations = self.dispatcher.conversations
         if conversations is None:
             raise ConversationError("there is no @step that could take the answer")
         conversation = Conversation(None, conversations.policy.expires_after)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sms_router.delivery.entry import EVENT, TIMER, MessagePart, OutboxEntry
 from sms_router.delivery.message import (
@@ -24,7 +23,9 @@ from sms_router.routing.contacts.receipt_analysis import ReceiptAnalyzer
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.event_runner import EventRunner
 from sms_router.routing.pipeline.late_replies import LateReplies
+from sms_router.routing.pipeline.outbound_sends import OutboundSends
 from sms_router.senders.error_table import ErrorClass
 from sms_router.senders.models import Decision, RecipientFacts
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
@@ -34,40 +35,22 @@ from sms_router.twilio.twiml import OutboundMessage, parse_own
 log = logging.getLogger("sms_router.outgoing")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ReplyOutboxHandler:
-    """What the outbox worker calls for replies (`delivery.outbox_worker`).
+    """What the outbox worker calls for replies (`delivery.outbox_worker`)."""
 
-    Args:
-        begin_conversation: called with the message that a first part answers, before it leaves.
-        quiet_until: returns when a message that is no reply may leave, 0 for now.
-        run_event: called with the entries of events.
-        reroute: whether a message that Twilio rejects for its sender is sent once more from another one.
-
-    """
-
-    def __init__(
-        self,
-        contacts: Contacts,
-        analyzer: ReceiptAnalyzer,
-        composer: Composer,
-        late_replies: LateReplies,
-        begin_conversation: Callable[[InboundMessage], Awaitable[None]],
-        quiet_until: Callable[[InboundMessage], float],
-        run_event: Callable[[OutboxEntry], Awaitable[None]],
-        reroute: bool,
-    ) -> None:
-        self._contacts = contacts
-        self._analyzer = analyzer
-        self._composer = composer
-        self._late_replies = late_replies
-        self._begin_conversation = begin_conversation
-        self._quiet_until = quiet_until
-        self._run_event = run_event
-        self._reroute = reroute
+    contacts: Contacts
+    analyzer: ReceiptAnalyzer
+    composer: Composer
+    late_replies: LateReplies
+    outbound_sends: OutboundSends
+    events: EventRunner
+    reroute: bool
+    """Whether a message that Twilio rejects for its sender is sent once more from another one."""
 
     async def resume(self, entry: OutboxEntry) -> None:
         """Answer a message whose worker was lost, or handle an event."""
-        run = self._run_event if entry.name in (EVENT, TIMER) else self._late_replies.resume
+        run = self.events.run if entry.name in (EVENT, TIMER) else self.late_replies.resume
         await run(entry)
 
     async def build_message(
@@ -84,11 +67,12 @@ class ReplyOutboxHandler:
         if message is None or part.number >= len(messages):
             return Cancelled("the message that it answers is no longer stored", dead_letter=True)
         outbound = messages[part.number]
-        facts = await self._facts(entry, lease, message, contact_of(outbound.recipient or message.sender))
+        contact = contact_of(outbound.recipient or message.sender)
+        facts = await self._facts(entry, lease, message, contact)
         if facts.opted_out:
-            await self.on_refused(entry, part, contact_of(outbound.recipient or message.sender), outbound)
+            await self.on_refused(entry, part, contact, outbound)
             return Cancelled(OPTED_OUT, dead_letter=False)
-        if until := self._quiet_until(message):
+        if until := self.outbound_sends.quiet_until(message):
             return PutOff(until)
         sender, trail_text = outbound.sender or message.recipient, ""
         if part.resend or message.is_outbound:
@@ -98,10 +82,19 @@ class ReplyOutboxHandler:
                 return Cancelled(f"no {other}sender can carry it", dead_letter=True)
             if part.resend or decision.address != sender:
                 sender, trail_text = decision.address, decision.trail_text
-                self._composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
+                self.composer.record_sent(decision, (outbound.body,), has_media=bool(outbound.media))
         if part.number == 0 and not part.resend:
-            await self._begin_conversation(message)
-        return self._sms(part, message, outbound, sender, trail_text)
+            await self.outbound_sends.begin_conversation(message)
+        return OutboundSms(
+            account_sid=message.account_sid,
+            service_sid=self.composer.service_of(message, sender),
+            sender=sender,
+            recipient=outbound.recipient or message.sender,
+            text=outbound.body,
+            media=outbound.media,
+            status_url=self.composer.status_url(f"{message.sid}.{part.name}"),
+            trail=trail_text,
+        )
 
     def _choose(
         self,
@@ -120,7 +113,7 @@ class ReplyOutboxHandler:
             failed = str(lease.state.get("failed_sender") or "")
             facts = replace(facts, unreachable=facts.unreachable | {failed})
         is_name = sender is not None and not sender.lstrip("+").isdigit()
-        decision = self._composer.choose(
+        decision = self.composer.choose(
             message, Reply(outbound.body, outbound.media, sender, one_way=is_name), facts
         )
         return None if decision.address in facts.unreachable else decision
@@ -142,7 +135,7 @@ class ReplyOutboxHandler:
             sender=sender,
             text=text,
         )
-        await self._contacts.record_refusal(entry.scope, contact or entry.contact, evidence)
+        await self.contacts.record_refusal(entry.scope, contact or entry.contact, evidence)
 
     async def _facts(
         self, entry: OutboxEntry, lease: SendLease, message: InboundMessage, recipient: str
@@ -152,30 +145,11 @@ class ReplyOutboxHandler:
         The lease brings the facts of the entry's contact. A part may have another recipient, and not every
         receipt names the Service.
         """
-        scope = self._contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
+        scope = self.contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
         if (scope, recipient) == (entry.scope, entry.contact):
-            facts = self._contacts.facts(scope, recipient, lease.contact_fields, stored=True)
-            return await self._contacts.prove(facts, scope, recipient)
-        return await self._contacts.facts_now(scope, recipient)
-
-    def _sms(
-        self,
-        part: MessagePart,
-        message: InboundMessage,
-        outbound: OutboundMessage,
-        sender: str,
-        trail_text: str = "",
-    ) -> OutboundSms:
-        return OutboundSms(
-            account_sid=message.account_sid,
-            service_sid=self._composer.service_of(message, sender),
-            sender=sender,
-            recipient=outbound.recipient or message.sender,
-            text=outbound.body,
-            media=outbound.media,
-            status_url=self._composer.status_url(f"{message.sid}.{part.name}"),
-            trail=trail_text,
-        )
+            facts = self.contacts.facts(scope, recipient, lease.contact_fields, stored=True)
+            return await self.contacts.prove(facts, scope, recipient)
+        return await self.contacts.facts_now(scope, recipient)
 
     async def on_result(
         self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: SendResult
@@ -191,7 +165,7 @@ class ReplyOutboxHandler:
                 log.error("%s was rejected, from %s: %s", name, sms.sender, sentence)
                 if await self._on_rejected(entry, part, sms, code):
                     return True
-                await self._contacts.raise_event(
+                await self.contacts.raise_event(
                     "undelivered", entry.scope, contact_of(sms.recipient), f"{entry.reference} {part.name}",
                     account=sms.account_sid, to=sms.sender, Answers=entry.message_sid, Reason=sentence,
                     ErrorCode=str(code or ""),
@@ -201,15 +175,15 @@ class ReplyOutboxHandler:
     async def _on_rejected(
         self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, code: int | None
     ) -> bool:
-        error = self._contacts.table.find(code)
+        error = self.contacts.table.find(code)
         if error is None:
             return False
         if error.error_class is ErrorClass.OPT_OUT:
             contact = contact_of(sms.recipient)
             reference = entry.reference if contact == entry.contact else None
             evidence = Evidence(Event.STOP, How.STATUS, str(code), sender=sms.sender, text=sms.text)
-            await self._contacts.opt_out(entry.scope, contact, str(code), reference, evidence=evidence)
-        blames_sender = self._analyzer.blames_sender(
+            await self.contacts.opt_out(entry.scope, contact, str(code), reference, evidence=evidence)
+        blames_sender = self.analyzer.blames_sender(
             error, sms.sender, sms.service_sid, sms.recipient, sms.account_sid
         )
-        return self._reroute and not part.resend and blames_sender
+        return self.reroute and not part.resend and blames_sender

@@ -35,9 +35,8 @@ from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.opt_outs.keywords import Intent
 from sms_router.routing.pipeline.committer import AnswerCommitter
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.context import InboundRequest, MessageContext
+from sms_router.routing.pipeline.context import InboundRequest, MessageContext, ReplyPolicy
 from sms_router.routing.pipeline.late_replies import LateReplies
-from sms_router.routing.pipeline.policy import OnFailure, ReplyPolicy
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import EMPTY
 
@@ -363,7 +362,7 @@ class Pipeline:
             resolution.rule,
             context.facts,
         )
-        if self._policy.on_failure is OnFailure.TWILIO_FALLBACK:
+        if self._policy.uses_twilio_fallback:
             entry = JournalEntry(rendered.trail_text, cause)
             await self._inbox.release(context.key, request.raw, context.claim, entry)
             return RELEASED

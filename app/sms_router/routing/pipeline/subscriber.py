@@ -18,23 +18,17 @@ RETRY_INTERVAL = 1.0
 """Seconds between attempts while Redis is away; waiting requests look for the answer themselves meanwhile."""
 
 
-class Subscriber:
+class Subscriber(PeriodicTask):
     """Passes messages of the pub/sub channels on to the inbox, the copy of the opt-out list and the store."""
 
     def __init__(self, redis: Redis, inbox: Inbox, opt_outs: OptOutSync, store: Store) -> None:
+        super().__init__("subscriber", RETRY_INTERVAL, self._subscribe)
         self._redis = redis
         self._inbox = inbox
         self._opt_outs = opt_outs
         self._store = store
         self._has_moved = asyncio.Event()
         store.restorers.append(self._leave)
-        self._task = PeriodicTask("subscriber", RETRY_INTERVAL, self._subscribe)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        await self._task.aclose()
 
     async def _leave(self, _: Run) -> None:
         """Use the new server for everything: a deposed master keeps its connections for a while."""
