@@ -27,10 +27,11 @@ class SchemaError(Exception):
     """
 
     def __init__(self, place: str, found: str, remedy: str) -> None:
-        super().__init__(
-            f"{place} has data of schema {found}, and this sms-router needs schema {SCHEMA_VERSION}: "
-            f"run the version of sms-router that wrote it, or {remedy}."
+        self.sentence = (
+            f"{place} has data of schema {found}, and this sms-router needs schema {SCHEMA_VERSION}"
         )
+        self.remedy = f"run the version of sms-router that wrote it, or {remedy}."
+        super().__init__(f"{self.sentence}: {self.remedy}")
 
 
 def check_data_dir(data_dir: Path, *, create: bool) -> None:

@@ -1,4 +1,4 @@
-"""``check`` with Twilio: what it finds, what it mends, and what it exits with."""
+"""``check`` with Twilio: its findings, fixes and exit codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from sms_router.sandbox.hosting import free_port
 from tests.cli.conftest import Cli
@@ -171,6 +172,22 @@ def test_missing_redis_permissions_are_an_error(
     assert refused["severity"] == "error"
     assert refused["finding"].casefold().startswith(f"redis does not let ours run {forbidden[1:]}")
     assert refused["remedy"] == f"ACL SETUSER ours +{forbidden[1:]}"
+
+
+@pytest.mark.parametrize(("place", "setting"), [("Redis", "REDIS_URL"), (".data", "data_dir in router.toml")])
+def test_data_of_another_version_is_an_error(
+    cli: Cli, folder: Path, valkey: redis.Redis, valkey_url: str, place: str, setting: str
+) -> None:
+    if place == "Redis":
+        valkey.set("sms-router:schema", "2")
+    else:
+        (folder / ".data").mkdir()
+        (folder / ".data" / "schema").write_text("2")
+    result = cli("check", "--json", SANDBOX_PORT=str(free_port()), REDIS_URL=valkey_url)
+    (found,) = [each for each in json.loads(result.out)["findings"] if each["about"] == "schema"]
+    assert (result.code, found["severity"]) == (1, "error")
+    assert found["finding"] == f"{place} has data of schema 2, and this sms-router needs schema 1."
+    assert found["remedy"] == f"Run the version of sms-router that wrote it, or set another {setting}."
 
 
 def test_mistakes_of_the_configuration_are_reported_alone(twilio: SandboxCli, folder: Path) -> None:
