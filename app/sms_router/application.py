@@ -218,7 +218,7 @@ class Worker(WorkerLifespan):
             public_only=not settings.uses_sandbox,
         )
         forward_config = ForwardConfig(
-            self.forwarder, number_forwards.forward_for, settings.public_url, self.tenancy
+            self.forwarder.forward, number_forwards.forward_for, settings.public_url, self.tenancy
         )
         reader = RuleSetReader(
             settings.folder, registry, settings.twilio_opt_outs, forward_config, settings.time_zones, clock

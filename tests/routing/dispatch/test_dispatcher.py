@@ -201,7 +201,7 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
     )
     upstreams = Recording()
     table = Dispatcher(
-        RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=ForwardConfig(upstreams)
+        RuleTable.build([rule("VOTE", votes)]), Defaults(rest), forwards=ForwardConfig(upstreams.forward)
     )
     for body, forward in (("VOTE 7", votes), ("anything", rest)):
         action = table.resolve(message(body)).responder

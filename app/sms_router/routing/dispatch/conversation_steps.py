@@ -62,6 +62,7 @@ class ConversationManager:
     ) -> None:
         self.steps = steps
         self.policy = policy
+        self.has_timers = has_timers
         names: dict[int, str] = {}
         self._current_names = {name: names.setdefault(id(step), name) for name, step in steps.items()}
         self._leave_words = frozenset(map(normalize, policy.leave_words))
@@ -71,7 +72,6 @@ class ConversationManager:
         self._leave_responder = self._responder("leave_reply", policy.leave_reply)
         self._expired_responder = self._responder("expired_reply", policy.expired_reply)
         self._try_again_responder = self._responder("try_again_reply", policy.try_again_reply)
-        self.has_timers = has_timers
 
     def _responder(self, name: str, text: str) -> TemplateResponder:
         return TemplateResponder(OwnReply(name, Reply(text) if text else SILENCE, self), "", "")
@@ -79,20 +79,6 @@ class ConversationManager:
     def try_again(self, message: InboundMessage, profile: str) -> Reply:
         """Return the reply where a conversation cannot be read or stored."""
         return self._try_again_responder.template.reply(message, "", "", profile)
-
-    @classmethod
-    def of(
-        cls,
-        steps: Mapping[str, Handler],
-        handlers: Iterable[Handler],
-        policy: ConversationPolicy,
-        *,
-        has_timers: bool = False,
-    ) -> ConversationManager | None:
-        """Return a manager; None where no handler has a conversation."""
-        if not steps and not any(handler.needs_conversation for handler in handlers):
-            return None
-        return cls(steps, policy, has_timers=has_timers)
 
     def unknown_interruptions(self, words: Iterable[str]) -> list[str]:
         """Return a sentence for each word of ``interrupted_by`` that is not among the keywords."""
@@ -173,9 +159,9 @@ class ConversationManager:
         The contact is asked to try again where a handler needs the conversation, and where no rule takes the
         text, which is then probably the answer to a step's question.
         """
-        responder = resolution.responder
         if resolution.is_reaction:
             return resolution
+        responder = resolution.responder
         if resolution.is_default or (
             isinstance(responder, HandlerResponder) and responder.handler.needs_conversation
         ):

@@ -11,9 +11,9 @@ from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.resolution import NO_RULE, REACTION, SILENT, Resolution, RuleAction
 from sms_router.routing.dispatch.responders import (
     EventResponder,
+    ForwardMessage,
     ForwardResponder,
     HandlerResponder,
-    MessageForwarder,
     Responder,
     TemplateResponder,
     WrappedResponder,
@@ -40,7 +40,7 @@ from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
 from sms_router.senders.pool import Tenancy
 from sms_router.twilio.inbound import InboundMessage
-from sms_router.twilio.reactions import Reaction, parse_reaction
+from sms_router.twilio.reactions import parse_reaction
 
 MAX_CACHED_RESOLUTIONS = 4096
 _FOREIGN = "another account's "
@@ -55,7 +55,7 @@ MAX_CACHED_LENGTH = 160
 class ForwardConfig:
     """How messages are forwarded to other applications, and whose they are."""
 
-    upstreams: MessageForwarder | None = None
+    call: ForwardMessage | None = None
     """None where nothing is forwarded."""
     number_forward: Callable[[InboundMessage], Forward | None] = lambda _: None
     """Returns the application that the texted number itself names."""
@@ -184,11 +184,12 @@ class Dispatcher:
         ``profile`` is what handlers have stored of the contact.
         """
         responder = resolution.responder
-        hint = responder.leave_hint if isinstance(responder, HandlerResponder) else None
-        if isinstance(responder, HandlerResponder) and hint is not None and self.replies.tables:
-            chosen = self.replies.choose("leave_hint", Reply(hint), message, profile)
+        if isinstance(responder, HandlerResponder):
+            if responder.leave_hint is None or not self.replies.tables:
+                return responder
+            chosen = self.replies.choose("leave_hint", Reply(responder.leave_hint), message, profile)
             return replace(responder, leave_hint="".join(chosen.texts))
-        if not self.wraps_all or isinstance(responder, HandlerResponder | EventResponder):
+        if not self.wraps_all or isinstance(responder, EventResponder):
             return responder
         assert self._handlers.environment is not None, "there are middlewares"
         return WrappedResponder(
@@ -238,22 +239,27 @@ class Dispatcher:
         forward = self._forwards.number_forward(message)
         if forward is None:
             return resolution
-        responder = ForwardResponder(forward, self._forwards.upstreams)
-        rule, is_suspected = f"{message.recipient}'s own URL", resolution.is_suspected
-        forwarded = Resolution(rule, responder, is_suspected=is_suspected)
+        responder = ForwardResponder(forward, self._forwards.call)
+        rule = f"{message.recipient}'s own URL"
+        forwarded = Resolution(rule, responder, is_suspected=resolution.is_suspected)
         return forwarded if resolution.is_default else replace(resolution, unless_opted_out=forwarded)
 
     def _resolve_text(
         self, body: str, service_sid: str | None, number: str, country: str | None, minute: int | None
     ) -> Resolution:
         if (reaction := parse_reaction(body)) is not None:
-            return self._resolve_reaction(reaction)
+            # What it quotes matches no rule and no opt-out keyword.
+            if (handler := self._handlers.on_reaction) is None:
+                return REACTION
+            responder: Responder = HandlerResponder(handler, reaction.quoted, reaction.kind, rule="reaction")
+            return Resolution(f"a reaction, to {handler.name}", responder, is_reaction=True)
         opt_out = self.opt_outs.match(body, service_sid, number.removeprefix(_FOREIGN), country)
         context = MatchContext(service_sid, number, country, minute)
         ordinary = self._resolve_ordinary(body, context)
         if opt_out is None:
-            is_suspected = self.opt_outs.find(body)[1] and not self._is_whole_keyword(body, context)
-            return replace(ordinary, is_suspected=True) if is_suspected else ordinary
+            match = self.table.find(body, context) if self.opt_outs.find(body)[1] else None
+            is_whole = isinstance(match, Match) and match.rule.kind is MatchKind.WHOLE
+            return ordinary if match is None or is_whole else replace(ordinary, is_suspected=True)
         alternative = None
         if opt_out.intent is Intent.START:
             has_rule = isinstance(self.table.find(body, context), Match)
@@ -261,28 +267,15 @@ class Dispatcher:
         responder = TemplateResponder(StaticReply(opt_out.reply), "", opt_out.word)
         return Resolution(opt_out.rule, responder, opt_out, alternative)
 
-    def _is_whole_keyword(self, body: str, context: MatchContext) -> bool:
-        match = self.table.find(body, context)
-        return isinstance(match, Match) and match.rule.kind is MatchKind.WHOLE
-
-    def _resolve_reaction(self, reaction: Reaction) -> Resolution:
-        """Return what responds to a reaction; what it quotes matches no rule and no opt-out keyword."""
-        handler = self._handlers.on_reaction
-        if handler is None:
-            return REACTION
-        responder = HandlerResponder(handler, reaction.quoted, reaction.kind, rule="reaction")
-        return Resolution(f"a reaction, to {handler.name}", responder, is_reaction=True)
-
     def _resolve_ordinary(self, body: str, context: MatchContext) -> Resolution:
         match = self.table.find(body, context)
         if isinstance(match, Match):
             responder = self._responder(match.rule.action, match.argument, match.keyword, match.rule.name)
             return Resolution(match.rule.name, responder, opts_in=match.rule.opts_in)
-        if self.defaults.suggestion is not None:
-            keyword = self._suggest(match.normalized, context)
-            if keyword is not None:
-                question = TemplateResponder(self.defaults.suggestion, body.strip(), keyword)
-                return Resolution(f"did you mean {keyword}", question, is_default=True)
+        suggestion = self.defaults.suggestion
+        if suggestion is not None and (keyword := self._suggest(match.normalized, context)) is not None:
+            question = TemplateResponder(suggestion, body.strip(), keyword)
+            return Resolution(f"did you mean {keyword}", question, is_default=True)
         default = self.defaults.services.get(context.service_sid or "", self.defaults.everywhere)
         if default is None:
             return NO_RULE
@@ -292,7 +285,7 @@ class Dispatcher:
         if isinstance(action, Handler):
             return HandlerResponder(action, argument, keyword, rule=rule)
         if isinstance(action, Forward):
-            return ForwardResponder(action, self._forwards.upstreams)
+            return ForwardResponder(action, self._forwards.call)
         return TemplateResponder(action, argument, keyword)
 
     def _index_suggestions(self) -> Suggestions:

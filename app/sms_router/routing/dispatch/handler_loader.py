@@ -82,7 +82,12 @@ class HandlerRegistry(NamedTuple):
             for spec in specs
             if isinstance(spec, DependencySpec)
         )
-        chain = list(_chain(around, environment, mistakes))
+        chain: list[Middleware] = []
+        for function, _, is_for_all in around:
+            try:
+                chain.append(Middleware.of(function, environment, is_for_all=is_for_all))
+            except HandlerError as error:
+                mistakes.append(f"middlewares: {error}")
         found = _RegisteredHandlers()
         for function, spec in ((function, spec) for function, specs in registered for spec in specs):
             if isinstance(spec, DependencySpec):
@@ -93,15 +98,22 @@ class HandlerRegistry(NamedTuple):
             except HandlerError as error:
                 mistakes += [str(error)] if str(error) not in mistakes else []
                 continue
-            mistakes += found.add(spec, _with_deadline(handler, spec.deadline))
-        mistakes += _reaction_mistakes(found.reactions)
+            if spec.deadline is not None:
+                handler = replace(handler, deadline=spec.deadline)
+            mistakes += found.add(spec, handler)
+        mistakes += (
+            f"{reaction.source}: a reaction belongs to no conversation; do not declare it"
+            for reaction in found.reactions
+            if reaction.needs_conversation
+        )
         if mistakes:
             return cls([], mistakes)
         functions = [*(handler for _, handler in found.handlers), *found.defaults.values()]
-        has_timers = "expired" in found.on
-        conversations = ConversationManager.of(
-            found.steps, functions, policy or ConversationPolicy(), has_timers=has_timers
-        )
+        conversations = None
+        if found.steps or any(handler.needs_conversation for handler in functions):
+            conversations = ConversationManager(
+                found.steps, policy or ConversationPolicy(), has_timers="expired" in found.on
+            )
         for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
         on_reaction = next(iter(found.reactions), None)
         return cls(
@@ -127,6 +139,8 @@ class _RegisteredHandlers:
                 self.handlers.append((spec, own))
             case ReactionSpec():
                 self.reactions.append(own)
+                if (other := self.reactions[0]) is not own:
+                    yield f"{own.source}: @reaction is also at {other.source}"
             case DefaultSpec(services):
                 for sid in services or (None,):
                     if (other := self.defaults.setdefault(sid, own)) is not own:
@@ -135,33 +149,6 @@ class _RegisteredHandlers:
                 for step in (name, *was):
                     if (other := self.steps.setdefault(step, own)) is not own:
                         yield f"{own.source}: the step {step!r} is also at {other.source}"
-
-
-def _chain(
-    around: Iterable[tuple[Callable[..., object], ModuleType, bool]],
-    environment: HandlerEnvironment,
-    mistakes: list[str],
-) -> Iterator[Middleware]:
-    for function, _, is_for_all in around:
-        try:
-            yield Middleware.of(function, environment, is_for_all=is_for_all)
-        except HandlerError as error:
-            mistakes.append(f"middlewares: {error}")
-
-
-def _reaction_mistakes(handlers: Sequence[Handler]) -> list[str]:
-    return [
-        *(f"{other.source}: @reaction is also at {handlers[0].source}" for other in handlers[1:]),
-        *(
-            f"{handler.source}: a reaction belongs to no conversation; do not declare it"
-            for handler in handlers
-            if handler.needs_conversation
-        ),
-    ]
-
-
-def _with_deadline(handler: Handler, deadline: float | None) -> Handler:
-    return handler if deadline is None else replace(handler, deadline=deadline)
 
 
 def _middleware(
@@ -173,8 +160,7 @@ def _middleware(
     if not module_name or not function_name:
         mistakes.append(f"middlewares: {name!r} should be a module and a function, as acme.sms:timing")
         return None
-    module = _import(module_name, mistakes, "middlewares")
-    if module is None:
+    if (module := _import(module_name, mistakes, "middlewares")) is None:
         return None
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -185,8 +171,7 @@ def _middleware(
 
 def _modules(name: str, mistakes: list[str]) -> Iterator[ModuleType]:
     """Yield a module and, of a package, every module in it but ``__main__``."""
-    module = _import(name, mistakes)
-    if module is None:
+    if (module := _import(name, mistakes)) is None:
         return
     yield module
     for inner in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
@@ -218,9 +203,6 @@ def _cause(name: str, error: BaseException) -> str:
         return f"{cause}; install it, or start where its folder is"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_of_team(frame.filename)]
     return f"{cause} ({frames[-1].filename}, line {frames[-1].lineno})" if frames else cause
-
-
-"""Where libraries and the router are."""
 
 
 def _registered_functions(

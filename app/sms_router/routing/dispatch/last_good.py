@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sms_router.errors import ConfigurationError
 from sms_router.files import write_atomically
-from sms_router.routing.dispatch.published import TEMPLATES
+from sms_router.routing.dispatch.published import TEMPLATES, unpacked
 from sms_router.routing.dispatch.ruleset import FILES, RuleSet, RuleSetReader
 
 log = logging.getLogger("sms_router.reload")
 
 
+@dataclass(frozen=True, slots=True)
 class LastGoodRuleSet:
     """One file in the data directory; ``serve`` deletes that of an earlier run when it starts."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    path: Path
 
     @classmethod
     def beside(cls, data_dir: Path, port: int) -> LastGoodRuleSet:
@@ -36,7 +35,7 @@ class LastGoodRuleSet:
     def delete(self) -> None:
         """Delete the file if there is one; the disk may be read-only."""
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
     def keep(self, folder: Path, unchanged: Callable[[], bool]) -> None:
         """Copy the files of a folder that was read without mistakes; a failure is logged.
@@ -51,7 +50,7 @@ class LastGoodRuleSet:
             paths += [path for path in (folder / TEMPLATES).rglob("*") if path.is_file()]
             texts = {str(path.relative_to(folder)): path.read_bytes().decode("latin-1") for path in paths}
             if unchanged():
-                write_atomically(self._path, json.dumps(texts))
+                write_atomically(self.path, json.dumps(texts))
         except OSError as error:
             log.warning("the rules cannot be kept for workers that start later: %s", error)
 
@@ -64,7 +63,7 @@ class LastGoodRuleSet:
         texts = self._texts()
         if not texts:
             return None
-        with _unpacked(texts) as folder:
+        with unpacked({path: text.encode("latin-1") for path, text in texts.items()}) as folder:
             try:
                 return replace(reader, folder=folder).read()
             except ConfigurationError:
@@ -72,17 +71,7 @@ class LastGoodRuleSet:
 
     def _texts(self) -> dict[str, str]:
         try:
-            texts: dict[str, str] = json.loads(self._path.read_text())
+            texts: dict[str, str] = json.loads(self.path.read_text())
         except (OSError, ValueError):
             return {}
         return texts
-
-
-@contextmanager
-def _unpacked(texts: dict[str, str]) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="rules-") as name:
-        for path, text in texts.items():
-            file = Path(name, path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(text.encode("latin-1"))
-        yield Path(name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -78,15 +78,9 @@ class PublishedRules:
         """The number and the digest, as `RULES_CURRENT` holds them."""
         return f"{self.number} {self.digest}"
 
-    @contextmanager
-    def unpacked(self) -> Iterator[Path]:
+    def unpacked(self) -> AbstractContextManager[Path]:
         """Yield a temporary folder with the files."""
-        with TemporaryDirectory(prefix="rules-") as name:
-            for path, text in self.files.items():
-                file = Path(name, path)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8")
-            yield Path(name)
+        return unpacked({path: text.encode() for path, text in self.files.items()})
 
     def __str__(self) -> str:
         content = "the files of each replica" if self.uses_files else f"version {self.number}"
@@ -103,7 +97,8 @@ class WorkerRules:
     worker: str
     identity: str
     """Of the version; empty for the worker's files."""
-    reported_at: float
+    at: float
+    """When it was reported, in seconds since the epoch."""
     failure: str = ""
     """Why the current version is not used; empty where it is."""
     names: str = ""
@@ -115,6 +110,17 @@ class WorkerRules:
     @property
     def description(self) -> str:
         return f"version {self.identity.split()[0]}" if self.identity else "its files"
+
+
+@contextmanager
+def unpacked(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Yield a temporary folder with files, by their paths in it."""
+    with TemporaryDirectory(prefix="rules-") as name:
+        for path, content in files.items():
+            file = Path(name, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        yield Path(name)
 
 
 def read_files(folder: Path) -> dict[str, str]:
@@ -175,7 +181,7 @@ def publish(
 def read_current(client: redis.Redis) -> PublishedRules | None:
     """Return the version in use; None where none was published."""
     identity = cast("bytes | None", client.get(RULES_CURRENT))
-    return read_version(client, _number(identity)) if identity else None
+    return read_version(client, int(identity.split()[0])) if identity else None
 
 
 def read_version(client: redis.Redis, number: int) -> PublishedRules | None:
@@ -201,23 +207,16 @@ def read_workers(client: redis.Redis, now: float) -> list[WorkerRules]:
 
 async def fetch_current(client: redis.asyncio.Redis, identity: bytes) -> PublishedRules | None:
     """Return the version that `RULES_CURRENT` names; None where it is not kept."""
-    number = _number(identity)
+    number = int(identity.split()[0])
     description = await cast("Any", client.hget(RULES_DESCRIPTIONS, str(number)))
     return _decode(number, description, await cast("Any", client.hget(RULES_DOCUMENTS, str(number))))
 
 
 def encode_worker(rules: WorkerRules) -> bytes:
     """Encode what a worker uses, without its name."""
-    return json.dumps(
-        {
-            "identity": rules.identity,
-            "at": rules.reported_at,
-            "failure": rules.failure,
-            "names": rules.names,
-            "steps": rules.steps,
-            "files": rules.files,
-        }
-    ).encode()
+    fields = asdict(rules)
+    del fields["worker"]
+    return json.dumps(fields).encode()
 
 
 def decode_workers(fields: Mapping[bytes, bytes], now: float) -> list[WorkerRules]:
@@ -237,7 +236,7 @@ def decode_workers(fields: Mapping[bytes, bytes], now: float) -> list[WorkerRule
             )
         except (ValueError, KeyError, TypeError):
             continue
-        if abs(now - rules.reported_at) < WORKER_TTL:
+        if abs(now - rules.at) < WORKER_TTL:
             workers.append(rules)
     return workers
 
@@ -279,9 +278,7 @@ class PublishedRulesFile:
         """Return the copy; None where there is none."""
         try:
             value = json.loads(self._path.read_text(encoding="utf-8"))
-            return PublishedRules(
-                int(value["number"]), value["author"], float(value["at"]), value["note"], dict(value["files"])
-            )
+            return _version(int(value["number"]), value, value["files"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -302,12 +299,13 @@ class PublishedRulesFile:
 
 def _decode(number: int, description: bytes | None, document: bytes | None) -> PublishedRules | None:
     try:
-        about, files = json.loads(description or b""), json.loads(document or b"")
-        return PublishedRules(
-            number, str(about["author"]), float(about["at"]), str(about["note"]), dict(files)
-        )
+        return _version(number, json.loads(description or b""), json.loads(document or b""))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _version(number: int, about: dict[str, Any], files: Mapping[str, str]) -> PublishedRules:
+    return PublishedRules(number, str(about["author"]), float(about["at"]), str(about["note"]), dict(files))
 
 
 def _encode_files(files: Mapping[str, str]) -> bytes:
@@ -316,7 +314,3 @@ def _encode_files(files: Mapping[str, str]) -> bytes:
 
 def _digest(document: bytes) -> str:
     return sha256(document).hexdigest()[:16]
-
-
-def _number(identity: bytes) -> int:
-    return int(identity.split()[0])

@@ -175,7 +175,7 @@ class PublishedRulesSync:
             and abs(now - self._reported_at) < REPORT_INTERVAL
         ):
             return
-        report = encode_worker(replace(rules, reported_at=now))
+        report = encode_worker(replace(rules, at=now))
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):
                 await cast("Any", self._redis.hset(RULES_WORKERS, self._worker, report))

@@ -183,7 +183,23 @@ class Reloader:
     async def reload(self) -> ReloadResult:
         """Read the files, and use them if they have no mistakes."""
         async with self._reloading:
-            return await self._reload()
+            present = await asyncio.to_thread(self._reader.present)
+            fingerprint = await asyncio.to_thread(self._reader.fingerprint)
+            try:
+                _refuse_missing(filter(self._reader.needs, sorted(self._present - present)))
+                _refuse(await find_excess(self._reader.folder, self._reader.published))
+                rules = await asyncio.to_thread(self._reader.read)
+            except ConfigurationError as error:
+                return self._refuse(error.mistakes)
+            except Exception as error:
+                log.exception("the configuration could not be read")
+                return self._refuse((f"it could not be read: {error}",))
+            self._mistakes = ()
+            self._present = present
+            result = await self._apply(rules)
+            if result is ReloadResult.APPLIED and self._last_good is not None:
+                await asyncio.to_thread(self._keep, self._last_good, fingerprint)
+            return result
 
     async def use_published(self, version: PublishedRules) -> Sequence[str]:
         """Use a published version; return its mistakes, with which the rules stay as they are."""
@@ -198,25 +214,6 @@ class Reloader:
             self._reader, self.published = reader, version
             await self._apply(rules)
             return ()
-
-    async def _reload(self) -> ReloadResult:
-        present = await asyncio.to_thread(self._reader.present)
-        fingerprint = await asyncio.to_thread(self._reader.fingerprint)
-        try:
-            _refuse_missing(filter(self._reader.needs, sorted(self._present - present)))
-            _refuse(await find_excess(self._reader.folder, self._reader.published))
-            rules = await asyncio.to_thread(self._reader.read)
-        except ConfigurationError as error:
-            return self._refuse(error.mistakes)
-        except Exception as error:
-            log.exception("the configuration could not be read")
-            return self._refuse((f"it could not be read: {error}",))
-        self._mistakes = ()
-        self._present = present
-        result = await self._apply(rules)
-        if result is ReloadResult.APPLIED and self._last_good is not None:
-            await asyncio.to_thread(self._keep, self._last_good, fingerprint)
-        return result
 
     async def _apply(self, rules: RuleSet) -> ReloadResult:
         difference = self._rules.difference(rules)

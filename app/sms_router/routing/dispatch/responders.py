@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Protocol
 
 from sms_router.privacy import mask_number_in, mask_numbers, mask_text
 from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.events import HandlerEvent
-from sms_router.routing.handler.handler import (
-    Handler,
-    HandlerContext,
-    Middleware,
-    call_through,
-)
+from sms_router.routing.handler.handler import Handler, HandlerContext, Middleware, call_through
 from sms_router.routing.handler.inspection import HandlerError, HandlerInfo
 from sms_router.routing.handler.reply import SILENCE, Part, Reply, ReplyFailed
 from sms_router.routing.handler.tracebacks import from_team
@@ -135,13 +129,8 @@ class EventResponder:
         return failed or SILENCE
 
 
-class MessageForwarder(Protocol):
-    """Calls other applications (`Forwarder`)."""
-
-    async def forward(
-        self, forward: Forward, message: InboundMessage, until: float, headers: Headers
-    ) -> Reply | ReplyFailed:
-        """Return what the application answers before ``until``, or why it does not."""
+ForwardMessage = Callable[[Forward, InboundMessage, float, Headers], Awaitable[Reply | ReplyFailed]]
+"""Calls another application (`Forwarder.forward`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +138,14 @@ class ForwardResponder:
     """Another application."""
 
     forward: Forward
-    upstreams: MessageForwarder | None
+    call: ForwardMessage | None
     """None where nothing is forwarded."""
 
     async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | ReplyFailed:
         """Return what the application answers before ``until`` (monotonic clock), or why it does not."""
-        if self.upstreams is None:
+        if self.call is None:
             return ReplyFailed("nothing is forwarded here")
-        return await self.upstreams.forward(self.forward, message, until, headers)
+        return await self.call(self.forward, message, until, headers)
 
 
 Responder = TemplateResponder | HandlerResponder | ForwardResponder | EventResponder
@@ -176,22 +165,23 @@ class WrappedResponder:
     async def run(self, message: InboundMessage, until: float, headers: Headers) -> Reply | ReplyFailed:
         """Return the reply of the outermost middleware, or why there is none."""
 
+        inner = self.inner
+
         async def respond(_: HandlerContext) -> Reply:
-            if isinstance(self.inner, TemplateResponder):
-                reply = self.inner.reply(message, self.profile)
+            if isinstance(inner, TemplateResponder):
+                reply = inner.reply(message, self.profile)
             else:
-                reply = await self.inner.run(message, until, headers)
+                reply = await inner.run(message, until, headers)
             if isinstance(reply, ReplyFailed):
                 raise HandlerError(reply.cause)
             return reply
 
-        inner = self.inner
-        argument, keyword = (
-            (inner.argument, inner.keyword) if isinstance(inner, TemplateResponder) else (message.body, "")
-        )
-        answer = normalize_answer(argument)
+        argument, keyword = message.body, ""
+        if isinstance(inner, TemplateResponder):
+            argument, keyword = inner.argument, inner.keyword
+        info = HandlerInfo("", self.rule)
         context = HandlerContext.of(
-            self.environment, message, argument, answer, keyword, HandlerInfo("", self.rule)
+            self.environment, message, argument, normalize_answer(argument), keyword, info
         )
         try:
             return await call_through(self.middlewares, context, respond)
@@ -206,7 +196,8 @@ def _failure(error: BaseException, name: str, message: InboundMessage) -> ReplyF
         CancelledError: when the worker stops; the function did not cancel itself.
 
     """
-    if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+    task = asyncio.current_task()
+    if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
         raise error
     if log.isEnabledFor(logging.DEBUG):  # serve --dev
         log.error("%s failed", name, exc_info=from_team(error))
@@ -238,8 +229,3 @@ def _shorten_and_mask(text: str, message: InboundMessage, length: int) -> str:
         text = f"{text[: length // 2]} ... {text[-length // 2 :]}"
     text = mask_numbers(mask_number_in(text, message.sender))
     return text.replace(message.body, mask_text(message.body)) if len(message.body) > 3 else text
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from sms_router.errors import ConfigurationError
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
@@ -29,7 +29,7 @@ from sms_router.routing.keywords.schedule import Schedule, TimeZones
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError, Templates
 from sms_router.routing.opt_outs.keywords import OptOutKeywords
 from sms_router.routing.upstream.forward_rule import Forward, ForwardModel, is_loop
-from sms_router.toml import RawTable, format_validation_errors, read_toml
+from sms_router.toml import RawTable, StrictModel, format_validation_errors, read_toml
 from sms_router.toml_positions import Location, TomlPositions, format_place
 from sms_router.twilio.sids import SERVICE_SID
 
@@ -43,15 +43,7 @@ _MAX_MEDIA = 10
 _MATCHES = {kind.value: kind for kind in MatchKind}
 
 
-def _not_empty(words: tuple[str, ...]) -> tuple[str, ...]:
-    if not words:
-        raise ValueError("must not be empty")
-    return words
-
-
-class _ReplyTable(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _ReplyTable(StrictModel):
     reply: str | None = None
     template: str | None = None
     media: tuple[str, ...] = ()
@@ -61,7 +53,7 @@ class _ReplyTable(BaseModel):
 class _Default(_ReplyTable):
     """``[default]``: what responds to a text that no rule takes."""
 
-    services: dict[str, _ReplyTable] = {}
+    services: dict[str, _ReplyTable] = Field(default_factory=dict)
     """``[default.services.MG...]``: what one Service has instead."""
     did_you_mean: str | None = None
     """The reply to a text that is one typing mistake away from a keyword."""
@@ -73,10 +65,8 @@ class _Default(_ReplyTable):
         return written == (None, None, None, None) and (bool(self.services) or self.did_you_mean is not None)
 
 
-class _HoursWindow(BaseModel):
+class _HoursWindow(StrictModel):
     """One window of ``hours``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: tuple[str, ...] = ()
     begins: Annotated[str, Field(alias="from")] = "00:00"
@@ -94,7 +84,7 @@ def _listed(windows: object) -> object:
 class _Keyword(_ReplyTable):
     """One ``[[keyword]]``."""
 
-    words: Annotated[tuple[str, ...], AfterValidator(_not_empty)]
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
     match: str = "first-word"
     services: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -106,9 +96,7 @@ class _Keyword(_ReplyTable):
     closes: str | datetime | date | None = None
 
 
-class _KeywordsFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _KeywordsFile(StrictModel):
     keyword: tuple[_Keyword, ...] = ()
     default: _Default | None = None
 
@@ -163,12 +151,10 @@ def load_rules(
     if loader.mistakes:
         raise ConfigurationError(loader.mistakes)
     if not content.keywords and content.default is None and not handlers.defaults:
-        state = "is empty" if file.exists() else "is missing"
         log.warning(
-            "%s %s: texts that no @keyword function takes get no reply; write a [default] reply there",
-            label,
-            state,
-        )
+            "%s is %s: texts that no @keyword function takes get no reply; write a [default] reply there",
+            label, "empty" if file.exists() else "missing",
+        )  # fmt: skip
     return Dispatcher(index, defaults, opt_outs, forwards, zones, clock, handlers)
 
 
@@ -323,11 +309,7 @@ class _RuleLoader:
 
     def handler_rule(self, spec: KeywordSpec, handler: Handler) -> Rule[RuleAction]:
         source = handler.source
-
-        def where(*_: int | str) -> str:
-            return source
-
-        kind, scope = self._kind(spec.match, where), self._scope(spec, where)
+        kind, scope = self._kind(spec.match, lambda *_: source), self._scope(spec, lambda *_: source)
         name = _name(spec.words)
         return Rule(spec.words, kind, scope, handler, name, source, spec.fold_accents, spec.opts_in)
 
