@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sms_router.routing.handler.reply import ReplyFailed
-from sms_router.routing.upstream.http_client import open_sessions
-from sms_router.routing.upstream.private_addresses import PrivateAddressError, is_private
+from sms_router.routing.upstream.http_client import PrivateAddressError, is_private, open_sessions
 from sms_router.twilio.webhook_url import WebhookUrl
 from tests.routing.upstream.conftest import ForwarderFixture, forward
 
@@ -62,5 +61,4 @@ async def test_a_listed_host_is_called() -> None:
         with pytest.raises(PrivateAddressError):
             sessions.session_for(WebhookUrl.parse("http://127.0.0.1:8081/"), public_only=True)
     finally:
-        await sessions.unrestricted.close()
-        await sessions.public.close()
+        await sessions.aclose()

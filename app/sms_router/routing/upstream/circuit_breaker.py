@@ -35,29 +35,6 @@ class CircuitState(Enum):
     """A probe is in progress."""
 
 
-class Admission(Enum):
-    """The role of a call that is admitted."""
-
-    ORDINARY = "ordinary"
-    PROBE = "probe"
-
-
-class CallResult(Enum):
-    """What a call says about the state of the upstream."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    UNKNOWN = "unknown"
-    """It was cancelled before it ended."""
-
-
-class CircuitTransition(Enum):
-    """A change of the state that is logged."""
-
-    OPENED = "opened"
-    CLOSED = "closed"
-
-
 class CircuitBreaker:
     """Decides whether calls are made, by the failure rate in a rolling window."""
 
@@ -76,38 +53,33 @@ class CircuitBreaker:
         is_probe_due = self.state is CircuitState.OPEN and now >= self._probe_at
         return self.state is CircuitState.CLOSED or is_probe_due
 
-    def admit(self, now: float) -> Admission | None:
-        """Admit a call, as a probe where one is due; return None while the circuit is open.
+    def admit(self, now: float) -> CircuitState | None:
+        """Admit a call, and return the state: half-open for a probe; None while the circuit is open.
 
         The result of an admitted call must be passed to `record`.
         """
-        if self.state is CircuitState.CLOSED:
-            return Admission.ORDINARY
         if not self.allows(now):
             return None
-        self.state = CircuitState.HALF_OPEN
-        return Admission.PROBE
+        if self.state is CircuitState.OPEN:
+            self.state = CircuitState.HALF_OPEN
+        return self.state
 
-    def record(self, admission: Admission, result: CallResult, now: float) -> CircuitTransition | None:
-        """Record the result of a call; ordinary calls that end after the circuit has opened do not count."""
-        if admission is Admission.PROBE:
-            return self._record_probe(result, now)
-        if self.state is CircuitState.CLOSED and result is not CallResult.UNKNOWN:
-            return self._count(now, failed=result is CallResult.FAILURE)
-        return None
+    def record(self, admission: CircuitState, failed: bool | None, now: float) -> CircuitState | None:
+        """Record the result of a call; ordinary calls that end after the circuit has opened do not count.
 
-    def _record_probe(self, result: CallResult, now: float) -> CircuitTransition | None:
-        if result is CallResult.SUCCESS:
-            self._close()
-            return CircuitTransition.CLOSED
-        if result is CallResult.FAILURE:
-            self._open_seconds = min(self._open_seconds * 2, MAX_OPEN_SECONDS)
-            self._open(now)
-        else:
-            self.state, self._probe_at = CircuitState.OPEN, now
-        return None
+        Args:
+            admission: what `admit` has returned.
+            failed: whether the upstream is at fault; None where the call was cancelled before it ended.
+            now: when the call ended.
 
-    def _count(self, now: float, *, failed: bool) -> CircuitTransition | None:
+        Returns:
+            The state, where the circuit has opened or closed; a probe that fails is no change.
+
+        """
+        if admission is CircuitState.HALF_OPEN:
+            return self._record_probe(failed, now)
+        if self.state is not CircuitState.CLOSED or failed is None:
+            return None
         self._results.append((now, failed))
         self._failures += failed
         while self._results[0][0] <= now - WINDOW or len(self._results) > _MAX_RESULTS:
@@ -115,13 +87,16 @@ class CircuitBreaker:
         calls = len(self._results)
         if not failed or calls < MIN_CALLS or self._failures < FAILURE_RATE * calls:
             return None
-        self._open(now)
-        return CircuitTransition.OPENED
-
-    def _open(self, now: float) -> None:
         self.state, self._probe_at = CircuitState.OPEN, now + self._open_seconds
+        return self.state
 
-    def _close(self) -> None:
-        self.state, self._open_seconds = CircuitState.CLOSED, OPEN_SECONDS
-        self._results.clear()
-        self._failures = 0
+    def _record_probe(self, failed: bool | None, now: float) -> CircuitState | None:
+        if failed is False:
+            self.state, self._open_seconds = CircuitState.CLOSED, OPEN_SECONDS
+            self._results.clear()
+            self._failures = 0
+            return self.state
+        if failed:
+            self._open_seconds = min(self._open_seconds * 2, MAX_OPEN_SECONDS)
+        self.state, self._probe_at = CircuitState.OPEN, now + (self._open_seconds if failed else 0.0)
+        return None

@@ -10,12 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sms_router.routing.upstream.circuit_breaker import (
-    CallResult,
-    CircuitBreaker,
-    CircuitState,
-    CircuitTransition,
-)
+from sms_router.routing.upstream.circuit_breaker import CircuitBreaker, CircuitState
 from sms_router.routing.upstream.models import UpstreamFailure
 from sms_router.twilio.webhook_url import WebhookUrl
 
@@ -109,21 +104,20 @@ class Endpoint:
     async def _call_once(
         self, url: WebhookUrl, fetch: Callable[[], Awaitable[_Response | UpstreamFailure]]
     ) -> _Response | UpstreamFailure:
-        admission = self._breaker.admit(self._clock())
-        if admission is None:
+        if (admission := self._breaker.admit(self._clock())) is None:
             return self._short_circuit(url)
-        result = CallResult.UNKNOWN
+        failed: bool | None = None
         try:
             response = await fetch()
-            result = CallResult.SUCCESS
+            failed = False
             if isinstance(response, UpstreamFailure):
                 self._failures += 1
                 if response.counts_against_circuit:
-                    result, self._last_failure = CallResult.FAILURE, response
+                    failed, self._last_failure = True, response
             return response
         finally:
             self._calls += 1
-            self._log_transition(self._breaker.record(admission, result, self._clock()))
+            self._log_change(self._breaker.record(admission, failed, self._clock()))
 
     def _short_circuit(self, url: WebhookUrl) -> UpstreamFailure:
         """Fail with the code of the last failure, without a call."""
@@ -131,14 +125,14 @@ class Endpoint:
         code = self._last_failure.code if self._last_failure is not None else 11200
         return UpstreamFailure(code, "not called, because it keeps failing", url, is_called=False)
 
-    def _log_transition(self, transition: CircuitTransition | None) -> None:
-        if transition is CircuitTransition.OPENED:
+    def _log_change(self, state: CircuitState | None) -> None:
+        if state is CircuitState.OPEN:
             log.error(
                 "%s keeps failing and is not called for now; the fallback URL is called, or the contact gets"
                 " the error reply (%s)",
                 self.name, self._last_failure,
             )  # fmt: skip
-        elif transition is CircuitTransition.CLOSED:
+        elif state is CircuitState.CLOSED:
             log.warning("%s responds again", self.name)
 
 
@@ -159,19 +153,13 @@ class EndpointPool:
     def get(self, origin: str, *, fallback: bool) -> Endpoint:
         """Return the endpoint of an origin; it is created when it is used first."""
         name = f"{origin} (as fallback)" if fallback else origin
-        endpoint = self._endpoints.get(name)
-        if endpoint is None:
-            self._drop_one_if_full()
-            endpoint = self._endpoints[name] = Endpoint(name, self._max_concurrent, self._clock)
+        if name not in self._endpoints:
+            if len(self._endpoints) >= MAX_ENDPOINTS:
+                idle = (name for name, endpoint in self._endpoints.items() if endpoint.is_idle)
+                del self._endpoints[next(idle, next(iter(self._endpoints)))]
+            self._endpoints[name] = Endpoint(name, self._max_concurrent, self._clock)
         self._endpoints.move_to_end(name)
-        return endpoint
+        return self._endpoints[name]
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
         return tuple(endpoint.status() for endpoint in self._endpoints.values())
-
-    def _drop_one_if_full(self) -> None:
-        if len(self._endpoints) < MAX_ENDPOINTS:
-            return
-        oldest = next(iter(self._endpoints))
-        idle = (name for name, endpoint in self._endpoints.items() if endpoint.is_idle)
-        del self._endpoints[next(idle, oldest)]

@@ -43,7 +43,11 @@ class Forward:
         """Return whether the upstream may redirect to a URL."""
         if self.own_url and is_own(url, self.own_url):
             return False
-        return f"{url.host}:{url.port}" in _allowed_addresses(self)
+        targets = [target.url for target in (self.primary, self.fallback) if target is not None]
+        # http may redirect to https on the same host
+        own = (address for target in targets for address in _with_ports(target.host, target.port))
+        configured = (address for host in self.redirect_hosts for address in _addresses_of(host))
+        return f"{url.host}:{url.port}" in {*own, *configured}
 
     def __str__(self) -> str:
         primary = f"{self.primary.url} ({self.primary.method.value})"
@@ -62,14 +66,6 @@ def is_own(url: WebhookUrl, public_url: str) -> bool:
     """Return whether a URL is the router's: a webhook, a probe, the metrics or the console."""
     own = WebhookUrl.parse(f"{public_url}/")
     return (url.host, url.port) == (own.host, own.port) and url.path.startswith(own.path)
-
-
-def _allowed_addresses(forward: Forward) -> frozenset[str]:
-    """Return every allowed ``host:port``; http may redirect to https on the same host."""
-    targets = (forward.primary, *((forward.fallback,) if forward.fallback else ()))
-    own = (address for target in targets for address in _with_ports(target.url.host, target.url.port))
-    configured = (address for host in forward.redirect_hosts for address in _addresses_of(host))
-    return frozenset([*own, *configured])
 
 
 def _addresses_of(host: str) -> Iterable[str]:

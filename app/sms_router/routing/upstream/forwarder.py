@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from functools import partial
-from types import ModuleType
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sms_router.routing.contacts.contacts import Contacts
@@ -23,7 +23,7 @@ from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml_parser import EMPTY_PAGE
 
 if TYPE_CHECKING:
-    import aiohttp
+    from sms_router.routing.upstream.http_client import HttpSessions
 
 log = logging.getLogger("sms_router.upstream")
 
@@ -72,7 +72,7 @@ class Forwarder:
         self._endpoints = EndpointPool(max_concurrent)
         self._start_lock = asyncio.Lock()
         self._private_hosts = private_hosts
-        self._http_sessions: tuple[aiohttp.ClientSession, ...] = ()
+        self._http_sessions: HttpSessions | None = None
         self._fetch = fetch
         self._logged: set[str] = set()
 
@@ -80,16 +80,16 @@ class Forwarder:
         """Import aiohttp and open its session, once; `forward` calls it, too, if needed."""
         async with self._start_lock:
             if self._fetch is None:
-                http_client = await asyncio.to_thread(_import_http_client)
-                sessions = http_client.open_sessions(self._private_hosts)
-                self._http_sessions = (sessions.unrestricted, sessions.public)
-                self._fetch = partial(http_client.fetch, sessions)
+                # In a thread, because aiohttp is slow to import.
+                client = await asyncio.to_thread(import_module, "sms_router.routing.upstream.http_client")
+                self._http_sessions = client.open_sessions(self._private_hosts)
+                self._fetch = partial(client.fetch, self._http_sessions)
             return self._fetch
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in self._http_sessions:
-            await session.close()
+        if self._http_sessions is not None:
+            await self._http_sessions.aclose()
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
         """Return the state of each endpoint, for probes and metrics."""
@@ -164,12 +164,6 @@ class Forwarder:
             if warning not in self._logged and len(self._logged) < MAX_LOGGED_WARNINGS:
                 self._logged.add(warning)
                 log.warning("%s", warning)
-
-
-def _import_http_client() -> ModuleType:
-    from sms_router.routing.upstream import http_client  # noqa: PLC0415 - slow to import
-
-    return http_client
 
 
 async def _call_with_fallback(session: TwimlSession, deadline: float) -> list[UpstreamFailure]:

@@ -6,6 +6,7 @@ The module is imported when something is forwarded: most routers do not need aio
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 import ssl
@@ -19,7 +20,6 @@ from yarl import URL
 
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import UpstreamFailure, UpstreamRequest, UpstreamResponse
-from sms_router.routing.upstream.private_addresses import PrivateAddressError, is_private_literal
 from sms_router.twilio.signature import sign
 from sms_router.twilio.twiml_parser import MAX_PAGE_BYTES, HttpPage
 from sms_router.twilio.webhook_url import Method, WebhookUrl
@@ -41,6 +41,15 @@ _CERTIFICATE_CODES = {10: 11236, 18: 11237, 19: 11237, 20: 11237, 21: 11237, 62:
 
 _RETRYABLE_CODES = frozenset({11205, 11210, 11220})
 """No connection was established: Twilio retries once (facts 1.4)."""
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class PrivateAddressError(OSError):
+    """A host has only addresses that a URL from Twilio's side may not lead to.
+
+    Who may change a number at Twilio could otherwise read the router's metrics or a cloud's metadata by text.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +78,35 @@ class HttpSessions:
             PrivateAddressError: when its host is a private address that is not listed.
 
         """
-        if not public_only or _is_listed(url.host, url.port, self.private_hosts):
+        names = {text for name in (url.host, f"[{url.host}]") for text in (name, f"{name}:{url.port}")}
+        if not public_only or not self.private_hosts.isdisjoint(names):
             return self.unrestricted
-        if is_private_literal(url.host):
+        if is_private(url.host):
             raise PrivateAddressError(url.host)
         return self.public
 
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.unrestricted.close()
+        await self.public.close()
 
-def _is_listed(host: str, port: int, hosts: frozenset[str]) -> bool:
-    return not hosts.isdisjoint((host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"))
+
+def is_private(host: str) -> bool:
+    """Return whether a host is an IP address that is no public one; names are resolved later.
+
+    It is loopback, link-local, private or reserved, or such an IPv4 address is embedded in it.
+    """
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if embedded is not None:
+            return is_private(str(embedded))
+    return not ip.is_global or ip.is_multicast
 
 
 class _PublicResolver(aiohttp.ThreadedResolver):
@@ -87,25 +116,26 @@ class _PublicResolver(aiohttp.ThreadedResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         addresses = await super().resolve(host, port, family)
-        public = [address for address in addresses if not is_private_literal(address["host"])]
+        public = [address for address in addresses if not is_private(address["host"])]
         if not public:
             raise PrivateAddressError(host)
         return public
 
 
-def open_sessions(private_hosts: frozenset[str] = frozenset()) -> HttpSessions:
+def open_sessions(private_hosts: frozenset[str]) -> HttpSessions:
     """Open the sessions of one worker; `EndpointPool` limits their connections.
 
     Proxies of the environment are ignored: an upstream is called as it is configured.
     """
-    return HttpSessions(_open_session(None), _open_session(_PublicResolver()), private_hosts)
 
+    def open_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT, ttl_dns_cache=30, resolver=resolver
+        )
+        cookie_jar = aiohttp.DummyCookieJar()
+        return aiohttp.ClientSession(connector=connector, cookie_jar=cookie_jar, trust_env=False)
 
-def _open_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=KEEPALIVE_TIMEOUT, ttl_dns_cache=30, resolver=resolver
-    )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    return HttpSessions(open_session(None), open_session(_PublicResolver()), private_hosts)
 
 
 async def fetch(
@@ -159,31 +189,16 @@ async def _with_retry(
     sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> HttpPage | _HttpRedirect | UpstreamFailure:
     """Send a request; once more if no connection was established, and with credentials on request."""
-    response = await _attempt(sessions, target, request, deadline)
-    if (
-        isinstance(response, UpstreamFailure)
-        and response.code in _RETRYABLE_CODES
-        and deadline > time.monotonic()
-    ):
-        response = await _attempt(sessions, target, request, deadline)
-    if isinstance(response, _Unauthorized):
-        credentials = target.url.credentials
-        if credentials is None:
-            return UpstreamFailure(11200, "HTTP 401", target.url)
+    response = await _send(sessions, target, request, deadline)
+    is_retryable = isinstance(response, UpstreamFailure) and response.code in _RETRYABLE_CODES
+    if is_retryable and deadline > time.monotonic():
+        response = await _send(sessions, target, request, deadline)
+    if isinstance(response, _Unauthorized) and (credentials := target.url.credentials) is not None:
         headers = {**request.headers, "Authorization": credentials}
-        response = await _attempt(sessions, target, replace(request, headers=headers), deadline)
+        response = await _send(sessions, target, replace(request, headers=headers), deadline)
     if isinstance(response, _Unauthorized):
         return UpstreamFailure(11200, "HTTP 401", target.url)
     return response
-
-
-async def _attempt(
-    sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
-) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
-    try:
-        return await _send(sessions, target, request, deadline)
-    except (aiohttp.ClientError, ValueError, PrivateAddressError) as error:
-        return _failure(error, target.url)
 
 
 async def _send(
@@ -194,24 +209,27 @@ async def _send(
     url = target.url.with_query(form) if is_get else target.url.called
     cookies = request.cookies.header(target.url)
     remaining = max(0.01, deadline - time.monotonic())
-    session = sessions.session_for(target.url, public_only=request.public_only)
-    async with session.request(
-        target.method.value,
-        URL(url, encoded=True),
-        headers={
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            **request.headers,
-            "X-Twilio-Signature": sign(url, () if is_get else request.parameters, request.auth_token),
-            **({} if is_get else {"Content-Type": "application/x-www-form-urlencoded"}),
-            **({"Cookie": cookies} if cookies else {}),
-        },
-        data=None if is_get else form.encode(),
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, remaining / 2)),
-    ) as response:
-        request.cookies.update(response.cookies, target.url)
-        return await _read(response, target.url)
+    headers = {
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        **request.headers,
+        "X-Twilio-Signature": sign(url, () if is_get else request.parameters, request.auth_token),
+        **({} if is_get else {"Content-Type": "application/x-www-form-urlencoded"}),
+        **({"Cookie": cookies} if cookies else {}),
+    }
+    try:
+        async with sessions.session_for(target.url, public_only=request.public_only).request(
+            target.method.value,
+            URL(url, encoded=True),
+            headers=headers,
+            data=None if is_get else form.encode(),
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT, remaining / 2)),
+        ) as response:
+            request.cookies.update(response.cookies, target.url)
+            return await _read(response, target.url)
+    except (aiohttp.ClientError, ValueError, PrivateAddressError) as error:
+        return _failure(error, target.url)
 
 
 async def _read(

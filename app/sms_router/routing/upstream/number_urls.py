@@ -69,8 +69,7 @@ class NumberForwards:
         pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         if pool is None or not self._is_enabled(pool.service_sid):
             return None
-        country = country_of(message.contact, message.from_country)
-        sender = pool.find(message.recipient, country)
+        sender = pool.find(message.recipient, country_of(message.contact, message.from_country))
         urls = self._urls_of(pool.service_sid, sender.sid) if sender is not None else None
         if urls is None or not urls.sms_url:
             return None

@@ -68,7 +68,8 @@ class TwimlSession:
             None when all were executed.
 
         """
-        parameters = {**self._parameters(), **(error or {})}
+        # Twilio's parameters in the order in which they were received.
+        parameters = {**dict(reversed([*self.message.parameters.items()])), **(error or {})}
         for number in range(MAX_DOCUMENTS):
             step = f"{'fallback' if error else 'primary'} {number}"
             result = await self._fetch_document(target, parameters, step, deadline)
@@ -80,10 +81,9 @@ class TwimlSession:
             self.ignored_verbs += document.ignored_verbs
             if document.redirect is None:
                 return self._refuse_unusable_verbs(url)
-            next_target = self._next_target(document.redirect, url)
-            if isinstance(next_target, UpstreamFailure):
-                return next_target
-            target = next_target
+            if isinstance(following := self._next_target(document.redirect, url), UpstreamFailure):
+                return following
+            target = following
         return UpstreamFailure(14106, f"more than {MAX_DOCUMENTS} documents", target.url)
 
     def _refuse_unusable_verbs(self, page: WebhookUrl) -> UpstreamFailure | None:
@@ -129,11 +129,6 @@ class TwimlSession:
             remedy = f"to allow it, add {url.host} to redirect_hosts"
             return UpstreamFailure(11100, f"<Redirect> leads to another host; {remedy}", page)
         return Target(url, Method(redirect.method))
-
-    def _parameters(self) -> Mapping[str, str]:
-        """Return Twilio's parameters in the order in which they were received."""
-        parameters = self.message.parameters
-        return {name: parameters[name] for name in reversed(list(parameters))}
 
     def _request_headers(self, step: str) -> Mapping[str, str]:
         """Return the headers of Twilio's own request; each further request gets its own token."""
