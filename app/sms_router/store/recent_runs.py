@@ -10,8 +10,10 @@ import logging
 import marshal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import starmap
+
+import hiredis
 
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
@@ -29,14 +31,21 @@ MAX_RUNS = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """Of memory for keys, arguments and responses."""
 
-RUN_SIZE = 80
-"""Bytes around what `_pack` returns: the objects that hold it and its time."""
+RUN_SIZE = 160
+"""Bytes of the objects that hold a run, beside its command and response."""
 
 TRIM_SIZE = 100
 """Runs that are measured at once, a fraction of a millisecond."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
+
+
+_BY_DIGEST = {script.by_digest[1]: script for script in SCRIPTS.values()}
+
+_Run = tuple[float, bytes, bytes]
+"""When it ended by the monotonic clock, its command, and its response by `marshal`: no garbage collection
+visits them."""
 
 
 class RecentRuns:
@@ -49,13 +58,11 @@ class RecentRuns:
 
     def __init__(self, observe: Callable[[str, RedisReply], None] = lambda *_: None) -> None:
         self._observe = observe
-        self._latest: list[tuple[float, Call, RedisReply]] = []
+        self._latest: list[tuple[float, bytes, RedisReply]] = []
         """Since the last `trim`."""
         self.append = self._latest.append
         """Takes a run; no method, because every message calls it."""
-        self._runs: deque[bytes] = deque()
-        self._ended: deque[float] = deque()
-        """When each of `_runs` ended."""
+        self._runs: deque[_Run] = deque()
         self._bytes = 0
 
     async def trim(self) -> None:
@@ -67,28 +74,21 @@ class RecentRuns:
     def _trim_some(self) -> None:
         latest = self._latest[:TRIM_SIZE]
         del self._latest[:TRIM_SIZE]
-        runs = list(starmap(_pack, latest))
+        runs = [(ended, command, marshal.dumps(response)) for ended, command, response in latest]
         self._runs.extend(runs)
-        self._ended.extend(run[0] for run in latest)
-        self._bytes += _size(runs)
+        self._bytes += sum(map(_size, runs))
         oldest = latest[-1][0] - MAX_AGE if latest else 0.0
         while self._runs and (
-            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._ended[0] < oldest
+            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._runs[0][0] < oldest
         ):
-            self._bytes -= RUN_SIZE + len(self._runs.popleft())
-            self._ended.popleft()
+            self._bytes -= _size(self._runs.popleft())
 
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
         prefix = f"{tag}:".encode()
-        self._latest[:] = [run for run in self._latest if not run[1][1][0].startswith(prefix)]
-        kept = [
-            (ended, run)
-            for ended, run in zip(self._ended, self._runs, strict=True)
-            if not _unpack(ended, run)[1][1][0].startswith(prefix)
-        ]
-        self._ended, self._runs = deque(ended for ended, _ in kept), deque(run for _, run in kept)
-        self._bytes = _size(self._runs)
+        self._latest[:] = [run for run in self._latest if not _first_key(run[1]).startswith(prefix)]
+        self._runs = deque(run for run in self._runs if not _first_key(run[1]).startswith(prefix))
+        self._bytes = sum(map(_size, self._runs))
 
     async def restore(self, run: Run) -> None:
         """Run again what a new server may have lost; called before it serves (`Store.restorers`).
@@ -101,7 +101,7 @@ class RecentRuns:
         if not self._runs or (clock_offset := await _read_clock(run)) is None:
             return
         calls = plan_reruns(
-            list(map(_unpack, self._ended, self._runs)), lambda moment: round((moment + clock_offset) * 1000)
+            list(starmap(_to_run, self._runs)), lambda moment: round((moment + clock_offset) * 1000)
         )
         restored = messages = 0
         for start in range(0, len(calls), BATCH_SIZE):
@@ -123,23 +123,21 @@ class RecentRuns:
         )  # fmt: skip
 
 
-def _pack(_: float, call: Call, response: RedisReply) -> bytes:
-    """Put the many small objects of a run into one, which is smaller and which no collection visits."""
-    script, keys, arguments = call
-    try:
-        return marshal.dumps((script.name, keys, arguments, response))
-    except ValueError:  # a member of an enum
-        plain = tuple(str.__str__(each) if isinstance(each, str) else each for each in arguments)
-        return marshal.dumps((script.name, keys, plain, response))
+def _first_key(command: bytes) -> bytes:
+    """Return the key after ``EVALSHA``, the digest and the number of keys, without reading the rest."""
+    return command.split(b"\r\n", 9)[8]
 
 
-def _unpack(ended: float, packed: bytes) -> ScriptRun:
-    name, keys, arguments, response = marshal.loads(packed)  # noqa: S302 (what `_pack` wrote, in this process)
-    return ScriptRun(ended, (SCRIPTS[name], keys, arguments), response)
+def _to_run(ended: float, command: bytes, response: bytes) -> ScriptRun:
+    reader = hiredis.Reader()
+    reader.feed(command)
+    _, digest, key_count, *parts = reader.gets()
+    keys, arguments = tuple(parts[: int(key_count)]), tuple(parts[int(key_count) :])
+    return ScriptRun(ended, (_BY_DIGEST[digest], keys, arguments), marshal.loads(response))  # noqa: S302 (its own)
 
 
-def _size(runs: Iterable[bytes]) -> int:
-    return sum(RUN_SIZE + len(run) for run in runs)
+def _size(run: _Run) -> int:
+    return RUN_SIZE + len(run[1]) + len(run[2])
 
 
 async def _read_clock(run: Run) -> float | None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import hiredis
 
-from sms_router.store.connection import PipelinedConnection, RedisReply, connect, run_all
+from sms_router.store.connection import PipelinedConnection, RedisReply, connect, pack, run_all
 from sms_router.store.errors import RedirectedError, ScriptFailedError, StoreUnavailableError
 from sms_router.store.keys import PROBE
 from sms_router.store.scripts import SCRIPTS, Call, Script
@@ -93,11 +93,11 @@ async def restore_nothing(_: Run) -> None:
     """Write nothing."""
 
 
-Record = Callable[[tuple[float, Call, RedisReply]], None]
-"""Is called with the fields of a `ScriptRun` for each successful run of a `REPEATABLE` script."""
+Record = Callable[[tuple[float, bytes, RedisReply]], None]
+"""Is called for each successful run of a `REPEATABLE` script: when it ended, the command, its response."""
 
 
-def record_nothing(_: tuple[float, Call, RedisReply]) -> None:
+def record_nothing(_: tuple[float, bytes, RedisReply]) -> None:
     """Record nothing."""
 
 
@@ -197,13 +197,14 @@ class RedisClient:
             raise StoreUnavailableError(self.error or "not connected")
         script, keys, arguments = call
         started = time.monotonic()
-        response = await self._send(connection, script.by_digest + keys + arguments, time_limit)
+        command = pack(script.by_digest + keys + arguments)
+        response = await self._send(connection, command, time_limit)
         ended = time.monotonic()
         self._observe(script.name, ended - started)
         if isinstance(response, hiredis.ReplyError):
             response = await self._retry_with_source(connection, call, response)
         if script.name in REPEATABLE:
-            self._record((ended, call, response))
+            self._record((ended, command, response))
         return response
 
     async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
@@ -222,7 +223,7 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             raise self._classify(script, response)
         if script.name in REPEATABLE:
-            self._record((time.monotonic(), call, response))
+            self._record((time.monotonic(), pack(script.by_digest + keys + arguments), response))
         return response
 
     def retry_pending(self) -> None:
@@ -239,7 +240,7 @@ class RedisClient:
             self._open_circuit(f"the master is {address} now")
 
     def _send(
-        self, connection: PipelinedConnection, command: Command, time_limit: float | None = None
+        self, connection: PipelinedConnection, command: Command | bytes, time_limit: float | None = None
     ) -> asyncio.Future[RedisReply]:
         """Send a command, and check that its response arrives."""
         future = connection.send(command, time_limit)

@@ -113,7 +113,7 @@ def test_without_a_limit_nothing_is_counted() -> None:
 
 @given(st.lists(st.floats(0, 100), max_size=40), st.integers(1, 5))
 def test_never_more_than_the_limit_without_a_quiet_gap(pauses: list[float], replies: int) -> None:
-    guard, now, run = LoopGuard(replies, 10), 1000.0, 0
+    guard, now, run = LoopGuard(replies, 60), 1000.0, 0
     for pause in pauses:
         now += pause
         run = 1 if pause >= 60 else run + 1

@@ -21,7 +21,7 @@ REQUEST = b"From=%2B14155550100"
 ANSWER = Answer(b"<Response><Message>9 to 5</Message></Response>", Outcome.REPLY)
 TRAIL_TEXT = "HOURS\nthe short code"
 COUNTER = BUCKET.reply_count(SCOPE, CONTACT)
-PREPARED = PreparedAnswer(ANSWER, TRAIL_TEXT, ReplyCounter(COUNTER, 2, 60_000, 1, b""), None)
+PREPARED = PreparedAnswer(ANSWER, TRAIL_TEXT, ReplyCounter(COUNTER, b"2", b"60000", b"1", b""), None)
 
 
 def key(number: int = 1) -> MessageKey:

@@ -218,13 +218,13 @@ class Inbox:
             reference=key.reference,
             request=request,
             is_fallback=b"1" if fallback else b"0",
-            arrived=arrived,
+            arrived=b"%d" % arrived,
             in_conversation=in_turn,
         )
         if prepared is not None:
             (document, outcome), trail_text, counter, _ = prepared
             call = scripts.claim_prepared(
-                call, answer=document, outcome=outcome.value, trail=encode(trail_text), counter=counter
+                call, answer=document, outcome=outcome.encode(), trail=encode(trail_text), counter=counter
             )
         running = self._turns.running
         while True:

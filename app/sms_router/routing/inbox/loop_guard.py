@@ -31,8 +31,8 @@ _NO_REPLIES = (0, b"", 0.0)
 
 
 @lru_cache(maxsize=1024)
-def _digest(text: str) -> int:
-    return crc32(text.encode("utf-8", "surrogatepass"))
+def _digest(text: str) -> bytes:
+    return b"%d" % crc32(text.encode("utf-8", "surrogatepass"))
 
 
 class LimitExceeded(NamedTuple):
@@ -46,10 +46,10 @@ class ReplyCounter(NamedTuple):
     """How one reply is counted: the key, and the arguments of the scripts (``count_reply.lua``)."""
 
     key: bytes
-    max_replies: int
-    quiet_ms: int
-    weight: int
-    text: int | bytes
+    max_replies: bytes
+    quiet_ms: bytes
+    weight: bytes
+    text: bytes
     """Stands for the text that is answered; empty where that is."""
 
 
@@ -67,8 +67,9 @@ class LoopGuard:
         """
         self._max_replies = replies
         self._share = -(-replies // workers)
-        self._quiet_ms = int(seconds * 1000)
-        self.counts: dict[bytes, tuple[int, int | bytes, float]] = {}
+        self._quiet_seconds = seconds
+        self._limits = b"%d" % replies, b"%d" % (seconds * 1000)
+        self.counts: dict[bytes, tuple[int, bytes, float]] = {}
         """This worker's, by key: the count, the last text, and when the quiet gap ends."""
 
     def counter_for(
@@ -79,7 +80,7 @@ class LoopGuard:
             return None
         text = _digest(body) if body else b""
         key = bucket_of(contact).reply_count(scope, contact)
-        return ReplyCounter(key, self._max_replies, self._quiet_ms, weight, text)
+        return ReplyCounter(key, *self._limits, b"%d" % weight, text)
 
     @property
     def reason(self) -> str:
@@ -88,7 +89,7 @@ class LoopGuard:
 
     @property
     def _limit(self) -> str:
-        return f"{self._max_replies} replies without a pause of {self._quiet_ms / 1000:g} s"
+        return f"{self._max_replies} replies without a pause of {self._quiet_seconds:g} s"
 
     def log_once(self, contact: str, exceeded: LimitExceeded) -> None:
         """Log the first reply that is not sent."""
@@ -106,13 +107,14 @@ class LoopGuard:
             is_stored: False where Redis does not count it.
 
         """
-        key, max_replies, quiet_ms, weight, text = counter
+        key, _, _, weight, text = counter
         count, last, until = self.counts[key] if key in self.counts else _NO_REPLIES  # noqa: SIM401 - quicker
         if now >= until:
             count, last = 0, b""
-        is_exceeded = not 0 <= count < (max_replies if is_stored else self._share)
-        total = _EXCEEDED if is_exceeded else count + (REPEAT_WEIGHT if text and text == last else weight)
-        self.counts[key] = total, text, now + quiet_ms / 1000
+        is_exceeded = not 0 <= count < (self._max_replies if is_stored else self._share)
+        counted = REPEAT_WEIGHT if text and text == last else int(weight)
+        total = _EXCEEDED if is_exceeded else count + counted
+        self.counts[key] = total, text, now + self._quiet_seconds
         if len(self.counts) > MAX_LOCAL_COUNTS:
             del self.counts[next(iter(self.counts))]
         return LimitExceeded(is_first=count >= 0) if is_exceeded else None
@@ -131,4 +133,4 @@ class LoopGuard:
 
     def mark_exceeded(self, counter: ReplyCounter, now: float) -> None:
         """Take over that the count of all workers has exceeded the limit."""
-        self.counts[counter.key] = _EXCEEDED, counter.text, now + counter.quiet_ms / 1000
+        self.counts[counter.key] = _EXCEEDED, counter.text, now + self._quiet_seconds

@@ -76,7 +76,7 @@ class AnswerCommitter:
             answer = self._guard.count(counter, context.request.arrived, is_stored=context.claim.stored)
             if answer is not None and answer.is_first and context.claim.stored:
                 # Redis decides which reply of all workers is the first above the limit.
-                answer, counter = None, counter._replace(max_replies=0)
+                answer, counter = None, counter._replace(max_replies=b"0")
         entry = JournalEntry(rendered.trail_text, cause)
         while answer is None:
             update = self._conversation_update(context)
@@ -126,7 +126,7 @@ class AnswerCommitter:
             context.claim,
             Answer(muted.document, Outcome.MUTED),
             JournalEntry(muted.trail_text, cause),
-            counter=counter._replace(max_replies=0),
+            counter=counter._replace(max_replies=b"0"),
             update=self._conversation_update(context),
         )
         assert isinstance(answer, Answer), "a muted answer exceeds no limit"

@@ -23,7 +23,7 @@ from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 
 __all__ = ["SCRIPTS", "Call", "Script"]
 
-ReplyCount = tuple[bytes, int, int, int, int | bytes]
+ReplyCount = tuple[bytes, bytes, bytes, bytes, bytes]
 """How a reply is counted: the key, then ``max_replies``, ``quiet_ms``, ``weight`` and ``text``."""
 
 RaisedEvent = tuple[bytes, bytes, int]
@@ -48,7 +48,7 @@ def claim(
     reference: str,
     request: bytes,
     is_fallback: bytes,
-    arrived: int | bytes = b"",
+    arrived: bytes = b"",
     in_conversation: bool = False,
 ) -> Call:
     """Claim a message and journal it, or learn who has it or its answer.
@@ -56,7 +56,7 @@ def claim(
     With ``in_conversation`` the contact's earlier messages are answered first.
     """
     bucket = bucket_of(contact)
-    arguments = (owner, lease_ms, retention_ms, reference, request, is_fallback, arrived)
+    arguments = (owner, lease_ms, retention_ms, reference.encode(), request, is_fallback, arrived)
     keys = (bucket.message(reference), bucket.journal, bucket.contact(scope, contact))
     if in_conversation:
         return SCRIPTS["claim_in_conversation"], (*keys, bucket.conversation(scope, contact)), arguments
@@ -67,7 +67,7 @@ def claim_prepared(
     claim: Call,
     *,
     answer: bytes,
-    outcome: str,
+    outcome: bytes,
     trail: bytes,
     counter: ReplyCount | None,
 ) -> Call:
