@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.inbox.inbox import LEASE, Inbox
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store.keys import ANSWERED_CHANNEL
 from sms_router.store.redis_py import async_client, subscribed
 from sms_router.store.resilient_connection import Observe, unobserved
@@ -18,6 +19,7 @@ from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 
 DAYS = 1.0
+STOP, START = Evidence(Event.STOP, How.KEYWORD, "STOP"), Evidence(Event.START, How.KEYWORD, "START")
 
 
 class RecordingSender:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.inbox.answer import MessageKey
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
-from sms_router.routing.opt_outs.evidence import read_ledger
+from sms_router.routing.opt_outs.evidence import Evidence, read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
@@ -27,7 +27,7 @@ from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.redis_py import async_client, subscribed
-from tests.routing.workers import Worker, worker
+from tests.routing.workers import START, STOP, Worker, worker
 from tests.store.private_valkey import PrivateValkey
 
 MG = "MG" + "1" * 32
@@ -107,17 +107,17 @@ async def test_a_claim_returns_no_fields_of_an_unknown_contact(one: Worker, cont
 
 
 async def test_a_claim_returns_the_opt_out_of_the_contact(one: Worker, contacts: Contacts) -> None:
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     fields = await claim(one)
     assert fields is not None
     assert parse_contact(fields) == Contact(opted_out=OptOutState(NOW * 1000, "STOP"))
     assert contacts.facts(MG, CONTACT, fields, stored=True).opted_out
-    await contacts.opt_in(MG, CONTACT, "START")
+    await contacts.change_consent(MG, CONTACT, START)
     assert contacts.facts(MG, CONTACT, await claim(one, 2), stored=True) is NO_FACTS
 
 
 async def test_each_service_has_its_own_opt_out_list(contacts: Contacts) -> None:
-    await contacts.opt_out("MG9", CONTACT, "STOP")
+    await contacts.change_consent("MG9", CONTACT, STOP)
     assert (await contacts.get(MG, CONTACT)).opted_out is None
     assert (await contacts.get("MG9", CONTACT)).opted_out is not None
 
@@ -126,29 +126,30 @@ async def test_each_service_has_its_own_opt_out_list(contacts: Contacts) -> None
 async def test_the_latest_change_wins_in_whatever_order_they_arrive(
     contacts: Contacts, clock: Clock, valkey: redis.Redis, order: tuple[int, ...]
 ) -> None:
-    changes = [(contacts.opt_out, "STOP", 0), (contacts.opt_in, "START", 10), (contacts.opt_out, "21610", 5)]
+    changes = [(STOP, 0), (START, 10), (replace(STOP, source="21610"), 5)]
     for number in (*order, *order):
-        change, source, after = changes[number]
+        evidence, after = changes[number]
         clock.seconds = NOW + after
-        await change(MG, CONTACT, source)
+        await contacts.change_consent(MG, CONTACT, evidence)
     assert (await contacts.get(MG, CONTACT)).opted_out is None
     assert valkey.zcard(BUCKET.opt_outs) == 0
     for after, source in ((20, "STOP"), (25, "import")):
         clock.seconds = NOW + after
-        await contacts.opt_out(MG, CONTACT, source)
+        await contacts.change_consent(MG, CONTACT, replace(STOP, source=source))
     assert (await contacts.get(MG, CONTACT)).opted_out == OptOutState((NOW + 20) * 1000, "STOP")
 
 
 async def test_an_opt_out_never_expires_and_everything_else_does(
     contacts: Contacts, valkey: redis.Redis, clock: Clock
 ) -> None:
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     key = BUCKET.contact(MG, CONTACT)
     assert valkey.pttl(key) == -1
     valkey.hset(key, "12345", "30006@1700000000000")
     clock.seconds += 1
-    await contacts.opt_in(MG, CONTACT, "START")
-    assert all(int(str(valkey.pttl(other))) > 0 for other in valkey.scan_iter())
+    await contacts.change_consent(MG, CONTACT, START)
+    others = {*valkey.scan_iter()} - {BUCKET.consents}  # without the index of all ledgers
+    assert all(int(str(valkey.pttl(other))) > 0 for other in others)
     assert (await contacts.get(MG, CONTACT)).failures == {
         "12345": (FailedDelivery(30006, 1_700_000_000_000),)
     }
@@ -158,10 +159,10 @@ async def test_without_redis_the_workers_own_opt_outs_are_applied(tmp_path: Path
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
         contacts = contacts_of(alone, clock)
         assert contacts.facts(MG, CONTACT, None, stored=False) is NO_FACTS
-        await contacts.opt_out(MG, CONTACT, "STOP")
+        await contacts.change_consent(MG, CONTACT, STOP)
         assert contacts.facts(MG, CONTACT, None, stored=False) == RecipientFacts(opted_out=True)
         assert contacts.is_opted_out_cached(MG, CONTACT)
-        await contacts.opt_in(MG, CONTACT, "START")
+        await contacts.change_consent(MG, CONTACT, START)
         assert contacts.facts(MG, CONTACT, None, stored=False) is NO_FACTS
         with pytest.raises(StoreUnavailableError):
             await contacts.get(MG, CONTACT)
@@ -176,14 +177,9 @@ async def test_opt_outs_and_opt_ins_are_published_to_other_workers(
         subscribed(redis, CONSENTS_CHANNEL) as channel,
     ):
         notifications = channel.listen()
-        changes: list[tuple[Callable[[str, str, str], Awaitable[None]], bool]] = [
-            (contacts.opt_out, True),
-            (contacts.opt_in, False),
-            (contacts.opt_out, True),
-        ]
-        for change, opted_out in changes:
+        for evidence, opted_out in ((STOP, True), (START, False), (STOP, True)):
             clock.seconds += 1
-            await change(MG, CONTACT, "a reason")
+            await contacts.change_consent(MG, CONTACT, evidence)
             cache.apply_published((await anext(notifications))["data"].decode())
             assert ((MG, CONTACT) in cache) is opted_out
 
@@ -196,8 +192,8 @@ async def test_a_starting_worker_reads_all_opt_outs_page_by_page(
     everybody = [f"+1415555{number:04}" for number in range(300)]
     for contact in everybody:
         clock.seconds += 1
-        await contacts.opt_out(MG, contact, "STOP")
-    await contacts.opt_in(MG, everybody[0], "START")
+        await contacts.change_consent(MG, contact, STOP)
+    await contacts.change_consent(MG, everybody[0], START)
     cache = OptOutCache()
     sync = OptOutSync(one.store, cache, clock, lambda: TABLE.max_ttl_ms, 1461)
     sync.start()
@@ -217,7 +213,7 @@ async def test_suspected_texts_wait_until_an_operator_or_the_contact_decides(
         await contacts.suspect(MG, contact, f"AC1/SM{place}")
     await contacts.count_suspected()
     assert (contacts.suspected, [text.number for text in opt_outs.suspected()]) == (4, others[::-1])
-    await contacts.opt_out(MG, others[0], "STOP")
+    await contacts.change_consent(MG, others[0], STOP)
     assert contacts.suspected == 3
     assert opt_outs.add([OptOut(others[1], MG, NOW, "operator")]) == 1
     assert [opt_outs.dismiss([OptOut(others[2], MG, 0, "")]) for _ in range(2)] == [1, 0]
@@ -253,7 +249,7 @@ async def test_an_opt_out_without_redis_is_stored_later(
     async with worker(private_valkey.url, tmp_path) as one:
         contacts = contacts_of(one, clock)
         await one.store.aclose()
-        await contacts.opt_out(MG, CONTACT, "STOP")
+        await contacts.change_consent(MG, CONTACT, STOP)
         assert one.journal.has_backlog
         assert contacts.facts(MG, CONTACT, None, stored=True).opted_out, "Redis does not have it yet"
         await one.store.start()
@@ -265,10 +261,10 @@ async def test_an_opt_out_without_redis_is_stored_later(
 async def test_an_opt_in_by_another_worker_ends_a_cached_opt_out(
     valkey_url: str, tmp_path: Path, one: Worker, contacts: Contacts, clock: Clock
 ) -> None:
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     async with worker(valkey_url, tmp_path / "other") as other:
         clock.seconds += 1
-        await contacts_of(other, clock).opt_in(MG, CONTACT, "START")
+        await contacts_of(other, clock).change_consent(MG, CONTACT, START)
     facts = contacts.facts(MG, CONTACT, await claim(one), stored=True)
     assert facts.opted_out, "absence from Redis is no proof"
     assert await contacts.prove(facts, MG, CONTACT) is NO_FACTS
@@ -279,7 +275,7 @@ async def test_the_time_of_an_opt_out_is_that_of_its_message(
     one: Worker, contacts: Contacts, valkey: redis.Redis
 ) -> None:
     await claim(one)
-    await contacts.opt_out(MG, CONTACT, "STOP", "AC1/SM1")
+    await contacts.change_consent(MG, CONTACT, STOP, "AC1/SM1")
     received = valkey.hget(BUCKET.message("AC1/SM1"), "received")
     opted_out = (await contacts.get(MG, CONTACT)).opted_out
     assert opted_out is not None
@@ -291,10 +287,10 @@ async def test_a_start_that_was_held_back_does_not_end_a_stop_that_was_texted_af
 ) -> None:
     """A connection to Redis froze for five seconds between the START and its claim."""
     await claim(one, 2)
-    await contacts.opt_out(MG, CONTACT, "STOP", "AC1/SM2")
+    await contacts.change_consent(MG, CONTACT, STOP, "AC1/SM2")
     key = MessageKey("AC1/SM1", CONTACT)
     await one.inbox.claim(key, b"", fallback=False, waiting_since=time.monotonic() - 5)
-    await contacts.opt_in(MG, CONTACT, "START", "AC1/SM1")
+    await contacts.change_consent(MG, CONTACT, START, "AC1/SM1")
     assert (await contacts.get(MG, CONTACT)).opted_out is not None
     first, second = (valkey.hget(BUCKET.message(f"AC1/SM{number}"), "received") for number in (1, 2))
     assert isinstance(first, bytes)
@@ -321,7 +317,7 @@ async def test_times_set_by_redis_apply_though_this_clock_is_behind(
 ) -> None:
     """A message has Redis' time; a worker's clock may be seconds behind it, and years in this test."""
     await claim(one)
-    await contacts.opt_out(MG, CONTACT, "STOP", "AC1/SM1")
+    await contacts.change_consent(MG, CONTACT, STOP, "AC1/SM1")
     assert contacts.facts(MG, CONTACT, await claim(one, 2), stored=True).opted_out
     assert (await contacts.facts_now(MG, CONTACT)).opted_out
     later = int(clock.seconds + 3600) * 1000
@@ -347,7 +343,7 @@ async def test_an_opt_out_applies_whatever_the_clock_of_the_worker_is(
     one: Worker, contacts: Contacts, clock: Clock, valkey: redis.Redis, wrong: float
 ) -> None:
     clock.seconds = ahead(valkey, 0) / 1000
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     clock.seconds += wrong
     assert contacts.facts(MG, CONTACT, await claim(one), stored=True).opted_out
 
@@ -355,7 +351,7 @@ async def test_an_opt_out_applies_whatever_the_clock_of_the_worker_is(
 @pytest.mark.parametrize("wrong", [3600, 86_400])
 @pytest.mark.parametrize(
     ("changes", "listed"),
-    [(("stop", "start"), False), (("start", "stop"), True), (("stop", "start", "stop"), True)],
+    [((STOP, START), False), ((START, STOP), True), ((STOP, START, STOP), True)],
     ids=["back", "out", "back and out"],
 )
 async def test_a_change_by_a_clock_that_is_ahead_ends_with_the_next_change(
@@ -363,13 +359,12 @@ async def test_a_change_by_a_clock_that_is_ahead_ends_with_the_next_change(
     clock: Clock,
     valkey: redis.Redis,
     wrong: float,
-    changes: tuple[str, ...],
+    changes: tuple[Evidence, ...],
     listed: bool,
 ) -> None:
-    apply = {"stop": contacts.opt_out, "start": contacts.opt_in}
     clock.seconds = ahead(valkey, wrong) / 1000
     for change in changes:
-        await apply[change](MG, CONTACT, change)
+        await contacts.change_consent(MG, CONTACT, change)
         await asyncio.sleep(0.002)
     assert ((await contacts.get(MG, CONTACT)).opted_out is not None) is listed
 
@@ -380,7 +375,7 @@ async def test_a_stop_applies_after_a_start_with_a_time_in_the_future(
 ) -> None:
     valkey.hset(BUCKET.consent(MG, CONTACT), "opt-in", ahead(valkey, left))
     clock.seconds = ahead(valkey, -1) / 1000
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     assert (await contacts.get(MG, CONTACT)).opted_out == OptOutState(int(clock.seconds * 1000), "STOP")
     valkey.delete(BUCKET.consent(MG, CONTACT))
 
@@ -389,13 +384,13 @@ async def test_a_stop_applies_after_a_start_with_a_time_in_the_future(
 async def test_a_current_start_applies_after_a_stop_with_a_time_in_the_future(
     contacts: Contacts, clock: Clock, valkey: redis.Redis, ago: float, listed: bool
 ) -> None:
-    await contacts.opt_out(MG, CONTACT, "STOP")
+    await contacts.change_consent(MG, CONTACT, STOP)
     later = ahead(valkey, 3600)
     valkey.hset(BUCKET.contact(MG, CONTACT), ":opt-out", f"{later} {later} STOP")
     clock.seconds = ahead(valkey, -ago) / 1000
-    await contacts.opt_in(MG, CONTACT, "START")
+    await contacts.change_consent(MG, CONTACT, START)
     assert ((await contacts.get(MG, CONTACT)).opted_out is not None) is listed
     assert valkey.zcard(BUCKET.opt_outs) == listed
     clock.seconds = ahead(valkey, 0) / 1000
-    await contacts.opt_in(MG, CONTACT, "START")
+    await contacts.change_consent(MG, CONTACT, START)
     assert (await contacts.get(MG, CONTACT)).opted_out is None

@@ -23,7 +23,7 @@ from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.status import MessageStatus, Receipt
-from tests.routing.workers import Worker, worker
+from tests.routing.workers import START, Worker, worker
 
 ACCOUNT = "AC" + "0" * 32
 MG = "MG" + "1" * 32
@@ -188,7 +188,7 @@ async def test_error_21610_puts_the_contact_on_the_opt_out_list(receipts: Receip
 
 
 async def test_error_21610_of_an_earlier_message_does_not_undo_a_start(receipts: ReceiptFixture) -> None:
-    await receipts.contacts.opt_in(MG, CONTACT, "START", f"{ACCOUNT}/{inbound(2)}")
+    await receipts.contacts.change_consent(MG, CONTACT, START, f"{ACCOUNT}/{inbound(2)}")
     contact = await receipts.handle([undelivered(21610, 1)])
     assert contact.opted_out is None
 

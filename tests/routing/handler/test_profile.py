@@ -20,7 +20,7 @@ from sms_router.senders.error_table import load_error_table
 from sms_router.store.keys import bucket_of
 from sms_router.store.scripts import get_contact
 from tests.routing.messages import CONTACT, message
-from tests.routing.workers import worker
+from tests.routing.workers import START, STOP, worker
 
 STORED = json.dumps({"language": '"es"', "@name": '"Ana"', "@visits": "3"})
 
@@ -97,8 +97,8 @@ async def test_a_profile_is_stored_with_the_reply_and_lasts(
         fields = await one.store.run(get_contact(scope="12345", contact=CONTACT))
         facts = contacts.facts("12345", CONTACT, fields, stored=True)
         assert json.loads(facts.profile) == {"@name": '"Bea"', "language": '"es"'}
-        await contacts.opt_out("12345", CONTACT, "STOP", at=1000)
-        await contacts.opt_in("12345", CONTACT, "START", at=2000)
+        await contacts.change_consent("12345", CONTACT, STOP, at=1000)
+        await contacts.change_consent("12345", CONTACT, START, at=2000)
         assert (valkey.pttl(key), valkey.hkeys(key)) == (-1, [b":profile"])
         await contacts.change_profile(message(), {"@name": False, "language": False})
         assert valkey.exists(key) == 0

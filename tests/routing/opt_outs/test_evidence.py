@@ -43,11 +43,11 @@ def events(client: redis.Redis) -> list[tuple[str, str, str, str]]:
 async def test_a_start_ends_an_opt_out_and_erases_nothing(contacts: Contacts, valkey: redis.Redis) -> None:
     ledger = bucket_of(CONTACT).consent(MG, CONTACT)
     for _ in range(2):  # a script may run again
-        await contacts.opt_out(MG, CONTACT, "STOP", at=1_699_999_990_000, evidence=STOP)
-    await contacts.opt_out(OTHER_MG, CONTACT, "STOP", at=1_699_999_991_000, evidence=STOP)
+        await contacts.change_consent(MG, CONTACT, STOP, at=1_699_999_990_000)
+    await contacts.change_consent(OTHER_MG, CONTACT, STOP, at=1_699_999_991_000)
     await contacts.record_refusal(MG, CONTACT, REFUSED)
     assert valkey.pttl(ledger) == -1, "kept as long as the opt-out holds"
-    await contacts.opt_in(MG, CONTACT, "phone call", at=1_700_000_001_000, evidence=START)
+    await contacts.change_consent(MG, CONTACT, START, at=1_700_000_001_000)
     assert events(valkey) == [
         (MG, "stop", "keyword", "SM1"),
         (OTHER_MG, "stop", "keyword", "SM1"),

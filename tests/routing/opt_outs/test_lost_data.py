@@ -26,6 +26,7 @@ from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.durable_writer import DurableWriter
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
+from tests.routing.workers import START, STOP
 from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
@@ -173,7 +174,7 @@ async def fill_the_disk_and_free_it(deployment: Deployment) -> None:
         (deployment.folder / name / "opt-outs-1.db").rename(deployment.folder / name / "away")
         (deployment.folder / name / "opt-outs-1.db").mkdir()
     for router in deployment.routers:
-        await router.contacts.opt_out(MG, "+14155550777", "STOP")
+        await router.contacts.change_consent(MG, "+14155550777", STOP)
     await asyncio.sleep(0.1)
     for name in ("a", "b"):
         (deployment.folder / name / "opt-outs-1.db").rmdir()
@@ -205,12 +206,12 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     one, other = deployment.routers
     for contact in (*EARLY, BACK):
         evidence = Evidence(Event.STOP, How.KEYWORD, "STOP", "SM" + contact[1:], "12345", "Stop!", "Bye.")
-        await one.contacts.opt_out(MG, contact, "STOP", evidence=evidence)
+        await one.contacts.change_consent(MG, contact, evidence)
     await wait_until(lambda: _count_evidence(deployment.folder / "a") == len(EARLY) + 1)
     shutil.copytree(deployment.folder / "v/appendonlydir", deployment.folder / "copy")
     for contact in LATE:
-        await other.contacts.opt_out(MG, contact, "STOP")
-    await other.contacts.opt_in(MG, BACK, "START")
+        await other.contacts.change_consent(MG, contact, STOP)
+    await other.contacts.change_consent(MG, BACK, START)
     await wait_until(lambda: (MG, LATE[-1]) in one.contacts.opted_out)
     assert not await one.may_be_texted(LATE[0])
     assert TOLD not in caplog.text
@@ -236,7 +237,7 @@ async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_tol
     assert [(entry.event, entry.text, entry.answer) for entry in entries] == [("stop", "Stop!", "Bye.")]
     assert await one.may_be_texted(BACK)
     assert await one.may_be_texted(NEVER)
-    await one.contacts.opt_in(MG, EARLY[0], "START")
+    await one.contacts.change_consent(MG, EARLY[0], START)
     assert await one.may_be_texted(EARLY[0])
     await wait_until(lambda: (MG, EARLY[0]) not in other.contacts.opted_out)
     assert await other.may_be_texted(EARLY[0])
@@ -248,7 +249,7 @@ async def test_further_losses_within_a_minute_are_repaired_without_a_reconnectio
 ) -> None:
     await deployment.start()
     for contact in EARLY:
-        await deployment.routers[0].contacts.opt_out(MG, contact, "STOP")
+        await deployment.routers[0].contacts.change_consent(MG, contact, STOP)
     await wait_until(lambda: (MG, EARLY[-1]) in deployment.routers[1].contacts.opted_out)
     for _ in range(3):
         await flush(deployment)
@@ -266,7 +267,7 @@ async def test_a_list_too_long_for_the_start_is_written_back_while_redis_serves(
     await deployment.start()
     one, other = deployment.routers
     for contact in EARLY:
-        await one.contacts.opt_out(MG, contact, "STOP")
+        await one.contacts.change_consent(MG, contact, STOP)
     await wait_until(lambda: (MG, EARLY[-1]) in other.contacts.opted_out)
     await lose_data_in_restart(deployment)
     for router in deployment.routers:

@@ -33,7 +33,7 @@ from sms_router.senders.error_table import load_error_table
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.status import MessageStatus, Receipt
 from tests.routing.messages import message
-from tests.routing.workers import worker
+from tests.routing.workers import STOP, worker
 
 ACCOUNT, SERVICE, CONTACT = "AC" + "1" * 32, "MG" + "1" * 32, "+14155550123"
 BUCKET = bucket_of(CONTACT)
@@ -110,9 +110,9 @@ def receipt(status: MessageStatus, code: int | None = None) -> Receipt:
 
 async def test_a_change_of_the_opt_out_list_is_an_event_once(team: Team) -> None:
     for at in (1000, 2000):
-        await team.contacts.opt_out(SERVICE, CONTACT, "STOP", f"{ACCOUNT}/SM1", at, evidence(Change.STOP))
-    await team.contacts.opt_in(SERVICE, CONTACT, "START", None, 3000)
-    await team.contacts.opt_in(SERVICE, CONTACT, "START", None, 4000)
+        await team.contacts.change_consent(SERVICE, CONTACT, evidence(Change.STOP), f"{ACCOUNT}/SM1", at)
+    await team.contacts.change_consent(SERVICE, CONTACT, Evidence(Change.START, How.OPERATOR), None, 3000)
+    await team.contacts.change_consent(SERVICE, CONTACT, Evidence(Change.START, How.OPERATOR), None, 4000)
     assert await team.handle() == [EVENT, EVENT]
     assert sorted((event.kind, event.at.timestamp(), event.reason) for event in team.events) == [
         ("opted_in", 3.0, ""),
@@ -155,7 +155,7 @@ async def test_a_message_that_is_lost_is_an_event_with_the_code(team: Team) -> N
 
 async def test_a_handler_that_fails_is_called_again_alone(team: Team) -> None:
     team.failures = 2
-    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     for _ in range(4):
         await team.handle()
     assert team.counts == [("opted_out", "retried"), ("opted_out", "retried"), ("opted_out", "handled")]
@@ -173,7 +173,7 @@ async def test_an_event_that_keeps_failing_is_a_dead_letter(
     team: Team, failures: int, result: object, cause: str
 ) -> None:
     team.failures, team.result = failures, result
-    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     for _ in range(6):
         await team.handle()
     assert team.counts[-2:] == [("opted_out", "retried"), ("opted_out", "failed")]
@@ -189,7 +189,7 @@ async def test_an_event_that_keeps_failing_is_a_dead_letter(
 async def test_an_event_whose_worker_is_lost_is_handled_by_another_one(
     team: Team, lost: int, handled: int
 ) -> None:
-    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     (line,) = (line for line, _ in team.valkey.zscan_iter(BUCKET.events))
     for _ in range(lost):
         assert await team.outbox.claim_event(OutboxEntry.read(line)) is not None
@@ -202,7 +202,7 @@ async def test_an_event_whose_worker_is_lost_is_handled_by_another_one(
 
 async def test_events_beyond_the_limit_are_dead_letters(team: Team) -> None:
     team.valkey.zadd(BUCKET.events, {f"AC/SM{number} event MG1 {CONTACT}": 1 for number in range(1000)})
-    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     assert team.causes() == ["event: not handled, because 1000 others wait already"]
     assert team.valkey.zcard(BUCKET.events) == 1000
 
@@ -240,7 +240,7 @@ async def test_a_conversation_expires_once_unless_the_contact_goes_on(team: Team
 
 async def test_nothing_is_stored_where_nobody_takes_events(team: Team) -> None:
     team.contacts.events = EventRecorder()
-    await team.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     await team.receipts.handle(receipt(MessageStatus.DELIVERED))
     await team.contacts.raise_event("reaction", SERVICE, CONTACT, "SM1")
     assert team.valkey.exists(BUCKET.events) == 0

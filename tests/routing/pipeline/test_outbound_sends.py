@@ -34,7 +34,7 @@ from sms_router.senders.pool import Pool, find_pool
 from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import parse_stored_request
 from tests.routing.messages import message
-from tests.routing.workers import worker
+from tests.routing.workers import STOP, worker
 
 ACCOUNT, SERVICE = "AC" + "1" * 32, "MG" + "1" * 32
 QUIET_SERVICE = "MG" + "2" * 32
@@ -160,10 +160,10 @@ async def test_a_message_that_waits_can_be_cancelled(fixture: Fixture, valkey: r
 
 
 async def test_a_contact_who_has_opted_out_gets_nothing(fixture: Fixture, valkey: redis.Redis) -> None:
-    await fixture.contacts.opt_out(SERVICE, CONTACT, "STOP")
+    await fixture.contacts.change_consent(SERVICE, CONTACT, STOP)
     assert await fixture.sends.send(CONTACT, "Hello.", key="a") == OptedOut()
     assert entries(valkey) == {}
-    (refusal,) = read_ledger(valkey, CONTACT)
+    (_, refusal) = read_ledger(valkey, CONTACT)
     assert (refusal.event, refusal.how, refusal.text) == ("refused", "sms.send a", "Hello.")
 
 

@@ -40,7 +40,7 @@ from sms_router.store.keys import bucket_of
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.twiml import EMPTY
 from tests.routing.messages import CONTACT, message
-from tests.routing.workers import DAYS, RecordingSender, worker
+from tests.routing.workers import DAYS, STOP, RecordingSender, worker
 from tests.senders.builders import pool, sender
 
 LONG = 20
@@ -199,13 +199,13 @@ async def test_to_a_known_contact_it_takes_two_and_counts_once(
 async def test_an_opt_out_that_is_recorded_slowly_is_answered_meanwhile(
     fixture: PipelineFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_record, record = asyncio.Event(), fixture.contacts.opt_out
+    may_record, record = asyncio.Event(), fixture.contacts.change_consent
 
     async def record_slowly(*arguments: Any) -> None:
         await may_record.wait()
         await record(*arguments)
 
-    monkeypatch.setattr(fixture.contacts, "opt_out", record_slowly)
+    monkeypatch.setattr(fixture.contacts, "change_consent", record_slowly)
     outcome, document = await fixture.receive("STOP")
     assert (outcome, document != EMPTY) == (Outcome.REPLY, True)
     assert (await fixture.contacts.get("12345", CONTACT)).opted_out is None
@@ -215,7 +215,7 @@ async def test_an_opt_out_that_is_recorded_slowly_is_answered_meanwhile(
 
 
 async def test_a_keyword_that_opts_in_ends_an_opt_out_and_answers(fixture: PipelineFixture) -> None:
-    await fixture.contacts.opt_out("12345", CONTACT, "STOP")
+    await fixture.contacts.change_consent("12345", CONTACT, STOP)
     assert (await fixture.receive("HOURS", sid=f"SM{'a' * 32}"))[0] is Outcome.SILENT
     outcome, document = await fixture.receive("JOIN")
     assert (outcome, b"Welcome back." in document) == (Outcome.REPLY, True)

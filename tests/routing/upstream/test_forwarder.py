@@ -26,6 +26,7 @@ from tests.routing.upstream.raw_server import (
     raw_bytes,
     response,
 )
+from tests.routing.workers import STOP
 
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "aaaaaaaaaa">]><Response><Message>&a;</Message></Response>'
@@ -309,7 +310,7 @@ async def test_each_message_keeps_its_sender_media_and_recipient(
         '<Message to="+12125550100">five</Message>'
         "</Response>"
     )
-    await forwarding.contacts.opt_out("12345", "+13105550999", "STOP")
+    await forwarding.contacts.change_consent("12345", "+13105550999", STOP)
     reply = await forwarding.forward(forward(f"{server.url}/a/sms"))
     assert isinstance(reply, Reply)
     assert list(reply.parts) == [
@@ -325,7 +326,7 @@ async def test_each_message_keeps_its_sender_media_and_recipient(
 
 
 async def test_the_parts_of_a_handlers_reply_pass_the_same_checks(forwarding: ForwarderFixture) -> None:
-    await forwarding.contacts.opt_out("12345", "+13105550999", "STOP")
+    await forwarding.contacts.change_consent("12345", "+13105550999", STOP)
     others = [Part(number, to=number) for number in ("+1 310 555 0123", "+13105550999", "+12125550100")]
     called = RedirectedPart("of an application", to="+13105550124")
     reply = Reply(parts=[Part("one"), Part("you", to=CONTACT), *others, called], notes=["a note"])

@@ -8,7 +8,7 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -223,7 +223,7 @@ def show(
     if as_json:
         masked = {} if reveal else {"number": mask_number(number)}
         print_json(
-            [asdict(one) | masked | ({} if reveal or not one.text else {"text": "•"}) for one in entries]
+            [one._asdict() | masked | ({} if reveal or not one.text else {"text": "•"}) for one in entries]
         )
         return
     for entry in entries:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
 from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
-from sms_router.routing.opt_outs.evidence import Event, Evidence, consent_event
+from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.senders.pool import PoolFinder, Tenancy
 from sms_router.store import scripts
-from sms_router.store.connection import encode
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of
 from sms_router.store.spool.durable_writer import DurableWriter
@@ -160,39 +159,44 @@ class Contacts:
         """Return whether this worker's cache has the contact on the opt-out list."""
         return self.opted_out.stops.get((scope, contact)) is not None  # every message asks: one call
 
-    async def opt_out(
+    async def change_consent(
         self,
         scope: str,
         contact: str,
-        source: str,
+        evidence: Evidence,
         reference: str | None = None,
         at: int | None = None,
-        evidence: Evidence | None = None,
     ) -> None:
-        """Put a contact on the opt-out list.
+        """Put a contact on the opt-out list, or take them off it.
 
         Args:
             scope: that of `scope_of`.
             contact: the number.
-            source: the keyword, an error code of Twilio's, or what an operator wrote.
+            evidence: a STOP or START, which is kept in the contact's ledger.
             reference: the message with the keyword, whose time of arrival counts; None for now.
             at: that time in milliseconds since the epoch, for the case that Redis has lost the message.
-            evidence: what is kept in the contact's ledger.
 
         """
-        await self._write_consent(Event.STOP, scope, contact, source, reference, at, evidence)
-
-    async def opt_in(
-        self,
-        scope: str,
-        contact: str,
-        source: str,
-        reference: str | None = None,
-        at: int | None = None,
-        evidence: Evidence | None = None,
-    ) -> None:
-        """Remove a contact from the opt-out list; the arguments are those of `opt_out`."""
-        await self._write_consent(Event.START, scope, contact, source, reference, at, evidence)
+        if self.suspected:  # the contact has decided
+            await self._change_suspected(f"{scope} {contact}", "")
+        key, at = (scope, contact), at or self.now()
+        self.opted_out.apply(key, ConsentChange(evidence.event is Event.STOP, at, is_local=True))
+        ttls = self.table.max_ttl_ms, self._consent_ttl_ms
+        call = evidence.change_call(scope, contact, at, self.events, *ttls, reference)
+        result = await self._writer.write(call)
+        if result is not None:
+            _, is_opted_out, holds_since = result
+            self.opted_out.correct(key, ConsentChange(bool(is_opted_out), holds_since))
+            return
+        # Redis may be too full to store the change and still publish it; if it is down, it does neither.
+        entry = f"{evidence.id_at(at)} {evidence.to_json()}"
+        call = scripts.publish(
+            key=bucket_of(contact).contact(scope, contact),
+            channel=CONSENTS_CHANNEL,
+            payload=f"{evidence.event} {at} {scope} {contact} {entry}",
+        )
+        with contextlib.suppress(StoreUnavailableError):
+            await self._store.run(call, PUBLISH_TIMEOUT)
 
     async def profile_of(self, message: InboundMessage) -> str:
         """Return what handlers have stored of the contact of a message.
@@ -217,57 +221,7 @@ class Contacts:
 
     async def record_refusal(self, scope: str, contact: str, evidence: Evidence) -> None:
         """Keep in a contact's ledger that a message was not sent, because they have opted out."""
-        at = self.now()
-        call = scripts.record_evidence(
-            scope=scope,
-            contact=contact,
-            at=at,
-            consent_ttl_ms=self._consent_ttl_ms,
-            entry_id=evidence.id_at(at),
-            entry=encode(evidence.to_json()),
-        )
-        await self._writer.write(call)
-
-    async def _write_consent(
-        self,
-        change: Event,
-        scope: str,
-        contact: str,
-        source: str,
-        reference: str | None,
-        at: int | None,
-        evidence: Evidence | None,
-    ) -> None:
-        if self.suspected:  # the contact has decided
-            await self._change_suspected(f"{scope} {contact}", "")
-        key, at = (scope, contact), at or self.now()
-        self.opted_out.apply(key, ConsentChange(change is Event.STOP, at, is_local=True))
-        entry_id, entry = (evidence.id_at(at), evidence.to_json()) if evidence is not None else ("", "")
-        call = scripts.change_consent(
-            scope=scope,
-            contact=contact,
-            message=reference,
-            request=change,
-            source=source,
-            requested_at=at,
-            ttl_ms=self.table.max_ttl_ms,
-            consent_ttl_ms=self._consent_ttl_ms,
-            entry_id=entry_id,
-            entry=encode(entry),
-            raised=consent_event(self.events, change, scope, contact, at, evidence, reference),
-        )
-        result = await self._writer.write(call)
-        if result is not None:
-            _, is_opted_out, holds_since = result
-            self.opted_out.correct(key, ConsentChange(bool(is_opted_out), holds_since))
-            return
-        # Redis may be too full to store the change and still publish it; if it is down, it does neither.
-        payload = f"{change} {at} {scope} {contact} {entry_id} {entry}"
-        call = scripts.publish(
-            key=bucket_of(contact).contact(scope, contact), channel=CONSENTS_CHANNEL, payload=payload
-        )
-        with contextlib.suppress(StoreUnavailableError):
-            await self._store.run(call, PUBLISH_TIMEOUT)
+        await self._writer.write(evidence.entry_call(scope, contact, self.now(), self._consent_ttl_ms))
 
     async def raise_event(
         self, kind: str, scope: str, contact: str, unique: str, at: int | None = None, **more: str

@@ -94,11 +94,9 @@ class ReceiptHandler:
         part = MessagePart.parse(match[2]) if match else None
         reference = f"{receipt.account_sid}/{match[1]}" if match and part else None
         if analysis.opted_out:
-            source = str(receipt.error_code)
-            evidence = Evidence(Event.STOP, How.STATUS, source, receipt.message_sid, receipt.sender or "")
-            await self._contacts.opt_out(
-                analysis.scope, receipt.contact, source, reference, evidence=evidence
-            )
+            code, sender = str(receipt.error_code), receipt.sender or ""
+            evidence = Evidence(Event.STOP, How.STATUS, code, receipt.message_sid, sender)
+            await self._contacts.change_consent(analysis.scope, receipt.contact, evidence, reference)
         resend = self._resend(receipt, reference, part, analysis)
         result = await self._store(receipt, reference, analysis, resend)
         if result == 0:

@@ -18,12 +18,11 @@ from sms_router.delivery.entry import OutboxEntry, ReplyKind
 from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.history.replay import RECONCILED, format_duration
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.routing.opt_outs.evidence import Event, Evidence, How, consent_event
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.routing.opt_outs.keywords import Intent, OptOutMatch
 from sms_router.senders.models import SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.store import scripts
-from sms_router.store.connection import encode
 from sms_router.store.keys import bucket_of
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.inbound import InboundMessage, InvalidWebhook, parse_inbound
@@ -260,26 +259,9 @@ class Reconciler:
             sender=logged.recipient,
             text=logged.body,
         )
-        call = scripts.change_consent(
-            scope=scope,
-            contact=logged.contact,
-            message=_reference(logged),
-            request="start" if is_start else "stop",
-            source=match.word.upper(),
-            requested_at=logged.received,
-            ttl_ms=self._contact_ttl_ms,
-            consent_ttl_ms=self._consent_ttl_ms,
-            entry_id=evidence.id_at(logged.received),
-            entry=encode(evidence.to_json()),
-            raised=consent_event(
-                self._events,
-                evidence.event,
-                scope,
-                logged.contact,
-                logged.received,
-                evidence,
-                _reference(logged),
-            ),
+        ttls = self._contact_ttl_ms, self._consent_ttl_ms
+        call = evidence.change_call(
+            scope, logged.contact, logged.received, self._events, *ttls, _reference(logged)
         )
         run_script(self._client, call)
 

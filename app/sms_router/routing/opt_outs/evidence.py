@@ -10,17 +10,18 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import cast
+from typing import NamedTuple, cast
 
 import redis
 
 from sms_router.routing.handler.events import EventRecorder
+from sms_router.store import scripts
+from sms_router.store.connection import encode
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.store.scripts import RaisedEvent
 
 MAX_TEXT = 1600
 """Characters of a text that are kept."""
@@ -79,34 +80,60 @@ class Evidence:
         values = {name: value[:MAX_TEXT] for name, value in asdict(self).items() if value}
         return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
+    def change_call(
+        self,
+        scope: str,
+        contact: str,
+        at: int,
+        events: EventRecorder,
+        ttl_ms: int,
+        consent_ttl_ms: int,
+        reference: str | None = None,
+    ) -> scripts.Call:
+        """Return the call that puts a contact on the opt-out list or takes them off it, as ``event`` says.
 
-def consent_event(
-    events: EventRecorder,
-    change: Event,
-    scope: str,
-    contact: str,
-    at: int,
-    evidence: Evidence | None,
-    reference: str | None = None,
-) -> RaisedEvent:
-    """Return the event of a change of the opt-out list, for the team's handlers."""
-    evidence = evidence or Evidence(change, How.OPERATOR)
-    return events.record(
-        "opted_out" if change is Event.STOP else "opted_in",
-        scope,
-        contact,
-        str(at),
-        at,
-        account=(reference or "").partition("/")[0],
-        to=evidence.sender,
-        text=evidence.text,
-        About=evidence.message,
-        Reason=evidence.source,
-    )
+        Args:
+            scope: that of `Contacts.scope_of`.
+            contact: the number.
+            at: milliseconds since the epoch.
+            events: make the event of the change, for the team's handlers.
+            ttl_ms: how long the other facts about the contact are kept.
+            consent_ttl_ms: how long a START is kept.
+            reference: the message that asks for it, whose time of arrival counts.
+
+        """
+        raised = events.record(
+            "opted_out" if self.event is Event.STOP else "opted_in", scope, contact, str(at), at,
+            account=(reference or "").partition("/")[0], to=self.sender, text=self.text,
+            About=self.message, Reason=self.source,
+        )  # fmt: skip
+        return scripts.change_consent(
+            scope=scope,
+            contact=contact,
+            message=reference,
+            request=self.event,
+            source=self.source,
+            requested_at=at,
+            ttl_ms=ttl_ms,
+            consent_ttl_ms=consent_ttl_ms,
+            entry_id=self.id_at(at),
+            entry=encode(self.to_json()),
+            raised=raised,
+        )
+
+    def entry_call(self, scope: str, contact: str, at: int, consent_ttl_ms: int) -> scripts.Call:
+        """Return the call that appends the entry to a contact's ledger."""
+        return scripts.record_evidence(
+            scope=scope,
+            contact=contact,
+            at=at,
+            consent_ttl_ms=consent_ttl_ms,
+            entry_id=self.id_at(at),
+            entry=encode(self.to_json()),
+        )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """One entry of a contact's ledger."""
 
     at: str
@@ -130,7 +157,7 @@ class LedgerEntry:
         return [*lines, f"answered: {self.answer}"] if self.answer else lines
 
 
-COLUMNS = tuple(column.name for column in fields(LedgerEntry))
+COLUMNS = LedgerEntry._fields
 
 
 def read_ledger(client: redis.Redis, contact: str) -> list[LedgerEntry]:
@@ -171,14 +198,14 @@ def to_csv(entries: Iterable[LedgerEntry]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows([getattr(entry, column) for column in COLUMNS] for entry in entries)
+    writer.writerows(entries)
     body = file.getvalue()
     return f"{body}{_DIGEST},{sha256(body.encode()).hexdigest()}\n"
 
 
 def to_json(entries: Iterable[LedgerEntry]) -> str:
     """Return a JSON document with a digest of its entries."""
-    rows = [asdict(entry) for entry in entries]
+    rows = [entry._asdict() for entry in entries]
     return json.dumps({"entries": rows, _DIGEST: _digest(rows)}, indent=1, ensure_ascii=False) + "\n"
 
 

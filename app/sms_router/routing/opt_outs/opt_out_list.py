@@ -12,9 +12,7 @@ from typing import NamedTuple, TextIO, cast
 import redis
 
 from sms_router.routing.handler.events import EventRecorder
-from sms_router.routing.opt_outs.evidence import Event, Evidence, How, consent_event
-from sms_router.store import scripts
-from sms_router.store.connection import encode
+from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store.keys import ALL_BUCKETS, SUSPECTED, Bucket
 from sms_router.store.redis_py import run_script
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
@@ -127,14 +125,7 @@ class OptOutList:
         for entry, reference in dismissed:
             sid = reference.rpartition("/")[2]
             evidence = Evidence(Event.DISMISSED, How.OPERATOR, entry.source, message=sid)
-            call = scripts.record_evidence(
-                scope=entry.service,
-                contact=entry.number,
-                at=entry.since,
-                consent_ttl_ms=self._consent_ttl_ms,
-                entry_id=evidence.id_at(entry.since),
-                entry=encode(evidence.to_json()),
-            )
+            call = evidence.entry_call(entry.service, entry.number, entry.since, self._consent_ttl_ms)
             run_script(pipeline, call)
         pipeline.execute()
         return len(dismissed)
@@ -151,22 +142,11 @@ class OptOutList:
 
     def _run(self, request: Event, entries: Sequence[OptOut], how: How) -> int:
         pipeline = self._client.pipeline(transaction=False)
+        events = self._events if how is How.OPERATOR else EventRecorder()
+        ttls = self._contact_ttl_ms, self._consent_ttl_ms
         for entry in entries:
             evidence = Evidence(request, how, entry.source)
-            events = self._events if how is How.OPERATOR else EventRecorder()
-            call = scripts.change_consent(
-                scope=entry.service,
-                contact=entry.number,
-                message=None,
-                request=request,
-                source=entry.source,
-                requested_at=entry.since,
-                ttl_ms=self._contact_ttl_ms,
-                consent_ttl_ms=self._consent_ttl_ms,
-                entry_id=evidence.id_at(entry.since),
-                entry=encode(evidence.to_json()),
-                raised=consent_event(events, request, entry.service, entry.number, entry.since, evidence),
-            )
+            call = evidence.change_call(entry.service, entry.number, entry.since, events, *ttls)
             run_script(pipeline, call)
         changes = pipeline.execute()
         self._take_suspected(entries)

@@ -182,7 +182,7 @@ class ReplyOutboxHandler:
             contact = contact_of(sms.recipient)
             reference = entry.reference if contact == entry.contact else None
             evidence = Evidence(Event.STOP, How.STATUS, str(code), sender=sms.sender, text=sms.text)
-            await self.contacts.opt_out(entry.scope, contact, str(code), reference, evidence=evidence)
+            await self.contacts.change_consent(entry.scope, contact, evidence, reference)
         blames_sender = self.analyzer.blames_sender(
             error, sms.sender, sms.service_sid, sms.recipient, sms.account_sid
         )

@@ -258,7 +258,7 @@ class Pipeline:
             reply = self._dispatcher.opt_out_reply(resolved.opt_out, message, context.facts.profile)
         if match is None and resolution.opts_in:
             evidence = Evidence(Event.START, How.KEYWORD, resolution.rule, *texted)
-            await contacts.opt_in(context.scope, contact, resolution.rule, reference, arrived, evidence)
+            await contacts.change_consent(context.scope, contact, evidence, reference, arrived)
             context = context._replace(facts=replace(context.facts, opted_out=False))
             return await self._respond(context, resolution)
         record: asyncio.Task[None] | None = None
@@ -267,11 +267,11 @@ class Pipeline:
             evidence = Evidence(Event.REFUSED, resolved.rule, "", message.sid, message.recipient)
             record = await self._start_record(contacts.record_refusal(context.scope, contact, evidence))
         elif is_stop or (match.intent is Intent.START and (match.unconditional or opted_out)):
-            event, write = (Event.STOP, contacts.opt_out) if is_stop else (Event.START, contacts.opt_in)
+            event = Event.STOP if is_stop else Event.START
             how = How.TWILIO if message.opt_out_type is not None else How.KEYWORD
             evidence = Evidence(event, how, match.word.upper(), *texted, "\n".join(reply.texts))
             record = await self._start_record(
-                write(context.scope, contact, match.word.upper(), reference, arrived, evidence)
+                contacts.change_consent(context.scope, contact, evidence, reference, arrived)
             )
         if match is not None and resolved.opt_out is None:
             return await self._respond(context, resolved)
