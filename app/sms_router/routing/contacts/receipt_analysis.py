@@ -66,16 +66,15 @@ class ReceiptAnalyzer:
         address = receipt.sender or ""
         pool = self._pool_for(receipt.service_sid, address, receipt.account_sid)
         sender = pool.find(address, country_of(receipt.contact, None)) if pool is not None else None
-        error = self.contacts.table.find(receipt.error_code)
+        error = self.contacts.table.find(receipt.error_code) if receipt.status.is_failed else None
         is_short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
         has_alternatives = pool is not None and sender is not None and self._count(pool, sender) > 1
-        is_failed = receipt.status.is_failed
         blames_short_code = (
-            is_failed
-            and is_short_code
-            and error is not None
-            and _blames_sender(error, sender, receipt.contact)
+            is_short_code and error is not None and _blames_sender(error, sender, receipt.contact)
         )
+        error_class = None
+        if receipt.status.is_failed:
+            error_class = error.error_class.value if error is not None else UNKNOWN_CODE
         evidence = DeliveryProof.NOTHING
         if not receipt.message_sid.startswith(MMS_PREFIX) and address:
             if receipt.status.is_delivered and (is_short_code or has_alternatives):
@@ -85,8 +84,8 @@ class ReceiptAnalyzer:
         return ReceiptAnalysis(
             scope=self.contacts.scope_of(receipt.service_sid, address, receipt.account_sid),
             evidence=evidence,
-            error_class=_error_class(receipt, error),
-            opted_out=is_failed and error is not None and error.error_class is ErrorClass.OPT_OUT,
+            error_class=error_class,
+            opted_out=error is not None and error.error_class is ErrorClass.OPT_OUT,
             is_ours=sender is not None,
             has_alternatives=has_alternatives,
             sender_error=error if blames_short_code and address else None,
@@ -107,12 +106,6 @@ class ReceiptAnalyzer:
             cached = pool, Counter((member.kind, member.country) for member in pool.senders)
             self._counts[pool.service_sid] = cached
         return cached[1][sender.kind, sender.country]
-
-
-def _error_class(receipt: Receipt, error: ErrorEntry | None) -> str | None:
-    if not receipt.status.is_failed:
-        return None
-    return error.error_class.value if error is not None else UNKNOWN_CODE
 
 
 def _blames_sender(error: ErrorEntry, sender: Sender | None, contact: str) -> bool:

@@ -106,7 +106,12 @@ class ReceiptHandler:
             if failures:
                 self._log_unreachable(receipt, failures.decode())
             if is_rerouted:
-                self._log_and_wake(receipt)
+                log.warning(
+                    "the reply %s to %s failed from %s (error %s): it is re-routed to another sender",
+                    receipt.message_sid, mask_number(receipt.contact), receipt.sender, receipt.error_code,
+                )  # fmt: skip
+                if self._wake_outbox is not None:
+                    self._wake_outbox(receipt.contact)
         if analysis.is_ours and (receipt.status.is_failed or receipt.status is MessageStatus.DELIVERED):
             self._record_result(receipt.sender or "", analysis.error_class)
         if analysis.error_class is None:
@@ -178,17 +183,6 @@ class ReceiptHandler:
             Answers=(reference or "").partition("/")[2],
             ErrorCode=str(receipt.error_code or ""),
         )
-
-    def _log_and_wake(self, receipt: Receipt) -> None:
-        log.warning(
-            "the reply %s to %s failed from %s (error %s): it is re-routed to another sender",
-            receipt.message_sid,
-            mask_number(receipt.contact),
-            receipt.sender,
-            receipt.error_code,
-        )
-        if self._wake_outbox is not None:
-            self._wake_outbox(receipt.contact)
 
     def _log_unreachable(self, receipt: Receipt, stored: str) -> None:
         """Log that the sender is unreachable for the contact, if the stored failures say so."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from sms_router.errors import ConfigurationError
 from sms_router.routing.opt_outs.keywords import REQUIRED_WORDS, Intent, Language, OptOutKeywords
 from sms_router.routing.opt_outs.recognizer import InvalidPhraseError, expand, key_of
-from sms_router.toml import format_validation_errors, read_toml
+from sms_router.toml import StrictModel, read_toml, validate
 from sms_router.toml_positions import Location, format_place
 
 DEFAULTS = Path(__file__).with_name("opt-outs.toml")
@@ -22,14 +22,11 @@ Text = Annotated[str, Field(min_length=1, max_length=1600)]
 _Mistake = tuple[Location, str]
 """Where a mistake is, and what."""
 
-
 Phrases = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500)], ...], Field(max_length=200)]
 
 
-class _LanguageTable(BaseModel):
+class _LanguageTable(StrictModel):
     """One ``[[language]]``; phrases that are not given are those of the included language."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: Annotated[str, Field(pattern="^[a-z]{2,3}$")]
     countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
@@ -44,10 +41,8 @@ class _LanguageTable(BaseModel):
     suspected: Phrases | None = None
 
 
-class _OptOutsFile(BaseModel):
+class _OptOutsFile(StrictModel):
     """``opt-outs.toml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     left_to_keywords: tuple[str, ...] = ()
     without_languages: tuple[str, ...] = ()
@@ -68,18 +63,32 @@ def load_opt_out_keywords(
         ConfigurationError: with every mistake found.
 
     """
-    included = {each.code: each for each in _read(DEFAULTS).language}
+    included = {table.code: table for table in validate(read_toml(DEFAULTS), _OptOutsFile).language}
     path = folder / "opt-outs.toml" if folder is not None else DEFAULTS
-    own = _read(path)
+    own = validate(read_toml(path), _OptOutsFile, path)
     languages = {code: table for code, table in included.items() if code not in own.without_languages}
-    languages |= {each.code: each for each in own.language}
+    languages |= {table.code: table for table in own.language}
     places = {table.code: index for index, table in enumerate(own.language)}
-    unknown = [code for code in own.without_languages if code not in included]
+    codes = [table.code for table in own.language]
     mistakes: list[_Mistake] = [
         (("without_languages",), f"without_languages: {code!r} is none of {', '.join(included)}")
-        for code in unknown
+        for code in own.without_languages
+        if code not in included
     ]
-    mistakes += [*_find_duplicates(own), *_find_ignored(own), *_find_contradictions(languages, places)]
+    mistakes += (
+        (("language", index, "code"), f'language: two tables have code = "{code}"; keep one of them')
+        for code, index in sorted(places.items())
+        if codes.count(code) > 1
+    )
+    mistakes += (
+        (
+            ("left_to_keywords", index),
+            f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here",
+        )
+        for index, word in enumerate(own.left_to_keywords)
+        if key_of(word) in REQUIRED_WORDS
+    )
+    mistakes += _find_contradictions(languages, places)
     built = []
     for code, table in languages.items():
         try:
@@ -94,13 +103,6 @@ def load_opt_out_keywords(
         standalone=frozenset(own.standalone_short_codes),
         by_twilio=by_twilio,
     )
-
-
-def _read(path: Path) -> _OptOutsFile:
-    try:
-        return _OptOutsFile.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise ConfigurationError(format_validation_errors(error, _OptOutsFile, path)) from error
 
 
 def _language(table: _LanguageTable, included: _LanguageTable | None) -> Language:
@@ -130,27 +132,6 @@ def _language(table: _LanguageTable, included: _LanguageTable | None) -> Languag
         variants("polite"),
         suspected,
     )
-
-
-def _find_duplicates(file: _OptOutsFile) -> list[_Mistake]:
-    codes = [each.code for each in file.language]
-    last = {code: index for index, code in enumerate(codes)}
-    return [
-        (("language", index, "code"), f'language: two tables have code = "{code}"; keep one of them')
-        for code, index in sorted(last.items())
-        if codes.count(code) > 1
-    ]
-
-
-def _find_ignored(file: _OptOutsFile) -> list[_Mistake]:
-    return [
-        (
-            ("left_to_keywords", index),
-            f"left_to_keywords: carriers require {word!r} to be an opt-out word; remove it here",
-        )
-        for index, word in enumerate(file.left_to_keywords)
-        if key_of(word) in REQUIRED_WORDS
-    ]
 
 
 def _find_contradictions(languages: dict[str, _LanguageTable], places: dict[str, int]) -> list[_Mistake]:

@@ -27,39 +27,11 @@ _SIGNS = re.compile(r"[\W_]+")
 _ALTERNATIVES = re.compile(r"\(([^()]*)\)")
 _SENTENCE_END = re.compile(r"[.,;:!?\n\r\u2026\u3002\uff01\uff1f]+|\s[-\u2013\u2014]\s")
 _RUN = re.compile(r"(.)\1\1+")
-_COMMON = frozenset(
-    {
-        "again",
-        "anymore",
-        "can",
-        "could",
-        "de",
-        "didnt",
-        "estos",
-        "how",
-        "like",
-        "me",
-        "more",
-        "never",
-        "no",
-        "not",
-    }
-    | {
-        "para",
-        "phone",
-        "please",
-        "plus",
-        "pour",
-        "quiero",
-        "receive",
-        "recevoir",
-        "recibir",
-        "that",
-        "the",
-        "these",
-    }
-    | {"this", "those", "veux", "want", "would", "wrong", "you", "your"}
-)
+_COMMON = frozenset({
+    "again", "anymore", "can", "could", "de", "didnt", "estos", "how", "like", "me", "more", "never",
+    "no", "not", "para", "phone", "please", "plus", "pour", "quiero", "receive", "recevoir", "recibir",
+    "that", "the", "these", "this", "those", "veux", "want", "would", "wrong", "you", "your",
+})  # fmt: skip
 """Words that are poor marks of a phrase (`Recognizer`)."""
 
 _MAX_GAP = 2

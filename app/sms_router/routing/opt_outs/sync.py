@@ -109,7 +109,7 @@ async def _gather(calls: Iterable[Awaitable[_Result]]) -> list[_Result]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-class OptOutSync:
+class OptOutSync(PeriodicTask):
     """Keeps one worker's copy and Redis the same.
 
     Args:
@@ -129,6 +129,7 @@ class OptOutSync:
         contact_ttl_ms: Callable[[], int],
         consent_retention_days: float,
     ) -> None:
+        super().__init__("opt-outs-sync", 0, self._wait_and_sync)
         self.cache = cache
         self._store = store
         self._clock = clock
@@ -143,13 +144,6 @@ class OptOutSync:
         self._lock = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._merged = asyncio.Event()
-        self._task = PeriodicTask("opt-outs-sync", 0, self._wait_and_sync)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        await self._task.aclose()
 
     async def wait_until_merged(self, seconds: float) -> None:
         """Wait until the copy and Redis have the same opt-outs, ``seconds`` at the most."""
