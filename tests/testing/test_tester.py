@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -13,6 +15,7 @@ import pytest
 
 from sms_router import Sent
 from sms_router.testing import HandlerFailedError, HttpRequest, SmsTester, Undelivered
+from sms_router.testing.virtual_time import VirtualLoop
 from tests.testing import handlers
 
 
@@ -97,14 +100,24 @@ def test_what_a_handler_raises_is_raised(sms: SmsTester) -> None:
 
 
 def test_the_clock_honours_hours_and_dates(sms: SmsTester) -> None:
+    sms.clock.tick(seconds=1 / 3)
     sms.clock.at("mon 09:00")
     assert sms.clock.now().strftime("%a %H:%M") == "Mon 09:00"
     assert sms.text("SUPPORT").text == "We are here."
     sms.clock.tick(hours=8)
     assert sms.text("SUPPORT").text == "Text MENU."
-    for moment, reply in (("2026-12-24 10:00", "Half price."), ("2026-12-28 10:00", "Text MENU.")):
+    moments = ("2026-12-24 10:00", "2026-12-28 10:00", "2026-12-24 00:00", "2026-12-10 10:00")
+    for moment, reply in zip(moments, ("Half price.", "Text MENU.") * 2, strict=True):
         sms.clock.at(moment)
         assert sms.text("SALE").text == reply
+
+
+def test_the_loop_s_times_are_whole_microseconds() -> None:
+    """Otherwise clocks that add an offset to them differ by one, and 09:00 is before nine for some."""
+    with contextlib.closing(VirtualLoop()) as loop:
+        loop.jump(1 / 3)
+        loop.run(asyncio.sleep(1 / 7), limit=1)
+        assert [round(each, 6) for each in (loop.time(), loop.wall_offset)] == [loop.time(), loop.wall_offset]
 
 
 def test_scheduled_messages_leave_when_they_are_due(sms: SmsTester) -> None:

@@ -63,6 +63,7 @@ class OfflineEngine:
 
     @property
     def worker(self) -> OfflineWorker:
+        """The worker, which starts with its first use."""
         if self._started is None:
             self._start()
             assert self._started is not None
@@ -143,13 +144,19 @@ class OfflineEngine:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, from one thing that is due to the next."""
-        loop, end = self.loop, self.loop.time() + seconds
+        loop = self.worker.loop
+        end = round(loop.time() + seconds, 6)
         self.errors.found.clear()
         while loop.time() < end:
             step = min(end, max(self._next_due(), loop.time()) + 0.001) - loop.time()
             self._expire(int(step * 1000))
             self.run(self._jump(step, sends=True))
         self.finish()
+
+    def go_back(self, seconds: float) -> None:
+        """Set the clocks back by a negative number of seconds."""
+        self.loop.wall_offset += seconds
+        self.worker.clock.offset += seconds
 
     def finish(self) -> None:
         """Have the events handled that have come.

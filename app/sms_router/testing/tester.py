@@ -274,7 +274,7 @@ class SmsClock:
         moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
         seconds = moment.timestamp() - now.timestamp()
         if seconds < 0:
-            self._engine.loop.wall_offset += seconds
+            self._engine.go_back(seconds)
         else:
             self._engine.pass_time(seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -25,7 +26,8 @@ class _VirtualSelector(DefaultSelector):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = _real_monotonic()
+        self.now = round(_real_monotonic(), 6)
+        """Whole microseconds, as datetime has, so that sums with other clocks are exact."""
         self.waits_outside: Callable[[], bool] = lambda: False
         self.on_idle: Callable[[float | None], bool] = lambda _: False
         """Called with the seconds to the next timer, None for none; True where that is not to come."""
@@ -37,9 +39,8 @@ class _VirtualSelector(DefaultSelector):
         if timeout is None or len(self.get_map()) > 1 or self.waits_outside():
             began = _real_monotonic()
             ready = super().select(timeout)
-            self.now += _real_monotonic() - began
-        else:
-            self.now += timeout
+            timeout = _real_monotonic() - began
+        self.now = math.ceil((self.now + timeout) * 1e6) / 1e6
         return ready
 
 
@@ -59,7 +60,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._selector_of_time.waits_outside = lambda: (
             self._executing + self.count_busy_threads() > self._sleeping
         )
-        self.wall_offset = _real_time() - self.time()
+        self.wall_offset = round(_real_time() - self.time(), 6)
         """Seconds since the epoch at the zero of the loop's time."""
         self.count_busy_threads: Callable[[], int] = lambda: 0
         self._sleeping = self._thread = 0
@@ -79,7 +80,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds: float) -> None:
         """Let so many seconds pass; what was due meanwhile happens in the next run."""
-        self._selector_of_time.now += seconds
+        self._selector_of_time.now = round(self.time() + seconds, 6)
 
     def run(self, work: Coroutine[Any, Any, _Result], *, limit: float) -> _Result:
         """Run a coroutine, then what follows from it, for ``limit`` seconds of the loop's time at most."""

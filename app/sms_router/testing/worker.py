@@ -60,7 +60,7 @@ class OfflineStore(Store):
         if now != self._written:
             self._written = now
             self._client.delete(TEST_CLOCK)
-            self._client.rpush(TEST_CLOCK, int(now), int(now % 1 * 1_000_000))
+            self._client.rpush(TEST_CLOCK, *divmod(round(now * 1_000_000), 1_000_000))
         source = script.source.replace(b"call('TIME')", b"call('LRANGE','%b',0,1)" % TEST_CLOCK)
         try:
             return self._client.execute_command("EVAL", source, len(keys), *keys, *arguments)
@@ -164,7 +164,7 @@ class OfflineWorker(Worker):
     """
 
     def __init__(self, settings: Settings, world: World, client: redis.Redis, loop: VirtualLoop) -> None:
-        self._client, self._loop, self._world = client, loop, world
+        self._client, self.loop, self._world = client, loop, world
         identifiers = Identifiers(1)
         webhooks = _Webhooks(world, identifiers, settings.public_url)
         self.http = OfflineHttpClient()
@@ -175,7 +175,7 @@ class OfflineWorker(Worker):
         loop.count_busy_threads = lambda: self.handlers.threads.unfinished
 
     def _store(self) -> Store:
-        return OfflineStore(self._client, self._loop.wall_time)
+        return OfflineStore(self._client, self.loop.wall_time)
 
     def _twilio_sender(self) -> TwilioSender:
         sender = _Sender({account.sid: account.tokens[0] for account in self.settings.accounts}, "", 1)
