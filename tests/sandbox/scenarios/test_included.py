@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.sandbox import load_world
+from sms_router.sandbox import load_world, scenarios
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios import loader
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioResult, ScenarioRunner
+from sms_router.sandbox.scenarios.scenario import load_scenario
 from tests.sandbox.sandbox_fixture import WORLD
 
-INCLUDED = sorted(Path(loader.__file__).parent.glob("*.toml"))
-PORT = Path(loader.__file__).with_name("port.toml")
+INCLUDED = sorted(Path(scenarios.__file__).parent.glob("*.toml"))
+PORT = Path(scenarios.__file__).with_name("port.toml")
 
 
 async def _play(path: Path) -> ScenarioResult:
     port = free_port()
-    scenario = loader.load_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
+    scenario = load_scenario(path, load_world(WORLD, f"http://127.0.0.1:{port}"))
     return await ScenarioRunner(OwnRouter(WORLD.parent, port)).play(scenario, lambda _: None)
 
 

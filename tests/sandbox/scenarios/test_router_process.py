@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from sms_router.sandbox import load_world
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios.loader import load_scenario
 from sms_router.sandbox.scenarios.router_process import format_toml, write_configuration
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner
-from sms_router.sandbox.scenarios.scenario import Scenario
+from sms_router.sandbox.scenarios.scenario import Scenario, load_scenario
 from tests.sandbox.sandbox_fixture import PHONE, WORLD
 
 CONFIG = WORLD.parent

@@ -189,7 +189,7 @@ def _stop_with_parent(parent: int, server: uvicorn.Server) -> None:
 
 def _read(path: Path, router_url: str) -> Scenario:
     """Read a scenario that is played against a router at this URL."""
-    from sms_router.sandbox.scenarios.loader import load_scenario  # noqa: PLC0415 (as above)
+    from sms_router.sandbox.scenarios.scenario import load_scenario  # noqa: PLC0415 (as above)
 
     world = sandbox_world(load_settings({**os.environ, "PUBLIC_URL": router_url}))
     try:

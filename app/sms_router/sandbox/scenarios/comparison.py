@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from sms_router.sandbox.inbound.incoming_text import TextResult
-from sms_router.sandbox.scenarios.scenario import Check, ExpectedFailure, ExpectedMessage
+from sms_router.sandbox.scenarios.scenario import ExpectedFailure, ExpectedMessage, ScenarioStep
 from sms_router.sandbox.state.alerts import DebuggerAlert
 
 
@@ -42,10 +42,10 @@ class Mismatch:
     got: str
 
 
-def compare(check: Check, observation: Observation) -> tuple[Mismatch, ...]:
+def compare(step: ScenarioStep, observation: Observation) -> tuple[Mismatch, ...]:
     """Return every difference; where there is one, also the alerts, which may explain it."""
-    mismatches = tuple(_mismatches(check, observation))
-    is_about_alerts = check.alerts is not None or check.outcome is not None
+    mismatches = tuple(_mismatches(step, observation))
+    is_about_alerts = step.alerts is not None or step.webhook is not None
     if mismatches and observation.alerts and not is_about_alerts:
         return (*mismatches, _unexpected_alerts(observation))
     return mismatches
@@ -61,41 +61,44 @@ def find_unchecked(phone: str, observation: Observation) -> Iterator[Mismatch]:
         yield _unexpected_alerts(observation)
 
 
-def _mismatches(check: Check, observation: Observation) -> Iterator[Mismatch]:
+def _mismatches(step: ScenarioStep, observation: Observation) -> Iterator[Mismatch]:
     result = observation.text_result
-    if check.outcome and not (result and result.outcome is check.outcome):
-        yield Mismatch("the webhook", check.outcome.value, _describe_outcome(result))
-    if check.shows is not None:
-        for number, (expected, message) in enumerate(zip_longest(check.shows, observation.received), 1):
-            if expected is None or message is None or not _matches(expected, message):
-                what = f"message {number} on {check.phone}"
-                yield Mismatch(what, _describe_expected(expected), _describe(message))
-    if check.undelivered is not None:
-        for failure, message in zip_longest(check.undelivered, observation.missed):
-            if failure is None or message is None or not _is_failure(failure, message):
-                what = f"not delivered to {check.phone}"
-                yield Mismatch(what, _describe_failure(failure), _describe(message))
-    if check.alerts is not None and check.alerts != tuple(alert.code for alert in observation.alerts):
-        codes = ", ".join(map(str, check.alerts)) or "none"
+    if step.webhook and not (result and result.outcome is step.webhook):
+        yield Mismatch("the webhook", step.webhook.value, _describe_outcome(result))
+    if step.shows is not None:
+        yield from _differences("message {number} on " + str(step.phone), step.shows, observation.received)
+    if step.undelivered is not None:
+        yield from _differences(f"not delivered to {step.phone}", step.undelivered, observation.missed)
+    if step.alerts is not None and step.alerts != tuple(alert.code for alert in observation.alerts):
+        codes = ", ".join(map(str, step.alerts)) or "none"
         yield Mismatch("alerts", codes, _describe_alerts(observation.alerts))
+
+
+def _differences(
+    what: str,
+    expectations: Sequence[ExpectedMessage | ExpectedFailure],
+    messages: Sequence[ObservedMessage],
+) -> Iterator[Mismatch]:
+    for number, (expected, message) in enumerate(zip_longest(expectations, messages), 1):
+        if expected is None or message is None or not _matches(expected, message):
+            yield Mismatch(what.format(number=number), _describe_expected(expected), _describe(message))
 
 
 def _unexpected_alerts(observation: Observation) -> Mismatch:
     return Mismatch("alerts", "none that no step expects", _describe_alerts(observation.alerts))
 
 
-def _matches(expected: ExpectedMessage, message: ObservedMessage) -> bool:
+def _matches(expected: ExpectedMessage | ExpectedFailure, message: ObservedMessage) -> bool:
+    if expected.sender not in (None, message.sender):
+        return False
+    if isinstance(expected, ExpectedFailure):
+        return expected.error == message.error
     return (
-        expected.sender in (None, message.sender)
-        and expected.equals in (None, message.body)
+        expected.equals in (None, message.body)
         and all(part in message.body for part in expected.contains)
         and expected.media in (None, message.media)
         and expected.status in (None, message.status)
     )
-
-
-def _is_failure(expected: ExpectedFailure, message: ObservedMessage) -> bool:
-    return expected.error == message.error and expected.sender in (None, message.sender)
 
 
 def _describe_outcome(result: TextResult | None) -> str:
@@ -107,9 +110,11 @@ def _describe_outcome(result: TextResult | None) -> str:
     return f"{result.outcome.value} ({'; '.join(failures)})" if failures else result.outcome.value
 
 
-def _describe_expected(expected: ExpectedMessage | None) -> str:
+def _describe_expected(expected: ExpectedMessage | ExpectedFailure | None) -> str:
     if expected is None:
         return "nothing more"
+    if isinstance(expected, ExpectedFailure):
+        return f"{expected.error}" + (f" from {expected.sender}" if expected.sender else "")
     parts = [
         f"from {expected.sender}" if expected.sender else "",
         "" if expected.equals is None else f"text {expected.equals!r}",
@@ -118,12 +123,6 @@ def _describe_expected(expected: ExpectedMessage | None) -> str:
         f"status {expected.status}" if expected.status else "",
     ]
     return ", ".join(filter(None, parts)) or "any message"
-
-
-def _describe_failure(expected: ExpectedFailure | None) -> str:
-    if expected is None:
-        return "nothing more"
-    return f"{expected.error}" + (f" from {expected.sender}" if expected.sender else "")
 
 
 def _describe(message: ObservedMessage | None) -> str:

@@ -18,18 +18,9 @@ from sms_router.sandbox.scenarios.comparison import (
     compare,
     find_unchecked,
 )
-from sms_router.sandbox.scenarios.scenario import (
-    Action,
-    ChangePhone,
-    ChangePort,
-    Check,
-    RunCommand,
-    Scenario,
-    ScenarioStep,
-    SetFaults,
-    Wait,
-)
+from sms_router.sandbox.scenarios.scenario import ChangePort, Scenario, ScenarioStep
 from sms_router.sandbox.state.ports import PortStatus
+from sms_router.sandbox.world.fault import FaultSet
 from sms_router.sandbox.world.world import PhoneState
 
 FINAL_WAIT = 0.3
@@ -99,66 +90,69 @@ class ScenarioPlayer:
             yield await self._play_end()
 
     async def _play(self, step: ScenarioStep) -> PlayedStep:
-        if isinstance(step.action, IncomingText):
-            state = self._platform.phonebook.phone(step.action.sender).state
+        phone = step.phone or ""
+        if step.is_text:
+            state = self._platform.phonebook.phone(phone).state
             if state is not PhoneState.ON:
-                mismatch = Mismatch(step.action.sender, "a phone that is on", f"one that is {state.value}")
+                mismatch = Mismatch(phone, "a phone that is on", f"one that is {state.value}")
                 return _ended(step.title, (mismatch,))
-        if isinstance(step.action, RunCommand):
-            return _ended(step.title, await self._check_command(step.action, step.check))
-        text_result = await self._perform(step.action)
+        if step.command is not None:
+            return _ended(step.title, await self._check_command(step.command, step))
+        text_result = await self._perform(step, phone)
         await self._platform.time_control.wait_until_idle()
-        return _ended(step.title, await self._check(step.check, text_result))
+        return _ended(step.title, await self._check(step, text_result))
 
-    async def _perform(self, action: Action) -> TextResult | None:
+    async def _perform(self, step: ScenarioStep, phone: str) -> TextResult | None:
         platform = self._platform
-        if isinstance(action, IncomingText):
-            return await receive_text(platform, action)
-        if isinstance(action, Wait):
-            await platform.time_control.advance(action.seconds)
-        elif isinstance(action, ChangePhone):
-            platform.phonebook.change(action.phone, action.state, action.carrier)
-        elif isinstance(action, ChangePort):
-            self._change_port(action)
-        elif isinstance(action, SetFaults):
-            if action.faults:
-                platform.faults.switch_on(action.faults)
-            else:
-                platform.faults.clear()
+        if step.is_text:
+            number = next(number for number in platform.world.numbers if number.address == step.to)
+            text = IncomingText(phone, number, step.texts or "", step.media, step.group)
+            return await receive_text(platform, text)
+        if step.wait is not None:
+            await platform.time_control.advance(step.wait)
+        elif step.state or step.carrier:
+            carrier = platform.phonebook.carriers[step.carrier] if step.carrier else None
+            platform.phonebook.change(phone, step.state, carrier)
+        elif step.port:
+            self._change_port(step.port)
+        elif step.faults == FaultSet():
+            platform.faults.clear()
+        elif step.faults is not None:
+            platform.faults.switch_on(step.faults)
         return None
 
-    def _change_port(self, action: ChangePort) -> None:
-        ports, number = self._platform.ports, action.number
+    def _change_port(self, change: ChangePort) -> None:
+        ports, number = self._platform.ports, change.number
         opened = (port for port in ports.requests if number in port.addresses)
         port = next(opened, None) or ports.open([number])
-        approved = action.status is PortStatus.PENDING
+        approved = change.status is PortStatus.PENDING
         day = datetime.now(UTC) + PORT_DATE_AFTER if approved else None  # routers read it by their own clock
-        ports.set_status(port, [number], action.status, day, action.reason)
+        ports.set_status(port, [number], change.status, day, change.reason)
 
-    async def _check_command(self, action: RunCommand, check: Check) -> tuple[Mismatch, ...]:
+    async def _check_command(self, command: Sequence[str], step: ScenarioStep) -> tuple[Mismatch, ...]:
         """Run a command until it prints what is expected, or the step's time has passed."""
         assert self._run_command is not None, "a scenario with commands has its own router"
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + check.within
+        deadline = loop.time() + step.within
         sid = next((port.sid for port in self._platform.ports.requests), "")
-        arguments = [argument.replace("{port}", sid) for argument in action.arguments]
+        arguments = [argument.replace("{port}", sid) for argument in command]
         while True:
             code, output = await self._run_command(arguments)
-            missing = [text for text in check.prints if text not in output]
+            missing = [text for text in step.prints if text not in output]
             if (not code and not missing) or code == _USAGE_ERROR or loop.time() > deadline:
                 expected = " and ".join(map(repr, missing)) or "exit code 0"
                 got = f"exit code {code}: {output[-MAX_OUTPUT_SHOWN:].strip()}"
                 return (Mismatch("the command", expected, got),) if code or missing else ()
 
-    async def _check(self, check: Check, text_result: TextResult | None) -> tuple[Mismatch, ...]:
+    async def _check(self, step: ScenarioStep, text_result: TextResult | None) -> tuple[Mismatch, ...]:
         """Compare until there is no difference, or the step's time has passed."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + check.within
+        deadline = loop.time() + step.within
         while True:
-            observation = replace(self._observe(check.phone), text_result=text_result)
-            mismatches = compare(check, observation)
+            observation = replace(self._observe(step.phone or ""), text_result=text_result)
+            mismatches = compare(step, observation)
             if not mismatches or loop.time() > deadline:
-                self._mark_checked(check, observation)
+                self._mark_checked(step, observation)
                 return mismatches
             await asyncio.sleep(_POLL_INTERVAL)
 
@@ -198,12 +192,12 @@ class ScenarioPlayer:
             sid, message.sender or "", message.body, message.media, status, message.error_code
         )
 
-    def _mark_checked(self, check: Check, observation: Observation) -> None:
-        if check.shows is not None:
+    def _mark_checked(self, step: ScenarioStep, observation: Observation) -> None:
+        if step.shows is not None:
             self._checked.update(message.sid for message in observation.received)
-        if check.undelivered is not None:
+        if step.undelivered is not None:
             self._checked.update(message.sid for message in observation.missed)
-        if check.alerts is not None:
+        if step.alerts is not None:
             self._checked.update(alert.sid for alert in self._platform.alerts.newest_first())
 
 

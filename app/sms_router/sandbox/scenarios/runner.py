@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import HostingError, serve
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.scenarios.fake_upstream import with_upstream
 from sms_router.sandbox.scenarios.player import PlayedStep, ScenarioPlayer, StepResult
 from sms_router.sandbox.scenarios.router_process import RouterError, RunningRouter, last_lines, run_router
 from sms_router.sandbox.scenarios.scenario import Scenario
 
 SCENARIO_TIMEOUT = 300.0
 """Seconds of real time for one scenario, whatever its steps allow."""
+
+PLACEHOLDER = "{upstream}"
+"""In keywords and handlers: the base URL of the other application's pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,32 @@ class ScenarioRunner:
         async with serve(sandbox, self.port) as url, contextlib.AsyncExitStack() as stack:
             router = None
             if self.router:
-                scenario = await stack.enter_async_context(with_upstream(scenario))
+                scenario = await stack.enter_async_context(_with_upstream(scenario))
                 run = run_router(scenario, self.router.folder, self.router.port, url, self.router.handlers)
                 router = await stack.enter_async_context(run)
             yield sandbox.state.platform, router
+
+
+@contextlib.asynccontextmanager
+async def _with_upstream(scenario: Scenario) -> AsyncIterator[Scenario]:
+    """Serve a scenario's pages, and yield the scenario with their base URL in place of the placeholder."""
+    application = scenario.application
+    if application is None or not application.upstream:
+        yield scenario
+        return
+    async with serve(_application(application.upstream)) as url:
+        texts = {
+            "keywords": application.keywords.replace(PLACEHOLDER, url),
+            "handlers": application.handlers.replace(PLACEHOLDER, url),
+        }
+        yield replace(scenario, application=application.model_copy(update=texts))
+
+
+def _application(pages: Mapping[str, str | int]) -> Starlette:
+    async def answer(request: Request) -> Response:
+        page = pages.get(request.url.path, 404)
+        if isinstance(page, int):
+            return Response(status_code=page)
+        return Response(page, media_type="application/xml")
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])

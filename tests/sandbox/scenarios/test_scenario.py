@@ -6,9 +6,8 @@ import pytest
 
 from sms_router.errors import ConfigurationError
 from sms_router.sandbox import load_world
-from sms_router.sandbox.inbound.webhook_parameters import IncomingText
-from sms_router.sandbox.scenarios.loader import load_scenario
-from sms_router.sandbox.scenarios.scenario import CheckOnly, Scenario, SetFaults, Wait
+from sms_router.sandbox.scenarios.scenario import Scenario, load_scenario
+from sms_router.sandbox.world.fault import FaultSet
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD
 
 STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\n'
@@ -23,12 +22,11 @@ def _read(tmp_path: Path, text: str, title: str = 'title = "x"\n') -> Scenario:
 def test_a_step_has_an_action_and_a_check(tmp_path: Path) -> None:
     shows = 'shows = ["Hi", { from = "12345", contains = "x", media = [] }]\nalerts = [21610]\nwithin = 2\n'
     (step,) = _read(tmp_path, STEP + shows).steps
-    assert isinstance(step.action, IncomingText)
-    assert (step.action.sender, step.action.number.address, step.action.body) == (PHONE, SHORT_CODE, "HOURS")
-    first, second = step.check.shows or ()
+    assert (step.is_text, step.phone, step.to, step.texts) == (True, PHONE, SHORT_CODE, "HOURS")
+    first, second = step.shows or ()
     assert (first.sender, first.equals, first.contains, first.media) == (None, "Hi", (), None)
     assert (second.sender, second.equals, second.contains, second.media) == ("12345", None, ("x",), ())
-    assert (step.check.alerts, step.check.within, step.check.undelivered) == ((21610,), 2.0, None)
+    assert (step.alerts, step.within, step.undelivered) == ((21610,), 2.0, None)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,10 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
     assert world.faults.receipts is not None
     assert scenario.settings == {"router": {"inline_deadline": 1}}
     assert scenario.needs_own_router
-    assert [type(step.action) for step in scenario.steps] == [Wait, SetFaults, CheckOnly]
+    wait, faults, check_only = scenario.steps
+    assert (wait.wait, wait.faults, wait.is_text) == (1, None, False)
+    assert (faults.wait, faults.faults) == (None, FaultSet())
+    assert (check_only.wait, check_only.faults, check_only.is_text) == (None, None, False)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ def test_a_scenario_adds_phones_and_settings_to_the_world(tmp_path: Path) -> Non
             "steps[1].command: a step does one thing, and wait is another",
         ),
         (STEP + "prints = ['x']\n", "steps[1].prints: goes with command: nothing prints here"),
+        ("[[steps]]\ncommand = 'note \"x'\n", "steps[1].command: No closing quotation"),
+        ("[[steps]]\ncommand = 3\n", "steps[1].command: must be text in quotes"),
         ("[[steps]]\nport = { status = 'lost' }\n", "steps[1].port.number: is missing"),
         (STEP + "shows = 'Hi'\n", "steps[1].shows: expected a list of texts and tables, or a number"),
         (STEP + "shows = [3]\n", "steps[1].shows[1]: must be a table"),
