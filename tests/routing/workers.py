@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sms_router.delivery.entry import OutboxEntry
-from sms_router.routing.inbox.inbox import LEASE, Inbox
+from sms_router.routing.inbox.inbox import Inbox
 from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store.keys import ANSWERED_CHANNEL
 from sms_router.store.redis_py import async_client, subscribed
@@ -45,7 +45,7 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def worker(
-    url: str, folder: Path, lease: float = LEASE, observe: Observe = unobserved
+    url: str, folder: Path, lease: float = 3.0, observe: Observe = unobserved
 ) -> AsyncIterator[Worker]:
     """Run one worker; its renewals stop with ``inbox.aclose()`` or at the end."""
     store, spool = Store(url, observe), Spool(folder)

@@ -5,7 +5,6 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sms_router.senders.candidates import ORDER, ORDER_IN_CANADA
 from sms_router.senders.eligibility import ineligible_reason
 from sms_router.senders.models import (
     NO_CONDITIONS,
@@ -152,7 +151,13 @@ def test_the_chosen_kind_is_the_first_in_the_countrys_order_that_can_carry_the_r
     request, now = at_home(pool, by_kind(request)), replace(against, used=last)
     able = choosable(pool, request, known, now)
     assume(able)
-    order = ORDER_IN_CANADA if request.country == "CA" else ORDER
+    short, alpha, long, toll_free = (
+        SenderKind.SHORT_CODE,
+        SenderKind.ALPHANUMERIC,
+        SenderKind.LONG_CODE,
+        SenderKind.TOLL_FREE,
+    )
+    order = (short, alpha, toll_free, long) if request.country == "CA" else (short, alpha, long, toll_free)
     chosen = select(pool, request, known, now).sender
     assert chosen is not None
     assert chosen.kind is min((each.kind for each in able), key=order.index)

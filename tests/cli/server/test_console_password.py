@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.cli.server.console_password import FILE, console_lines, generate_password
+from sms_router.cli.server.console_password import console_lines, generate_password
 from sms_router.config.settings import Settings, load_settings
 
 
@@ -26,14 +26,14 @@ def test_the_password_is_generated_once_in_a_private_file(tmp_path: Path) -> Non
     assert first == second
     assert first is not None
     assert len(first) == 16
-    assert (tmp_path / "d" / FILE).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "d" / "console-password").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short\n", b"\xff\xfe"])
 def test_an_invalid_file_is_replaced(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / FILE).write_bytes(content)
+    (tmp_path / "console-password").write_bytes(content)
     made = generate_password(settings(tmp_path / "c", tmp_path))
-    assert made == (tmp_path / FILE).read_text().strip()
+    assert made == (tmp_path / "console-password").read_text().strip()
 
 
 def test_a_password_is_generated_without_a_writable_folder(

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from sms_router.routing.keywords.schedule import (
     ALWAYS,
-    DAY,
-    WEEK,
     DateLike,
     Schedule,
     Timetable,
@@ -19,6 +17,8 @@ from sms_router.routing.keywords.schedule import (
     minute_of,
 )
 
+DAY, WEEK = 1440, 10_080
+"""Minutes."""
 MON, SAT, SUN = 0, 5 * DAY, 6 * DAY
 
 
