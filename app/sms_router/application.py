@@ -98,7 +98,7 @@ from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
 from sms_router.web.tracing import Tracing
 from sms_router.web.webhooks import InboundEndpoint, StatusEndpoint
-from sms_router.worker_lifespan import WorkerLifespan
+from sms_router.worker_lifespan import lifespan_of, running_parts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -121,7 +121,7 @@ def build(settings: Settings) -> Router:
     return Worker(settings).router()
 
 
-class Worker(WorkerLifespan):
+class Worker:
     """The parts of one worker, built layer by layer: each layer uses those before it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -422,13 +422,19 @@ class Worker(WorkerLifespan):
             return mask_numbers(text, lambda number: find_pool(pools, None, number) is not None)
 
         @contextlib.asynccontextmanager
-        async def lifespan(router: Router) -> AsyncIterator[None]:
+        async def lifespan(_: Router) -> AsyncIterator[None]:
             MaskingFormatter.mask = staticmethod(str if console.is_open else mask)
             with contextlib.closing(console.executor):
-                async with self.lifespan(router):
+                async with self.lifespan():
                     yield
 
         return lifespan
+
+    def lifespan(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return lifespan_of(self)
+
+    def running_parts(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return running_parts(self)
 
     def _sources(self) -> list[ServiceSource]:
         settings = self.settings

@@ -10,40 +10,18 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-
-from sms_router.config.settings import Settings
-from sms_router.delivery.outbox_worker import OutboxWorker
-from sms_router.delivery.twilio_sender import TwilioSender
-from sms_router.membership.membership import Membership
-from sms_router.membership.sync.failure_sync import FailureSync
-from sms_router.membership.sync.rate_sync import RateSync
-from sms_router.onboarding.port_watch import PortWatch
-from sms_router.routing.dispatch.published_sync import PublishedRulesSync
-from sms_router.routing.dispatch.reloader import Reloader
-from sms_router.routing.handler.environment import HandlerEnvironment
-from sms_router.routing.history.abandoned import AbandonedMessages
-from sms_router.routing.history.body_retention import BodyRetention
-from sms_router.routing.history.erasure_receipts import ErasureTask
-from sms_router.routing.history.reconcile_task import ReconcileTask
-from sms_router.routing.inbox.inbox import Inbox
-from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache
-from sms_router.routing.opt_outs.sync import OptOutSync
-from sms_router.routing.pipeline.outbox_replies import ReplyOutboxHandler
-from sms_router.routing.pipeline.pipeline import Pipeline
-from sms_router.routing.pipeline.sticky_senders import StickySenders
-from sms_router.routing.pipeline.subscriber import Subscriber
-from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.server.signals import WorkerSignals
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.schema import SchemaError
-from sms_router.store.spool.durable_writer import DurableWriter
-from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 from sms_router.web import metrics
-from sms_router.web.health import UPDATE_INTERVAL, HealthMonitor
-from sms_router.web.tracing import Tracing
+from sms_router.web.health import UPDATE_INTERVAL
+
+if TYPE_CHECKING:
+    from sms_router.application import Worker
 
 log = logging.getLogger("sms_router")
 
@@ -61,132 +39,98 @@ FIRST_READ_TIMEOUT = 3.0
 """Seconds that the start waits for the Sender Pools and the opt-out list; it continues without them."""
 
 
-class WorkerLifespan:
-    """Starts and stops the parts of one worker, which a subclass builds."""
+@contextlib.asynccontextmanager
+async def lifespan_of(worker: Worker) -> AsyncIterator[None]:
+    """Start all parts, serve, finish the messages in progress, stop all parts."""
+    has_ended = True
+    try:
+        async with worker.running_parts():
+            try:
+                yield
+            finally:
+                has_ended = await _finish_messages(worker)
+    finally:
+        if not has_ended:
+            log.error("a handler does not stop; the process exits without it in %g s", FORCED_EXIT_TIMEOUT)
+            _exit_after(FORCED_EXIT_TIMEOUT)
 
-    settings: Settings
-    store: Store
-    durable_writer: DurableWriter
-    inbox: Inbox
-    subscriber: Subscriber
-    membership: Membership
-    port_watch: PortWatch
-    rate_sync: RateSync
-    failure_sync: FailureSync
-    sticky_senders: StickySenders
-    forwarder: Forwarder
-    pipeline: Pipeline
-    outbox_worker: OutboxWorker
-    outbox_handler: ReplyOutboxHandler
-    twilio_sender: TwilioSender
-    opt_out_disk_cache: OptOutDiskCache
-    opt_out_sync: OptOutSync
-    abandoned_messages: AbandonedMessages
-    body_retention: BodyRetention | None
-    reconcile_task: ReconcileTask | None
-    erasure_task: ErasureTask
-    reloader: Reloader
-    published_rules: PublishedRulesSync
-    handlers: HandlerEnvironment
-    redis: Redis
-    health: HealthMonitor
-    tracing: Tracing | None
 
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Start all parts, serve, finish the messages in progress, stop all parts."""
-        has_ended = True
-        try:
-            async with self._running_parts():
-                try:
-                    yield
-                finally:
-                    has_ended = await self._finish_messages()
-        finally:
-            if not has_ended:
-                log.error(
-                    "a handler does not stop; the process exits without it in %g s", FORCED_EXIT_TIMEOUT
-                )
-                _exit_after(FORCED_EXIT_TIMEOUT)
+@contextlib.asynccontextmanager
+async def running_parts(worker: Worker) -> AsyncIterator[None]:
+    """Start the parts in order and stop them in reverse: all of them, even if one fails to."""
+    async with contextlib.AsyncExitStack() as parts:
+        stop = parts.push_async_callback
+        signals = WorkerSignals(os.environ, worker.reloader.request_reload)
+        parts.callback(metrics.flush)
+        parts.callback(signals.close)
+        signals.start()
+        if worker.tracing is not None:
+            stop(asyncio.to_thread, worker.tracing.close)
+        stop(worker.handlers.aclose)
+        stop(worker.redis.aclose)
+        stop(worker.durable_writer.aclose)
+        stop(worker.opt_out_disk_cache.aclose)
+        await worker.opt_out_disk_cache.start()
+        stop(worker.store.aclose)
+        worker.store.restorers.append(worker.opt_out_sync.restore)
+        await worker.store.start(on_reconnect=partial(_on_reconnect, worker))
+        with contextlib.suppress(StoreUnavailableError):  # then it is checked when Redis serves
+            await worker.store.check_schema()
+        health_updates = PeriodicTask("health-monitor", UPDATE_INTERVAL, worker.health.update)
+        for part in (worker.inbox, worker.opt_out_sync, health_updates, worker.subscriber):
+            stop(part.aclose)
+            part.start()
+        stop(worker.membership.aclose)
+        await worker.membership.start()
+        await worker.membership.wait_until_read(FIRST_READ_TIMEOUT)
+        for shared in (worker.port_watch, worker.rate_sync, worker.failure_sync):
+            stop(shared.aclose)
+            shared.start()
+        stop(worker.sticky_senders.aclose)
+        stop(worker.forwarder.aclose)
+        if _forwards(worker):
+            await worker.forwarder.start()
+        await worker.opt_out_sync.wait_until_merged(FIRST_READ_TIMEOUT)
+        parts.callback(worker.twilio_sender.close)
+        for periodic in (
+            worker.health.store_monitor,
+            worker.abandoned_messages,
+            worker.body_retention,
+            worker.reconcile_task,
+            worker.erasure_task,
+        ):
+            if periodic is not None:
+                stop(periodic.aclose)
+                periodic.start()
+        await worker.handlers.start(parts)
+        stop(worker.published_rules.aclose)
+        await worker.published_rules.start()
+        stop(worker.reloader.aclose)
+        await worker.reloader.start()
+        worker.outbox_worker.start(worker.outbox_handler)
+        _tune_interpreter()
+        yield
 
-    @contextlib.asynccontextmanager
-    async def _running_parts(self) -> AsyncIterator[None]:
-        """Start the parts in order and stop them in reverse: all of them, even if one fails to."""
-        async with contextlib.AsyncExitStack() as parts:
-            stop = parts.push_async_callback
-            signals = WorkerSignals(os.environ, self.reloader.request_reload)
-            parts.callback(metrics.flush)
-            parts.callback(signals.close)
-            signals.start()
-            if self.tracing is not None:
-                stop(asyncio.to_thread, self.tracing.close)
-            stop(self.handlers.aclose)
-            stop(self.redis.aclose)
-            stop(self.durable_writer.aclose)
-            stop(self.opt_out_disk_cache.aclose)
-            await self.opt_out_disk_cache.start()
-            stop(self.store.aclose)
-            self.store.restorers.append(self.opt_out_sync.restore)
-            await self.store.start(on_reconnect=self._on_reconnect)
-            with contextlib.suppress(StoreUnavailableError):  # then it is checked when Redis serves
-                await self.store.check_schema()
-            stop(self.inbox.aclose)
-            self.inbox.start()
-            stop(self.opt_out_sync.aclose)
-            self.opt_out_sync.start()
-            health_updates = PeriodicTask("health-monitor", UPDATE_INTERVAL, self.health.update)
-            stop(health_updates.aclose)
-            health_updates.start()
-            stop(self.subscriber.aclose)
-            self.subscriber.start()
-            stop(self.membership.aclose)
-            await self.membership.start()
-            await self.membership.wait_until_read(FIRST_READ_TIMEOUT)
-            for part in (self.port_watch, self.rate_sync, self.failure_sync):
-                stop(part.aclose)
-                part.start()
-            stop(self.sticky_senders.aclose)
-            stop(self.forwarder.aclose)
-            if self._forwards():
-                await self.forwarder.start()
-            await self.opt_out_sync.wait_until_merged(FIRST_READ_TIMEOUT)
-            parts.callback(self.twilio_sender.close)
-            for periodic in (
-                self.health.store_monitor,
-                self.abandoned_messages,
-                self.body_retention,
-                self.reconcile_task,
-                self.erasure_task,
-            ):
-                if periodic is not None:
-                    stop(periodic.aclose)
-                    periodic.start()
-            await self.handlers.start(parts)
-            stop(self.published_rules.aclose)
-            await self.published_rules.start()
-            stop(self.reloader.aclose)
-            await self.reloader.start()
-            self.outbox_worker.start(self.outbox_handler)
-            _tune_interpreter()
-            yield
 
-    async def _on_reconnect(self) -> None:
-        try:
-            await self.store.check_schema()
-        except SchemaError as error:
-            raise StoreUnavailableError(str(error)) from error  # the store checks again soon
-        await self.durable_writer.replay()
+async def _on_reconnect(worker: Worker) -> None:
+    try:
+        await worker.store.check_schema()
+    except SchemaError as error:
+        raise StoreUnavailableError(str(error)) from error  # the store checks again soon
+    await worker.durable_writer.replay()
 
-    async def _finish_messages(self) -> bool:
-        """Wait for the messages in progress; return False when a handler does not end."""
-        self.outbox_worker.finish()
-        has_ended = await self.pipeline.aclose()
-        return await self.outbox_worker.aclose() and has_ended
 
-    def _forwards(self) -> bool:
-        """Tell whether messages may be forwarded: by a rule, or to a number's own URL."""
-        services = (service.sid for service in self.settings.services)
-        return self.reloader.dispatcher.forwards or any(map(self.settings.number_urls, services))
+async def _finish_messages(worker: Worker) -> bool:
+    """Wait for the messages in progress; return False when a handler does not end."""
+    worker.outbox_worker.finish()
+    has_ended = await worker.pipeline.aclose()
+    return await worker.outbox_worker.aclose() and has_ended
+
+
+def _forwards(worker: Worker) -> bool:
+    """Tell whether messages may be forwarded: by a rule, or to a number's own URL."""
+    services = (service.sid for service in worker.settings.services)
+    return worker.reloader.dispatcher.forwards or any(map(worker.settings.number_urls, services))
 
 
 def _tune_interpreter() -> None:

@@ -89,7 +89,7 @@ class OfflineEngine:
 
             async def live() -> None:
                 try:
-                    async with worker.lifespan(None):
+                    async with worker.lifespan():
                         running.set_result(None)
                         await self._stopping.wait()
                 except Exception as error:

@@ -199,7 +199,7 @@ class OfflineWorker(Worker):
         ]
 
     @contextlib.asynccontextmanager
-    async def _running_parts(self) -> Any:
+    async def running_parts(self) -> Any:
         """Start what answers messages; nothing is kept fresh, because nobody else changes anything."""
         async with contextlib.AsyncExitStack() as parts:
             stop = parts.push_async_callback
