@@ -122,14 +122,14 @@ async def test_without_redis_a_change_cannot_be_announced(
 async def test_an_older_snapshot_is_not_stored(source: ServiceSource, redis: Redis, clock: Clock) -> None:
     shared, old = SnapshotStore(redis), source.read(clock())
     new = source.read(clock() + 1)
-    assert await shared.confirm(new) is StoreResult.REFUSED
+    assert await shared.publish(new, b"") is StoreResult.REFUSED
     assert await shared.publish(new, new.to_bytes()) is StoreResult.STORED
     assert await shared.publish(old, old.to_bytes()) is StoreResult.REFUSED
-    assert await shared.confirm(old) is StoreResult.REFUSED
-    assert await shared.confirm(new.confirmed(clock() + 60)) is StoreResult.STORED
+    assert await shared.publish(old, b"") is StoreResult.REFUSED
+    assert await shared.publish(new.confirmed(clock() + 60), b"") is StoreResult.STORED
     await shared.announce(source.service_sid, 1)
-    assert await shared.confirm(new, 0) is StoreResult.OVERTAKEN
-    assert await shared.confirm(new, 1) is StoreResult.STORED
+    assert await shared.publish(new, b"", 0) is StoreResult.OVERTAKEN
+    assert await shared.publish(new, b"", 1) is StoreResult.STORED
     (state,) = await shared.load_states([source.service_sid])
     assert state.version is not None
     assert (state.version.version, state.version.changes, state.changes) == (new.version, 1, 1)

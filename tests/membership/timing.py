@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from sms_router.membership.membership import Membership
-from sms_router.membership.refresher import WATCH_INTERVAL
+from sms_router.membership.membership import WATCH_INTERVAL, Membership
 from sms_router.membership.service_state import ServiceStatus
 
 

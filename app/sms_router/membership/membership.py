@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from redis.asyncio import Redis
 
-from sms_router.membership.refresher import (
-    WATCH_INTERVAL,
-    Refresher,
-    Sleep,
-    decode_snapshot,
-    read_with_timeout,
+from sms_router.membership.service_state import (
+    MAX_RETRY_DELAY,
+    ServiceState,
+    ServiceStatus,
+    SnapshotOrigin,
+    log,
 )
-from sms_router.membership.service_state import ServiceState, ServiceStatus, SnapshotOrigin, log
-from sms_router.membership.snapshot import NumberUrls, Snapshot, SnapshotError
+from sms_router.membership.snapshot import NumberUrls, Snapshot, SnapshotError, decode_snapshot
 from sms_router.membership.snapshot_store import (
     SharedStateError,
     SnapshotStore,
@@ -30,11 +31,18 @@ from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.membership.sync.cordon_sync import CordonSync
 from sms_router.senders.cordons import Cordons
 from sms_router.senders.pool import Pool, Tenancy, find_pool
+from sms_router.tasks import PeriodicTask, cancel_and_wait
 
+RESUBSCRIBE_INTERVAL = 1.0
+"""Seconds until a lost subscription is renewed; `WATCH_INTERVAL` covers the time until then."""
+WATCH_INTERVAL = 1.0
+"""Seconds between two reads of the versions in Redis, in case an announcement was lost."""
 READ_TIMEOUT = 60.0
 """Seconds for one reading of a Service from Twilio, all pages together."""
 STALE_AFTER = 3600.0
 """Seconds, the hard age: older pools are still used, and reported as stale."""
+
+Sleep = Callable[[float], Coroutine[Any, Any, object]]
 
 
 class Membership:
@@ -89,14 +97,14 @@ class Membership:
         self._report = report
         self._extra_sync = extra_sync
         self._sync_lock = asyncio.Lock()
-        self._refresher = Refresher(
-            self._services,
-            self._store,
-            refresh_if_due=self.refresh_if_due,
-            watch=self.watch,
-            sync=self.sync,
-            sleep=sleep,
+        self._sleep = sleep
+        self._watch = PeriodicTask(
+            "membership-watch", WATCH_INTERVAL, self.watch, wait_first=True, sleep=sleep
         )
+        self._subscription = PeriodicTask(
+            "membership-subscribe", RESUBSCRIBE_INTERVAL, self._listen, sleep=sleep
+        )
+        self._refreshing: list[asyncio.Task[None]] = []
 
     @property
     def pools(self) -> Mapping[str, Pool]:
@@ -135,7 +143,13 @@ class Membership:
     async def start(self) -> None:
         """Read the snapshots in Redis and start the background tasks; does not wait for Twilio."""
         await self.sync()
-        self._refresher.start()
+        for sid, service in self._services.items():
+            self._refreshing.append(
+                asyncio.create_task(self._refresh_forever(service), name=f"membership-{sid}")
+            )
+        if self._services:
+            self._watch.start()
+            self._subscription.start()
 
     async def wait_until_read(self, max_seconds: float) -> None:
         """Wait until each Service has a snapshot or one failed reading, for a limited time."""
@@ -146,7 +160,9 @@ class Membership:
 
     async def aclose(self) -> None:
         """Stop the background tasks."""
-        await self._refresher.aclose()
+        await self._watch.aclose()
+        await self._subscription.aclose()
+        await cancel_and_wait(*self._refreshing)
 
     async def refresh(self, service_sid: str) -> Snapshot:
         """Read one Service from Twilio now, without the lock, and publish it to the other workers.
@@ -228,6 +244,28 @@ class Membership:
         self.cordons.recheck()
         self._report(self.statuses())
 
+    async def _refresh_forever(self, service: ServiceState) -> None:
+        while True:
+            service.wakeup.clear()
+            try:
+                delay = await self.refresh_if_due(service.source.service_sid)
+            except Exception:
+                log.exception("the senders of %s could not be refreshed", service.source.service_sid)
+                delay = MAX_RETRY_DELAY
+            jitter = random.uniform(0.9, 1.1)  # noqa: S311 - spreads the load, protects nothing
+            await self._sleep_until_wakeup(service, delay * jitter)
+
+    async def _sleep_until_wakeup(self, service: ServiceState, seconds: float) -> None:
+        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(service.wakeup.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_and_wait(*waits)
+
+    async def _listen(self) -> None:
+        with contextlib.suppress(SharedStateError):
+            await self._store.listen(self.sync)
+
     async def _sync_service(self, service: ServiceState, state: StoredState) -> None:
         known, stored = service.snapshot, state.version
         if known is not None and stored is not None and stored.version == known.version:
@@ -256,7 +294,7 @@ class Membership:
 
     async def _read(self, service: ServiceState) -> Snapshot:
         changes = await self._count_changes(service)
-        snapshot, pool = await read_with_timeout(service, self._clock(), self._read_timeout)
+        snapshot, pool = await service.read(self._clock(), self._read_timeout)
         result = await self._publish(snapshot, changes, is_new=pool is not None)
         self._install(service, snapshot, pool, SnapshotOrigin.TWILIO, changes)
         if result is not StoreResult.STORED:
@@ -304,10 +342,9 @@ class Membership:
         """Store a snapshot in Redis; while Redis is unavailable, `sync` does it later."""
         if self.redis_error:
             return StoreResult.STORED
+        encoded = await asyncio.to_thread(snapshot.to_bytes) if is_new else b""
         try:
-            if not is_new:
-                return await self._store.confirm(snapshot, changes)
-            return await self._store.publish(snapshot, await asyncio.to_thread(snapshot.to_bytes), changes)
+            return await self._store.publish(snapshot, encoded, changes)
         except SharedStateError as error:
             self._set_redis_error(str(error))
             return StoreResult.STORED

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.source import ServiceSource
+from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.senders.pool import Pool
+from sms_router.twilio.rest import ApiFailure, FailureKind
 
 log = logging.getLogger("sms_router.membership")
 
@@ -116,6 +117,31 @@ class ServiceState:
         latest = max((time for time in times if time <= now + MAX_CLOCK_DIFFERENCE), default=read_at)
         self.snapshot = self.snapshot.confirmed(latest)
 
+    async def read(self, now: float, max_seconds: float) -> tuple[Snapshot, Pool | None]:
+        """Read the Service from Twilio in a thread; the pool is None when its content has not changed.
+
+        A thread cannot be stopped: a reading that exceeds ``max_seconds`` (seconds) goes on, and no other one
+        starts beside it.
+
+        Raises:
+            PoolReadError: when Twilio failed or was too slow.
+
+        """
+        if self.reading is not None and not self.reading.done():
+            raise self._too_slow("the reading before has not returned yet")
+        self.reading = asyncio.ensure_future(asyncio.to_thread(_read, self.source, now, self.snapshot))
+        self.reading.add_done_callback(_retrieve_exception)
+        try:
+            async with asyncio.timeout(max_seconds):
+                return await asyncio.shield(self.reading)
+        except TimeoutError as error:
+            raise self._too_slow(f"Twilio's API took longer than {max_seconds:g} s") from error
+
+    def _too_slow(self, sentence: str) -> PoolReadError:
+        return PoolReadError(
+            self.source.service_sid, ApiFailure(FailureKind.UNAVAILABLE, None, None, sentence)
+        )
+
     def retry_delay(self, shared_failures: int) -> float:
         """Return the seconds until the next reading after a failure.
 
@@ -158,3 +184,17 @@ class ServiceState:
             failures=self.failures,
             stale_uses=self.stale_uses,
         )
+
+
+def _read(source: ServiceSource, now: float, known: Snapshot | None) -> tuple[Snapshot, Pool | None]:
+    snapshot = source.read(now)
+    if known is not None and snapshot.same_content(known):
+        return replace(known, read_at=now), None
+    snapshot = replace(snapshot, version=max(snapshot.version, known.version + 1 if known else 1))
+    return snapshot, snapshot.pool()
+
+
+def _retrieve_exception(reading: asyncio.Future[tuple[Snapshot, Pool | None]]) -> None:
+    # After a timeout nobody awaits the reading, and asyncio logs an exception that is never retrieved.
+    if not reading.cancelled():
+        reading.exception()

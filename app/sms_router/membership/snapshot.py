@@ -136,6 +136,12 @@ class Snapshot:
         )
 
 
+def decode_snapshot(stored: bytes) -> tuple[Snapshot, Pool]:
+    """Decode and index a stored snapshot; blocks. Raises `SnapshotError`."""
+    snapshot = Snapshot.from_bytes(stored)
+    return snapshot, snapshot.pool()
+
+
 def _encode_sender(sender: Sender) -> dict[str, object]:
     return {
         "sid": sender.sid,

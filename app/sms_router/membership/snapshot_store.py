@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,6 +15,9 @@ from sms_router.membership.snapshot import Snapshot, SnapshotError
 from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.store.redis_py import CLIENT_ERRORS, run_script, subscribed
 from sms_router.store.scripts.senders import store_snapshot
+
+COMMAND_TIMEOUT = 1.0
+"""Seconds for each command, or each pipeline of commands."""
 
 MAX_LOCK = 360.0
 """Seconds; longer than a reading, and than the longest delay after a failed one."""
@@ -67,16 +70,10 @@ class SnapshotStore:
 
     Each snapshot has its version in a small key, which workers poll. A stored snapshot is announced on a
     channel. A lock with an expiry decides which worker reads Twilio.
-
-    Args:
-        redis: shared by all workers.
-        command_timeout: seconds for each command.
-
     """
 
-    def __init__(self, redis: Redis, command_timeout: float = 1.0) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._command_timeout = command_timeout
 
     async def load_states(self, service_sids: Sequence[str]) -> list[StoredState]:
         """Return the versions and change counts of Services, in one round trip."""
@@ -85,7 +82,7 @@ class SnapshotStore:
                 pipeline.get(keys.version)
                 pipeline.get(keys.change_count)
                 pipeline.exists(keys.snapshot)
-            async with self._errors():
+            async with redis_errors():
                 values = await pipeline.execute()
         return [
             StoredState(_parse_version(version) if exists else None, int(changes or 0))
@@ -94,7 +91,7 @@ class SnapshotStore:
 
     async def fetch(self, service_sid: str) -> bytes | None:
         """Return the encoded snapshot; None when none is stored."""
-        async with self._errors():
+        async with redis_errors():
             stored = await self._redis.get(PoolKeys.of(service_sid).snapshot)
         return stored.encode() if isinstance(stored, str) else stored
 
@@ -103,15 +100,20 @@ class SnapshotStore:
 
         Args:
             snapshot: as read.
-            encoded: its `Snapshot.to_bytes`.
+            encoded: its `Snapshot.to_bytes`; empty where the reading has found the stored content again.
             changes: announced before it was read.
 
         """
-        return await self._store(snapshot, encoded, changes)
-
-    async def confirm(self, snapshot: Snapshot, changes: int = 0) -> StoreResult:
-        """Record that a reading has found the stored content again."""
-        return await self._store(snapshot, b"", changes)
+        call = store_snapshot(
+            service_sid=snapshot.service_sid,
+            version=snapshot.version,
+            read_at=snapshot.read_at,
+            changes=changes,
+            document=encoded,
+        )
+        async with redis_errors():
+            result = await run_script(self._redis, call)
+        return StoreResult(result.decode() if isinstance(result, bytes) else result)
 
     async def announce(self, service_sid: str, seconds: float) -> None:
         """Announce that a Service was changed at Twilio, so that its snapshot is outdated.
@@ -122,7 +124,7 @@ class SnapshotStore:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.set(keys.refresh_lock, 1, px=_ms(seconds))
             pipeline.incr(keys.change_count)
-            async with self._errors():
+            async with redis_errors():
                 await pipeline.execute()
                 await self._redis.publish(POOLS_CHANNEL, service_sid)  # not in a pipeline, for Redis Cluster
 
@@ -139,7 +141,7 @@ class SnapshotStore:
     async def acquire_refresh_lock(self, service_sid: str, seconds: float) -> bool:
         """Return whether this worker may read Twilio now; then no other worker may for ``seconds``."""
         lock = PoolKeys.of(service_sid).refresh_lock
-        async with self._errors():
+        async with redis_errors():
             if await self._redis.set(lock, 1, nx=True, px=_ms(seconds)):
                 return True
             # A longer lock was set before the clock of Redis was set back.
@@ -149,7 +151,7 @@ class SnapshotStore:
 
     async def extend_refresh_lock(self, service_sid: str, seconds: float) -> None:
         """Set the rest of the lock to ``seconds``."""
-        async with self._errors():
+        async with redis_errors():
             await self._redis.pexpire(PoolKeys.of(service_sid).refresh_lock, _ms(seconds))
 
     async def count_failure(self, service_sid: str) -> int:
@@ -158,41 +160,26 @@ class SnapshotStore:
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.incr(key)
             pipeline.pexpire(key, _ms(FAILURES_TTL))
-            async with self._errors():
+            async with redis_errors():
                 count, _ = await pipeline.execute()
         return int(count)
 
     async def reset_failures(self, service_sid: str) -> None:
         """Reset the count after a successful reading."""
-        async with self._errors():
+        async with redis_errors():
             await self._redis.delete(PoolKeys.of(service_sid).failure_count)
-
-    async def _store(self, snapshot: Snapshot, encoded: bytes, changes: int) -> StoreResult:
-        call = store_snapshot(
-            service_sid=snapshot.service_sid,
-            version=snapshot.version,
-            read_at=snapshot.read_at,
-            changes=changes,
-            document=encoded,
-        )
-        async with self._errors():
-            result = await run_script(self._redis, call)
-        return StoreResult(result.decode() if isinstance(result, bytes) else result)
-
-    def _errors(self) -> AbstractAsyncContextManager[None]:
-        return redis_errors(self._command_timeout)
 
 
 @asynccontextmanager
-async def redis_errors(command_timeout: float) -> AsyncIterator[None]:
-    """Limit commands to Redis to some seconds.
+async def redis_errors() -> AsyncIterator[None]:
+    """Limit commands to Redis to `COMMAND_TIMEOUT`.
 
     Raises:
         SharedStateError: when they fail or take longer.
 
     """
     try:
-        async with asyncio.timeout(command_timeout):
+        async with asyncio.timeout(COMMAND_TIMEOUT):
             yield
     except TimeoutError as error:
         raise SharedStateError("Redis did not respond in time") from error

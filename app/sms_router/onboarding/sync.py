@@ -19,20 +19,12 @@ log = logging.getLogger("sms_router.onboarding")
 
 
 class OnboardingSync:
-    """Updates `PendingNumbers` from Redis, and Redis with the numbers that were texted here.
+    """Updates `PendingNumbers` from Redis, and Redis with the numbers that were texted here."""
 
-    Args:
-        redis: shared by all workers.
-        pending: this worker's copy.
-        command_timeout: seconds for each command.
-
-    """
-
-    def __init__(self, redis: Redis, pending: PendingNumbers, command_timeout: float = 1.0) -> None:
+    def __init__(self, redis: Redis, pending: PendingNumbers) -> None:
         self._redis = redis
         self._pending = pending
-        self._command_timeout = command_timeout
-        self._checklists = VersionedHash(redis, CHECKLISTS, CHECKLISTS_VERSION, command_timeout, TEXTED)
+        self._checklists = VersionedHash(redis, CHECKLISTS, CHECKLISTS_VERSION, TEXTED)
         self._marked: set[str] = set()
         """Numbers that Redis knows were texted."""
 
@@ -69,7 +61,7 @@ class OnboardingSync:
                 continue
             if not self._pending.numbers[address].gradual:
                 log.warning("%s", live_notice(address))
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 await run_script(self._redis, mark_texted(number=address, texted_at=at))
             self._marked.add(address)
 

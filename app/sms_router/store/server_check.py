@@ -138,7 +138,7 @@ def find_directory_problem(data_dir: Path) -> Iterator[StoreProblem]:
     )
 
 
-class StoreMonitor:
+class StoreMonitor(PeriodicTask):
     """Looks for problems at the start and every `MONITOR_INTERVAL`, and logs the new ones.
 
     An outage is not among them: the store reports it. Of the workers with one data directory, one logs.
@@ -151,6 +151,7 @@ class StoreMonitor:
     """
 
     def __init__(self, url: str, data_dir: Path, is_away: Callable[[], bool]) -> None:
+        super().__init__("store-monitor", MONITOR_INTERVAL, self.check)
         self._url = url
         self._data_dir = data_dir
         self._is_away = is_away
@@ -158,13 +159,9 @@ class StoreMonitor:
         self._lock: FileIO | None = None
         """Of the worker that logs."""
         self.problems: list[StoreProblem] = []
-        self._task = PeriodicTask("store-monitor", MONITOR_INTERVAL, self.check)
-
-    def start(self) -> None:
-        self._task.start()
 
     async def aclose(self) -> None:
-        await self._task.aclose()
+        await super().aclose()
         if self._lock is not None:
             self._lock.close()
 

@@ -21,7 +21,7 @@ async def shared(redis: Redis) -> AsyncIterator[Redis]:
 
 
 def copy_of(redis: Redis) -> VersionedHash:
-    return VersionedHash(redis, KEY, VERSION, 1.0, COMPANION)
+    return VersionedHash(redis, KEY, VERSION, COMPANION)
 
 
 async def change(redis: Redis, field: str, value: str) -> None:

@@ -19,11 +19,11 @@ log = logging.getLogger("sms_router.membership")
 
 
 class CordonSync:
-    """Copies the stored cordons into one worker's `Cordons`; ``command_timeout`` is in seconds."""
+    """Copies the stored cordons into one worker's `Cordons`."""
 
-    def __init__(self, redis: Redis, cordons: Cordons, command_timeout: float = 1.0) -> None:
+    def __init__(self, redis: Redis, cordons: Cordons) -> None:
         self._cordons = cordons
-        self._stored = VersionedHash(redis, CORDONS, CORDONS_VERSION, command_timeout)
+        self._stored = VersionedHash(redis, CORDONS, CORDONS_VERSION)
 
     async def sync(self) -> None:
         """Install the stored cordons if they have changed.

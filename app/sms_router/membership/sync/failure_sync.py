@@ -27,40 +27,25 @@ MAX_ENTRIES_READ = 1000
 MAX_COUNTS_WRITTEN = 500
 
 
-class FailureSync:
+class FailureSync(PeriodicTask):
     """Writes this worker's receipt counts to a stream in Redis, and reads those of the other workers.
 
     Args:
         redis: shared by all workers.
         failures: this worker's counts.
         clock: seconds since the epoch.
-        command_timeout: seconds for each command.
 
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        failures: FailureMonitor,
-        clock: Callable[[], float],
-        *,
-        command_timeout: float = 1.0,
-    ) -> None:
+    def __init__(self, redis: Redis, failures: FailureMonitor, clock: Callable[[], float]) -> None:
+        super().__init__("failure-sync", SYNC_INTERVAL, self.sync, wait_first=True)
         self._redis = redis
         self._failures = failures
         self._clock = clock
-        self._command_timeout = command_timeout
         self._worker = uuid4().hex[:12]
         self._logged_ttl = int(failures.rule.window * 2000)
         """Milliseconds that a warning counts as logged; renewed while it lasts."""
         self._last_read = ""
-        self._task = PeriodicTask("failure-sync", SYNC_INTERVAL, self.sync, wait_first=True)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        await self._task.aclose()
 
     async def sync(self) -> None:
         """Exchange counts and log warnings; without Redis each worker logs its own."""
@@ -85,7 +70,7 @@ class FailureSync:
         counts = [[*key, count] for key, count in written.items()]
         entry: dict[Any, Any] = {"who": self._worker, "seen": json.dumps(counts)}
         try:
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 await self._redis.xadd(FAILURE_REPORTS, entry, maxlen=MAX_STREAM_LENGTH, approximate=True)
         except BaseException:
             self._failures.restore(drained)
@@ -96,7 +81,7 @@ class FailureSync:
         """Merge new entries; return whether there are more."""
         if not self._last_read:
             self._last_read = f"{int((self._clock() - self._failures.rule.window) * 1000)}-0"
-        async with redis_errors(self._command_timeout):
+        async with redis_errors():
             entries: Any = await self._redis.xrange(
                 FAILURE_REPORTS, f"({self._last_read}", "+", count=MAX_ENTRIES_READ
             )
@@ -110,7 +95,7 @@ class FailureSync:
         """Return whether no other worker has logged this begin or end."""
         key = failure_alert(alert.failing.sender, alert.failing.error_class)
         try:
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 if alert.begins:
                     return bool(await self._redis.set(key, 1, nx=True, px=self._logged_ttl))
                 return bool(await self._redis.delete(key))
@@ -119,7 +104,7 @@ class FailureSync:
 
     async def _renew_logged(self) -> None:
         for failing in self._failures.failing()[:MAX_COUNTS_WRITTEN]:
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 await self._redis.pexpire(
                     failure_alert(failing.sender, failing.error_class), self._logged_ttl
                 )

@@ -28,7 +28,7 @@ MAX_EXCHANGES = 40
 """Exchanges of one `RateSync.sync`."""
 
 
-class RateSync:
+class RateSync(PeriodicTask):
     """Exchanges one worker's usage with that of all workers; without limits it sends no commands.
 
     Args:
@@ -36,7 +36,6 @@ class RateSync:
         rates: this worker's counts.
         pools: returns the pools, in a mapping that is replaced as a whole when one of them changes.
         clock: the clock of ``rates``.
-        command_timeout: seconds for each command.
 
     """
 
@@ -46,26 +45,20 @@ class RateSync:
         rates: RateLimiter,
         pools: Callable[[], Mapping[str, Pool]],
         clock: Callable[[], float],
-        *,
-        command_timeout: float = 1.0,
     ) -> None:
+        super().__init__("rate-sync", SYNC_INTERVAL, self._sync_or_log, wait_first=True)
         self.redis_error: str | None = None
         """Why the last sync failed; None after a successful one."""
         self._redis = redis
         self._rates = rates
         self._pools = pools
         self._clock = clock
-        self._command_timeout = command_timeout
         self._known_pools: Mapping[str, Pool] | None = None
         self._since = "-inf"
-        self._task = PeriodicTask("rate-sync", SYNC_INTERVAL, self._sync_or_log, wait_first=True)
-
-    def start(self) -> None:
-        self._task.start()
 
     async def aclose(self) -> None:
         """Stop, and report what the other workers do not know yet."""
-        await self._task.aclose()
+        await super().aclose()
         await self._sync_or_log()
 
     async def sync(self) -> None:
@@ -102,7 +95,7 @@ class RateSync:
         """Make one exchange; return whether another one is needed."""
         drained = self._rates.drain(MAX_SENDERS)
         try:
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 answer = await run_script(
                     self._redis,
                     sync_rates(

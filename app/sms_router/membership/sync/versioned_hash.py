@@ -31,7 +31,6 @@ class VersionedHash:
         redis: returns bytes.
         key: of the hash.
         version_key: counts its changes.
-        command_timeout: seconds for each command.
         companion: a second hash whose changes are counted too; it is read as well and not restored.
 
     """
@@ -41,14 +40,12 @@ class VersionedHash:
         redis: Redis,
         key: bytes,
         version_key: bytes,
-        command_timeout: float,
         companion: bytes | None = None,
     ) -> None:
         self._redis = redis
         self._key = key
         self._version_key = version_key
         self._companion = companion
-        self._command_timeout = command_timeout
         self._version = 0
         self.fields: Mapping[bytes, bytes] = {}
         """The hash at the last `sync`."""
@@ -61,7 +58,7 @@ class VersionedHash:
             SharedStateError: when Redis is unavailable; the copy stays.
 
         """
-        async with redis_errors(self._command_timeout):
+        async with redis_errors():
             version = await self._redis.get(self._version_key)
         if version is None and self._version:
             await self._restore()
@@ -73,7 +70,7 @@ class VersionedHash:
             pipeline.hgetall(self._key)
             if self._companion is not None:
                 pipeline.hgetall(self._companion)
-            async with redis_errors(self._command_timeout):
+            async with redis_errors():
                 version, self.fields, *companions = await pipeline.execute()
         if companions:
             (self.companion_fields,) = companions
@@ -87,5 +84,5 @@ class VersionedHash:
             version=self._version,
             fields=self.fields,
         )
-        async with redis_errors(self._command_timeout):
+        async with redis_errors():
             await run_script(self._redis, call)
