@@ -423,7 +423,7 @@ class Worker:
 
         @contextlib.asynccontextmanager
         async def lifespan(_: Router) -> AsyncIterator[None]:
-            MaskingFormatter.mask = staticmethod(str if console.is_open else mask)
+            MaskingFormatter.mask = staticmethod(str if console.settings.is_open else mask)
             with contextlib.closing(console.executor):
                 async with self.lifespan():
                     yield

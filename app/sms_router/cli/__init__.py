@@ -20,50 +20,40 @@ from sms_router.cli.output import CommandError, Noun, fail, print_error, print_w
 from sms_router.errors import ConfigurationError
 
 COMMANDS = {
-    "serve": ("sms_router.cli.server.serve", "Run the router on HOST:PORT with WORKERS processes."),
-    "init": ("sms_router.cli.server.init", "Write a starter project: configuration, a handler, its test."),
-    "text": (
-        "sms_router.cli.server.text",
-        "Text the running router from a phone, and show what the phone gets.",
-    ),
-    "send": ("sms_router.cli.server.send", "Send a message that is no reply, by the running router."),
-    "explain": (
-        "sms_router.cli.keywords.explain",
-        "Show which rule and which sender a text would get, and why.",
-    ),
+    "serve": ("server.serve", "Run the router on HOST:PORT with WORKERS processes."),
+    "init": ("server.init", "Write a starter project: configuration, a handler, its test."),
+    "text": ("server.text", "Text the running router from a phone, and show what the phone gets."),
+    "send": ("server.send", "Send a message that is no reply, by the running router."),
+    "explain": ("keywords.explain", "Show which rule and which sender a text would get, and why."),
     "messages": (
-        "sms_router.cli.messages.messages",
+        "messages.messages",
         "Show the newest messages or the timeline of one; delete a contact's data.",
     ),
-    "replay": ("sms_router.cli.messages.replay", "Answer dead letters again."),
+    "replay": ("messages.replay", "Answer dead letters again."),
     "reconcile": (
-        "sms_router.cli.messages.reconcile",
+        "messages.reconcile",
         "Compare Twilio's message log with the journal, and list what never arrived.",
     ),
-    "check": (
-        "sms_router.cli.check.check",
-        "Check the configuration, Redis and the Messaging Services at Twilio.",
-    ),
-    "keywords": ("sms_router.cli.keywords.keywords", "List and check the rules; try texts and files."),
-    "senders": ("sms_router.cli.senders.senders", "List and manage the senders; take one out of use."),
+    "check": ("check.check", "Check the configuration, Redis and the Messaging Services at Twilio."),
+    "keywords": ("keywords.keywords", "List and check the rules; try texts and files."),
+    "senders": ("senders.senders", "List and manage the senders; take one out of use."),
     "short-codes": (
-        "sms_router.cli.senders.short_codes",
+        "senders.short_codes",
         "List, show, add, remove and update the Service's short codes.",
     ),
-    "membership": (
-        "sms_router.cli.senders.membership",
-        "Show and refresh the Sender Pools; show what changed.",
-    ),
+    "membership": ("senders.membership", "Show and refresh the Sender Pools; show what changed."),
     "onboarding": (
-        "sms_router.cli.onboarding.onboarding",
+        "onboarding.onboarding",
         "Track short-code leases and number ports until they are live.",
     ),
-    "opt-outs": ("sms_router.cli.keywords.opt_outs", "List, add, remove, import and export opt-outs."),
-    "sessions": ("sms_router.cli.server.sessions", "List the logins of the console, and end one."),
-    "sandbox": ("sms_router.cli.server.sandbox", "Run an offline Twilio: REST API, phones and carriers."),
+    "opt-outs": ("keywords.opt_outs", "List, add, remove, import and export opt-outs."),
+    "sessions": ("server.sessions", "List the logins of the console, and end one."),
+    "sandbox": ("server.sandbox", "Run an offline Twilio: REST API, phones and carriers."),
 }
-"""The module and the help of each command: only the command that is run is imported."""
+"""The module and the help of each command: only the command that is run is imported.
 
+The object of the module's own name is the command: a function, or a group of commands.
+"""
 
 _HELP_OPTIONS = ["--help", "-h"]
 
@@ -98,8 +88,13 @@ class Commands(TyperGroup):
 def load_command(name: str) -> Any:
     """Import a command by name."""
     module, _ = COMMANDS[name]
+    imported = importlib.import_module(f"{__name__}.{module}")
+    command = getattr(imported, module.rpartition(".")[2])
     registered = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    importlib.import_module(module).register(registered)
+    if isinstance(command, typer.Typer):
+        registered.add_typer(command, name=name)
+    else:
+        registered.command(name)(command)
     command = get_group(registered).commands[name]
     _finish(command)
     return command

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import redis
 from redis.exceptions import ResponseError
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from sms_router.routing.handler.events import EventRecorder
     from sms_router.sandbox import World
     from sms_router.senders.pool import Pool
+
+_Result = TypeVar("_Result")
+_Default = TypeVar("_Default")
 
 _FIRST_RESPONSE_TIMEOUT = 0.9
 """Seconds for Redis to return the version of its data. With the look for an embedded Valkey, a command
@@ -151,9 +155,17 @@ def report_all_errors() -> Iterator[None]:
         raise
 
 
-def load_rules(settings: Settings, forwards: ForwardConfig | None = None) -> Dispatcher:
-    """Load keywords and handlers, as `load_rule_files` does."""
-    return load_rule_files(settings, (settings.folder / "keywords.toml",), forwards)[0]
+def load_rules(
+    settings: Settings, forwards: ForwardConfig | None = None, file: Path | None = None
+) -> Dispatcher:
+    """Load a keywords file (default: keywords.toml), with the handlers and templates of the configuration.
+
+    Raises:
+        ConfigurationError: with every mistake in the file and the handlers.
+
+    """
+    file = file or settings.folder / "keywords.toml"
+    return _load_rules(settings, forwards, file, settings.folder / "templates", str(file))
 
 
 def event_recorder(settings: Settings, dispatcher: Dispatcher) -> EventRecorder:
@@ -178,50 +190,34 @@ def published_rules(settings: Settings) -> PublishedRules | None:
 
     version = None
     if store_is_running(settings):
-        try:
-            with store_url(settings) as url, sync_client(url, seconds=2, retry=False) as client:
-                version = read_current(client)
-        except (*CLIENT_ERRORS, CommandError):
-            version = None
+        with (
+            contextlib.suppress(*CLIENT_ERRORS, CommandError),
+            store_url(settings) as url,
+            sync_client(url, seconds=2, retry=False) as client,
+        ):
+            version = read_current(client)
     return version or PublishedRulesFile(settings.router.data_dir).read()
 
 
 def load_published_rules(
     settings: Settings, version: PublishedRules, forwards: ForwardConfig | None = None, label: str = ""
 ) -> Dispatcher:
-    """Load the rules of a published version, as `load_rule_files` does."""
+    """Load the rules of a published version, as `load_rules` does."""
     if version.uses_files:
         return load_rules(settings, forwards)
     with version.unpacked() as folder:
-        load = _rule_loader(settings, forwards)
-        return load(folder / "keywords.toml", folder / "templates", label or version.label)
+        file, templates = folder / "keywords.toml", folder / "templates"
+        return _load_rules(settings, forwards, file, templates, label or version.label)
 
 
-def load_rule_files(
-    settings: Settings, files: Sequence[Path], forwards: ForwardConfig | None = None
-) -> list[Dispatcher]:
-    """Load the rules of each file, with the handlers, templates and opt-out keywords of the configuration.
-
-    Raises:
-        ConfigurationError: with every mistake in the files and handlers.
-
-    """
-    load = _rule_loader(settings, forwards)
-    return [load(file, settings.folder / "templates", str(file)) for file in files]
-
-
-def _rule_loader(
-    settings: Settings, forwards: ForwardConfig | None
-) -> Callable[[Path, Path, str], Dispatcher]:
-    """Return what loads the rules of a file and a folder of templates, under a name for people.
+def _load_rules(
+    settings: Settings, forwards: ForwardConfig | None, file: Path, templates: Path, label: str
+) -> Dispatcher:
+    """Load rules, whose file is called ``label`` in messages to people.
 
     Handlers can be modules in the current folder, which follows the libraries in ``sys.path``, so that a
     team's ``queue.py`` does not replace the standard library's, and precedes the handlers of a clone that the
     program runs from. Worker processes inherit the path.
-
-    Raises:
-        ConfigurationError: with every mistake in the files and handlers.
-
     """
     from sms_router.routing.dispatch.conversation_steps import ConversationPolicy  # noqa: PLC0415
     from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
@@ -243,15 +239,10 @@ def _rule_loader(
             settings.router.middleware_names,
             ConversationPolicy(**settings.conversations.model_dump()),
         )
-    forwards = forwards or ForwardConfig(public_url=settings.public_url)
-
-    def load(file: Path, templates: Path, label: str) -> Dispatcher:
-        zones = settings.time_zones
-        dispatcher = load_rules(file, templates, handlers, opt_outs, forwards, zones, label=label)
-        dispatcher.use_replies(settings.own_replies)
-        return dispatcher
-
-    return load
+    forwards, zones = forwards or ForwardConfig(public_url=settings.public_url), settings.time_zones
+    dispatcher = load_rules(file, templates, handlers, opt_outs, forwards, zones, label=label)
+    dispatcher.use_replies(settings.own_replies)
+    return dispatcher
 
 
 def handlers_folder(settings: Settings) -> Path:
@@ -369,6 +360,21 @@ def _describe_client_error(url: str, error: Exception) -> tuple[str, str]:
     return f"Redis does not answer: {error}", "Set REDIS_URL, or start Redis."
 
 
+def read_store(
+    settings: Settings, read: Callable[[redis.Redis], _Result], default: _Default
+) -> _Result | _Default:
+    """Return what ``read`` returns for a redis-py client, or ``default`` where nothing can be stored yet.
+
+    Raises:
+        CommandError: when Redis is not available.
+
+    """
+    if not has_store(settings):
+        return default
+    with store_client(settings) as client:
+        return read(client)
+
+
 def has_store(settings: Settings) -> bool:
     """Tell whether anything may be stored; starts nothing."""
     return bool(settings.redis.url) or (settings.router.data_dir / "valkey").is_dir()
@@ -382,6 +388,14 @@ def store_is_running(settings: Settings) -> bool:
 def embedded_is_running(settings: Settings) -> bool:
     """Tell whether a router with an embedded Valkey in this data folder runs or is starting."""
     return not settings.redis.url and running_at(settings.router.data_dir) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens on a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_port(host: str, port: int, remedy: str) -> None:

@@ -27,6 +27,7 @@ TextArgument = Annotated[
     list[str], typer.Argument(metavar="TEXT", help="Text of the message; several words need no quotes.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
 
 
 class Noun(TyperGroup):
@@ -82,7 +83,7 @@ def fail(what: str, *lines: str, mistakes: Sequence[str] = ()) -> None:
 def print_error(*lines: str) -> None:
     """Print to standard error; the first line in bold red."""
     for number, line in enumerate(lines):
-        stderr.print(plain(line, "bold red" if number == 0 else ""), soft_wrap=True)
+        print_line(line, "bold red" if number == 0 else "", console=stderr)
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -169,9 +170,9 @@ _MAX_UNBROKEN = 24
 """Longest text that never wraps; a time with its zone has 23 characters."""
 
 
-def print_line(sentence: str) -> None:
-    """Print one line of plain text."""
-    stdout.print(plain(sentence), soft_wrap=True)
+def print_line(sentence: str, style: str = "", *, console: Console = stdout) -> None:
+    """Print plain text, which is not wrapped."""
+    console.print(plain(sentence, style), soft_wrap=True)
 
 
 def plural(number: int, thing: str) -> str:

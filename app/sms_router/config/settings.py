@@ -15,12 +15,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from sms_router.config.environment import (
-    EnvironmentOverlay,
-    find_conflicts,
-    service_sids,
-)
-from sms_router.config.models import AccountSettings, OptOutAnswers, RouterConfig, ServiceSettings
+from sms_router.config.environment import EnvironmentOverlay, find_conflicts, service_sids
+from sms_router.config.models import AccountSettings, OptOutAnswers, Privacy, RouterConfig, ServiceSettings
 from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.own_replies import OwnReplies
 from sms_router.routing.keywords.schedule import TimeZones
@@ -74,6 +70,11 @@ class Settings(RouterConfig):
         """Whether Twilio's API is one on this machine, whose numbers have URLs on this machine too."""
         host = urlsplit(self.twilio.api_base_url).hostname or ""
         return self.is_offline or host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether numbers and texts are shown in full everywhere."""
+        return self.router.privacy is Privacy.OPEN
 
     @property
     def public_url(self) -> str:

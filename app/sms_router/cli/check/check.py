@@ -10,7 +10,7 @@ import typer
 from sms_router.checks.finding import Finding, Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
 from sms_router.cli.context import load_rules, report_all_errors, settings_for_command
-from sms_router.cli.output import JsonOption, confirm, plain, plural, print_json, print_table, stderr, stdout
+from sms_router.cli.output import JsonOption, confirm, plural, print_json, print_line, print_table, stderr
 from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.twilio_access import YesOption
 from sms_router.config.settings import Settings
@@ -29,10 +29,6 @@ FixOption = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")]
 TwilioOption = Annotated[bool, typer.Option("--twilio/--no-twilio", help="Check Redis and Twilio, too.")]
-
-
-def register(commands: typer.Typer) -> None:
-    commands.command("check")(check)
 
 
 def check(
@@ -82,7 +78,7 @@ def check(
 def _fix(settings: Settings, fixes: Mapping[str, Sequence[Fix]], *, yes: bool, quiet: bool) -> None:
     if not quiet:
         for sid, of_service in fixes.items():
-            stdout.print(f"At Twilio, {sid} would be changed:", markup=False, soft_wrap=True)
+            print_line(f"At Twilio, {sid} would be changed:")
             rows = [
                 (_setting_name(fix), format_value(fix.before), format_value(fix.after)) for fix in of_service
             ]
@@ -101,21 +97,19 @@ def _print_report(
     settings: Settings, rules: Dispatcher, report: CheckReport, warnings: Sequence[str], *, good: bool
 ) -> None:
     for warning in warnings:
-        stdout.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        print_line(f"warning: {warning}", style="yellow")
     for finding in report.findings:
-        stdout.print(
-            plain(f"{finding.severity.value}: {finding.sentence}", COLOURS[finding.severity]), soft_wrap=True
-        )
-        stdout.print(plain(f"    {finding.remedy}"), soft_wrap=True)
+        print_line(f"{finding.severity.value}: {finding.sentence}", COLOURS[finding.severity])
+        print_line(f"    {finding.remedy}")
     if report.skipped:
-        stderr.print(plain(report.skipped), soft_wrap=True)
+        print_line(report.skipped, console=stderr)
     parts = (
         plural(len(rules.table.rules), "rule"),
         plural(len(settings.accounts), "account"),
         plural(len(settings.services), "Service"),
     )
     verdict = "good" if good else "not good"
-    stdout.print(f"{settings.folder}: {verdict}: {', '.join(parts)}", markup=False, soft_wrap=True)
+    print_line(f"{settings.folder}: {verdict}: {', '.join(parts)}")
 
 
 def _as_json(

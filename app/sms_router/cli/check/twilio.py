@@ -13,7 +13,7 @@ from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.cli.check.published_rules import check_published_rules
 from sms_router.cli.check.store import check_store
-from sms_router.cli.context import START_COMMAND, has_store, store_client
+from sms_router.cli.context import START_COMMAND, read_store
 from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state, record_configured
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
@@ -174,11 +174,8 @@ def _read_onboarding(settings: Settings) -> tuple[OnboardingState, float]:
 
 def _check_changes(settings: Settings, current: Snapshot) -> Iterator[Finding]:
     """Compare with what the routers last read."""
-    if not has_store(settings):
-        return
     try:
-        with store_client(settings) as client:
-            stored = stored_snapshot(client, current.service_sid)
+        stored = read_store(settings, lambda client: stored_snapshot(client, current.service_sid), None)
     except CommandError:
         return  # reported by check_store
     changes = diff_snapshots(stored, current) if stored else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sms_router.cli.context import has_store, store_client
+from sms_router.cli.context import read_store
 from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN
@@ -16,20 +16,14 @@ from sms_router.twilio.inbound import InboundMessage
 
 def load_contact(settings: Settings, scope: str, number: str, at: int) -> ContactSummary:
     """Read what is stored about a contact at a moment (milliseconds); nothing before the first start."""
-    table = load_error_table(settings.folder)
-    contact = UNKNOWN
-    if has_store(settings):
-        with store_client(settings) as client:
-            contact = read_contact(client, scope, number)
-    return ContactSummary(contact, table, at)
+    contact = read_store(settings, lambda client: read_contact(client, scope, number), UNKNOWN)
+    return ContactSummary(contact, load_error_table(settings.folder), at)
 
 
 def load_conversation(settings: Settings, message: InboundMessage, at: int) -> StoredConversation | None:
     """Read the conversation of the contact who sends a message, at a moment (milliseconds)."""
-    if not has_store(settings):
-        return None
-    with store_client(settings) as client:
-        return read_conversation(client, message.service_sid or message.recipient, message.contact, at)
+    scope = message.service_sid or message.recipient
+    return read_store(settings, lambda client: read_conversation(client, scope, message.contact, at), None)
 
 
 def contact_as_json(summary: ContactSummary) -> dict[str, object]:

@@ -28,10 +28,6 @@ from sms_router.routing.pipeline.explain import Explanation, sample_message
 from sms_router.senders.pool import find_pool, own_numbers
 
 
-def register(commands: typer.Typer) -> None:
-    commands.command("explain")(explain)
-
-
 def _country(value: str | None) -> str | None:
     if value is not None and not (len(value) == 2 and value.isascii() and value.isalpha()):
         raise typer.BadParameter("must be two letters, like CA (ISO 3166)")

@@ -19,6 +19,7 @@ from sms_router.cli.output import (
     plain,
     plural,
     print_json,
+    print_line,
     print_table,
     stdout,
 )
@@ -32,21 +33,12 @@ from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
 from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.pipeline.explain import (
-    by_precedence,
-    describe_action,
-    explain_rules,
-    sample_message,
-)
+from sms_router.routing.pipeline.explain import by_precedence, describe_action, explain_rules, sample_message
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer(cls=Noun, help="List and check the rules; try texts and files.")
 keywords.command("try")(try_file)
 published.register(keywords)
-
-
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(keywords, name="keywords")
 
 
 @keywords.command("list")
@@ -189,15 +181,15 @@ def _print_rules(rules: Dispatcher, as_json: bool) -> None:
 
 def _print_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
     for mistake in mistakes:
-        stdout.print(plain(f"error: {mistake}", "bold red"), soft_wrap=True)
+        print_line(f"error: {mistake}", "bold red")
     for warning in warnings:
-        stdout.print(plain(f"warning: {warning}", "yellow"), soft_wrap=True)
+        print_line(f"warning: {warning}", "yellow")
     verdict = (
         f"not good: {plural(len(mistakes), 'mistake')}"
         if mistakes
         else f"good: {plural(count, 'rule')}, {plural(len(warnings), 'warning')}"
     )
-    stdout.print(plain(f"{settings.folder}: {verdict}"), soft_wrap=True)
+    print_line(f"{settings.folder}: {verdict}")
 
 
 def _print_test(

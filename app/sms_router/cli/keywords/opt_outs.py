@@ -18,8 +18,8 @@ from rich.progress import Progress
 
 from sms_router.cli.context import (
     event_recorder,
-    has_store,
     load_rules_in_use,
+    read_store,
     settings_for_command,
     store_client,
 )
@@ -27,22 +27,23 @@ from sms_router.cli.output import (
     CommandError,
     JsonOption,
     Noun,
+    RevealOption,
     contact_option,
     plural,
     print_json,
+    print_line,
     print_table,
     stderr,
     stdout,
 )
 from sms_router.cli.times import format_time, iso
-from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.privacy import mask_number
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import body_of
-from sms_router.routing.opt_outs.evidence import How, LedgerEntry, read_all, read_ledger, to_csv, to_json
+from sms_router.routing.opt_outs.evidence import How, read_all, read_ledger, to_csv, to_json
 from sms_router.routing.opt_outs.evidence import verify as verify_export
 from sms_router.routing.opt_outs.opt_out_list import (
     BATCH_SIZE,
@@ -76,37 +77,33 @@ ScopeOption = Annotated[
 ]
 
 
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(opt_outs, name="opt-outs")
-
-
 @opt_outs.command("list")
 def list_entries(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 20,
     suspected: Annotated[
         bool, typer.Option("--suspected", help="List texts that may be meant as an opt-out, to decide.")
     ] = False,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
+    reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the latest opt-outs with their time and source."""
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    reveal = reveal or settings.is_open
     columns = ("number", "service", "received", "text") if suspected else COLUMNS
-    rows: list[tuple[str, ...]] = []
     format_at: Callable[[int], str] = (lambda at: iso(at / 1000)) if as_json else format_time
-    if has_store(settings):
-        with store_client(settings) as client:
-            opt_out_list = _list(client, settings)
-            if suspected:
-                texts = opt_out_list.suspected()[:limit]
-                records = HistoryReader(client).read((text.number, text.reference) for text in texts)
-                rows = [
-                    _suspected_row(text, format_at(text.at), record, reveal)
-                    for text, record in zip(texts, records, strict=True)
-                ]
-            else:
-                rows = [_row(entry, format_at(entry.since), reveal) for entry in opt_out_list.entries(limit)]
+
+    def read(client: Redis) -> list[tuple[str, ...]]:
+        opt_out_list = _list(client, settings)
+        if not suspected:
+            return [_row(entry, format_at(entry.since), reveal) for entry in opt_out_list.entries(limit)]
+        texts = opt_out_list.suspected()[:limit]
+        records = HistoryReader(client).read((text.number, text.reference) for text in texts)
+        return [
+            _suspected_row(text, format_at(text.at), record, reveal)
+            for text, record in zip(texts, records, strict=True)
+        ]
+
+    rows = read_store(settings, read, ())
     if as_json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif rows:
@@ -130,7 +127,7 @@ def add(
     with store_client(settings) as client:
         added = _list(client, settings, has_events=True).add([_with_current_time(entry, client)])
     result = "is on the list now" if added else "was on the list already"
-    stdout.print(f"{number} {result}, for {entry.service}.", markup=False, soft_wrap=True)
+    print_line(f"{number} {result}, for {entry.service}.")
 
 
 @opt_outs.command("dismiss")
@@ -148,7 +145,7 @@ def dismiss(number: NumberArgument, service: ScopeOption = None) -> None:
             f"No text of {number} waits for a decision, for {entry.service}.",
             "List them: sms-router opt-outs list --suspected",
         )
-    stdout.print(f"The text of {number} is no opt-out, for {entry.service}.", markup=False, soft_wrap=True)
+    print_line(f"The text of {number} is no opt-out, for {entry.service}.")
 
 
 @opt_outs.command("remove")
@@ -165,7 +162,7 @@ def remove(number: NumberArgument, service: ScopeOption = None) -> None:
         raise CommandError(
             f"{number} is not on the list for {entry.service}.", "List it: sms-router opt-outs list"
         )
-    stdout.print(f"{number} is off the list for {entry.service}.", markup=False, soft_wrap=True)
+    print_line(f"{number} is off the list for {entry.service}.")
 
 
 @opt_outs.command("import")
@@ -204,7 +201,7 @@ def import_(
 @opt_outs.command("show")
 def show(
     number: NumberArgument,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show texts and numbers in full.")] = False,
+    reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the evidence of a contact's consent, in every Service, the oldest entries first.
@@ -213,11 +210,8 @@ def show(
     it. Exits with 1 when nothing is known.
     """
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
-    entries: list[LedgerEntry] = []
-    if has_store(settings):
-        with store_client(settings) as client:
-            entries = read_ledger(client, number)
+    reveal = reveal or settings.is_open
+    entries = read_store(settings, lambda client: read_ledger(client, number), ())
     if not entries:
         raise CommandError(f"No opt-out or opt-in of {mask_number(number)} is known.")
     if as_json:
@@ -227,7 +221,7 @@ def show(
         )
         return
     for entry in entries:
-        stdout.print("\n    ".join(entry.describe(reveal)), markup=False, soft_wrap=True)
+        print_line("\n    ".join(entry.describe(reveal)))
 
 
 @opt_outs.command("export")
@@ -263,17 +257,18 @@ def export(
         digest = verify_export(verify.read_text("utf-8", errors="replace"))
         if digest is None:
             raise CommandError(f"{verify}: was changed, or is no export of the evidence.")
-        stdout.print(f"{verify}: unchanged, SHA-256 {digest}", markup=False, soft_wrap=True)
+        print_line(f"{verify}: unchanged, SHA-256 {digest}")
         return
     settings = settings_for_command()
     text = io.StringIO(newline="")
-    with store_client(settings) if has_store(settings) else contextlib.nullcontext() as client:
-        if evidence:
-            entries = read_all(client) if client is not None else []
-            text.write(to_json(entries) if as_json or (file and file.suffix == ".json") else to_csv(entries))
-            count = len(entries)
-        else:
-            count = write_csv(text, _list(client, settings).entries() if client is not None else ())
+    if evidence:
+        entries = read_store(settings, read_all, ())
+        text.write(to_json(entries) if as_json or (file and file.suffix == ".json") else to_csv(entries))
+        count = len(entries)
+    else:
+        count = write_csv(
+            text, read_store(settings, lambda client: list(_list(client, settings).entries()), ())
+        )
     if file is None:
         sys.stdout.write(text.getvalue())
         return
@@ -283,7 +278,7 @@ def export(
         raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
     digest = f", SHA-256 {verify_export(text.getvalue())}" if evidence else ""
     entry = "entry" if count == 1 else "entries"
-    stdout.print(f"{count} {entry} written to {file}{digest}.", markup=False, soft_wrap=True)
+    print_line(f"{count} {entry} written to {file}{digest}.")
 
 
 def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> OptOutList:

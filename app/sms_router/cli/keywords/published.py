@@ -11,16 +11,7 @@ import redis
 import typer
 
 from sms_router.cli.context import load_published_rules, settings_for_command, store_client
-from sms_router.cli.output import (
-    CommandError,
-    JsonOption,
-    plain,
-    print_json,
-    print_line,
-    print_table,
-    program,
-    stdout,
-)
+from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, print_table, program
 from sms_router.cli.times import format_time
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
@@ -133,7 +124,7 @@ def show_difference(
     lines = list(_diff(published, f"version {before.number}", files, name))
     for line in lines:
         colour = {"+": "green", "-": "red"}.get(line[:1], "")
-        stdout.print(plain(line, colour), soft_wrap=True)
+        print_line(line, colour)
     if lines:
         raise typer.Exit(1)
     print_line(f"version {before.number} and {name} are the same.")

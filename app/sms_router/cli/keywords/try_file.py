@@ -9,16 +9,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sms_router.cli.context import (
-    has_store,
-    load_rule_files,
-    load_rules_in_use,
-    settings_for_command,
-    store_client,
-)
-from sms_router.cli.output import JsonOption, plain, plural, print_json, print_table, stdout
-from sms_router.config.models import Privacy
-from sms_router.config.settings import Settings
+from sms_router.cli.context import load_rules, load_rules_in_use, read_store, settings_for_command
+from sms_router.cli.output import JsonOption, RevealOption, plain, plural, print_json, print_table, stdout
 from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
@@ -49,7 +41,7 @@ def try_file(
         ),
     ],
     last: Annotated[int, typer.Option("--last", min=1, max=10_000, help="Number of messages.")] = 1000,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show texts in full.")] = False,
+    reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Try a keywords file on the last messages, and show which replies would change.
@@ -61,9 +53,10 @@ def try_file(
     Exits with 1 when a reply would change, or when FILE has mistakes.
     """
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
-    before, after = load_rules_in_use(settings), load_rule_files(settings, (file,))[0]
-    records = [record for record in _read_newest(settings, last) if record.message is not None]
+    reveal = reveal or settings.is_open
+    before, after = load_rules_in_use(settings), load_rules(settings, file=file)
+    newest = read_store(settings, lambda client: HistoryReader(client).recent(last), ())
+    records = [record for record in newest if record.message is not None]
     changes = list(_find_changes(before, after, records))
     if as_json:
         print_json(_as_json(len(records), changes, reveal))
@@ -71,13 +64,6 @@ def try_file(
         _print_changes(len(records), changes, reveal)
     if changes:
         raise typer.Exit(1)
-
-
-def _read_newest(settings: Settings, limit: int) -> list[MessageRecord]:
-    if not has_store(settings):
-        return []
-    with store_client(settings) as client:
-        return HistoryReader(client).recent(limit)
 
 
 def _find_changes(

@@ -12,15 +12,15 @@ import redis
 import typer
 from rich.progress import Progress, track
 
-from sms_router.cli.context import has_store, settings_for_command, store_client
+from sms_router.cli.context import has_store, read_store, settings_for_command, store_client
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
     address_option,
     confirm,
-    plain,
     plural,
     print_json,
+    print_line,
     stderr,
     stdout,
 )
@@ -133,12 +133,15 @@ def erasures(
     Exits with 1 when the receipt is not there.
     """
     settings = settings_for_command()
-    found: list[ErasureReceipt] = []
-    if has_store(settings):
-        with store_client(settings) as client:
-            receipts = ErasureReceipts(client, settings.router.consent_retention_days)
-            one = receipts.get(receipt_id) if receipt_id is not None else None
-            found = ([one] if one is not None else []) if receipt_id is not None else receipts.newest()
+
+    def read(client: redis.Redis) -> list[ErasureReceipt]:
+        receipts = ErasureReceipts(client, settings.router.consent_retention_days)
+        if receipt_id is None:
+            return receipts.newest()
+        receipt = receipts.get(receipt_id)
+        return [receipt] if receipt is not None else []
+
+    found = read_store(settings, read, ())
     if receipt_id is not None and not found:
         raise CommandError(f"There is no receipt {receipt_id}.", "List them: sms-router messages erasures")
     if as_json:
@@ -149,10 +152,10 @@ def erasures(
         kept = f"; kept {_format_counts(receipt.kept)}" if receipt.kept else ""
         head = f"{receipt.receipt_id}  {format_time(receipt.at * 1000)}  {receipt.number} by {receipt.who}"
         line = f"{head}: deleted {deleted}{kept}"
-        stdout.print(plain(line), soft_wrap=True)
+        print_line(line)
         _print_twilio(receipt, "    ")
         for sid, result in sorted(receipt.results.items()) if receipt_id is not None else ():
-            stdout.print(plain(f"    {sid}: {result}"), soft_wrap=True)
+            print_line(f"    {sid}: {result}")
 
 
 def _count_results(receipt: ErasureReceipt) -> Counter[str]:
@@ -162,7 +165,7 @@ def _count_results(receipt: ErasureReceipt) -> Counter[str]:
 def _print_twilio(receipt: ErasureReceipt, indent: str = "") -> None:
     if receipt.twilio:
         results = ", ".join(f"{count} {result}" for result, count in sorted(_count_results(receipt).items()))
-        stdout.print(plain(f"{indent}at Twilio: {results or 'nothing found'}"), soft_wrap=True)
+        print_line(f"{indent}at Twilio: {results or 'nothing found'}")
         if ErasureResult.NOT_FINAL in receipt.results.values():
             stdout.print(
                 f"{indent}Twilio deletes a message once it is final; a running router tries it hourly."
@@ -212,7 +215,7 @@ def _print_result(
     stored: StoredData, removed: Mapping[str, int], spool_files: int, *, opt_out_too: bool
 ) -> None:
     for kind, count in removed.items():
-        stdout.print(plain(f"deleted: {_format_counts({kind: count})}"), soft_wrap=True)
+        print_line(f"deleted: {_format_counts({kind: count})}")
     if (consents := _consent_counts(stored)) and not opt_out_too:
         stdout.print(f"kept:    {_format_counts(consents)} (--opt-out-too deletes it)", soft_wrap=True)
     if stored.in_progress:

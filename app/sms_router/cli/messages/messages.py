@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
+import redis
 import typer
 
 from sms_router.cli.context import (
     START_HINT,
-    has_store,
+    read_store,
     settings_for_command,
     store_client,
     store_is_running,
@@ -23,9 +24,9 @@ from sms_router.cli.output import (
     CommandError,
     JsonOption,
     Noun,
+    RevealOption,
     address_option,
     command_line,
-    plain,
     print_json,
     print_line,
     print_table,
@@ -34,7 +35,6 @@ from sms_router.cli.output import (
     stdout,
 )
 from sms_router.cli.times import format_time
-from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
 from sms_router.routing.history.reader import HistoryReader
@@ -63,14 +63,8 @@ messages = typer.Typer(
     'Numbers and texts are masked unless --reveal is given or the configuration has privacy = "open".',
     cls=Noun,
 )
-
-RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
-
-
-def register(commands: typer.Typer) -> None:
-    messages.command("forget")(forget)
-    messages.command("erasures")(erasures)
-    commands.add_typer(messages, name="messages")
+messages.command("forget")(forget)
+messages.command("erasures")(erasures)
 
 
 @messages.command("list")
@@ -94,13 +88,22 @@ def list_newest(
     if (failed or scheduled) and sender is not None:
         raise CommandError("--from lists failed and scheduled messages too: leave the other out.", code=2)
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    reveal = reveal or settings.is_open
     if follow:
         if scheduled:
             raise CommandError("--follow prints scheduled messages too, once they leave.", code=2)
         _follow(settings, failed, sender, reveal, as_json)
         return
-    records = _read_newest(settings, failed, scheduled, limit, sender)
+
+    def read(client: redis.Redis) -> list[MessageRecord]:
+        history = HistoryReader(client)
+        if sender is not None:
+            return history.for_contact(contact_of(sender), limit, MAX_SEARCHED)
+        if scheduled:
+            return history.scheduled(limit)
+        return history.failed(limit) if failed else history.recent(limit)
+
+    records = read_store(settings, read, ())
     if as_json:
         print_json([_as_json(record, reveal) for record in records])
     elif sender is not None and not records:
@@ -127,7 +130,7 @@ def show(
     followed: late replies, re-routed replies, replays, and why it is a dead letter.
     """
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    reveal = reveal or settings.is_open
     record = find_message(settings, sid)
     if as_json:
         print_json(_as_json(record, reveal))
@@ -158,27 +161,11 @@ def find_message(settings: Settings, sid: str) -> MessageRecord:
         CommandError: when it is not stored.
 
     """
-    record = None
-    if has_store(settings):
-        with store_client(settings) as client:
-            record = HistoryReader(client).find(sid, [account.sid for account in settings.accounts])
+    accounts = [account.sid for account in settings.accounts]
+    record = read_store(settings, lambda client: HistoryReader(client).find(sid, accounts), None)
     if record is None:
         raise CommandError(f"The journal has no message {sid}.", "List the newest: sms-router messages")
     return record
-
-
-def _read_newest(
-    settings: Settings, failed: bool, scheduled: bool, limit: int, sender: str | None
-) -> list[MessageRecord]:
-    if not has_store(settings):
-        return []
-    with store_client(settings) as client:
-        history = HistoryReader(client)
-        if sender is not None:
-            return history.for_contact(contact_of(sender), limit, MAX_SEARCHED)
-        if scheduled:
-            return history.scheduled(limit)
-        return history.failed(limit) if failed else history.recent(limit)
 
 
 def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, as_json: bool) -> None:
@@ -197,12 +184,12 @@ def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, 
                 print_line(line_of(record, reveal=reveal))
 
 
-def _print_list(records: list[MessageRecord], title: str, hint: str, reveal: bool) -> None:
-    stdout.print(plain(title if records else hint), soft_wrap=True)
+def _print_list(records: Sequence[MessageRecord], title: str, hint: str, reveal: bool) -> None:
+    print_line(title if records else hint)
     for record in records:
-        stdout.print(plain(f"\n{format_time(record.received)}  {record.sid}", "bold"), soft_wrap=True)
+        print_line(f"\n{format_time(record.received)}  {record.sid}", "bold")
         for line in _summary_lines(record, reveal):
-            stdout.print(plain(f"  {line}"), soft_wrap=True)
+            print_line(f"  {line}")
     if records and not reveal:
         print_line(f"\nShow numbers and texts: {command_line()} --reveal")
 
@@ -246,7 +233,7 @@ def _print_timeline(record: MessageRecord, reveal: bool) -> None:
         day = date
         rows.append((when, event.type.value, "\n".join(event.lines)))
     outcome = "no reply" if record.is_outbound else record.outcome or "unanswered"
-    stdout.print(plain(f"{record.sid}  {outcome}", "bold"), soft_wrap=True)
+    print_line(f"{record.sid}  {outcome}", "bold")
     print_table(("time", "what", ""), rows)
 
 

@@ -8,10 +8,19 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import event_recorder, load_rules_in_use, settings_for_command, store_client
-from sms_router.cli.output import JsonOption, plain, plural, print_error, print_json, program, stderr, stdout
+from sms_router.cli.output import (
+    JsonOption,
+    RevealOption,
+    plural,
+    print_error,
+    print_json,
+    print_line,
+    program,
+    stderr,
+    stdout,
+)
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import format_time, parse_since
-from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number, mask_text
 from sms_router.routing.history.reconciler import (
@@ -34,10 +43,6 @@ _STATUSES = {
 }
 
 
-def register(commands: typer.Typer) -> None:
-    commands.command("reconcile")(reconcile)
-
-
 def reconcile(
     since: Annotated[
         str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601).")
@@ -54,7 +59,7 @@ def reconcile(
             " router whose Redis has lost the journal.",
         ),
     ] = False,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
+    reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare Twilio's message log with the journal, and list what never arrived.
@@ -67,7 +72,7 @@ def reconcile(
     """
     begin = parse_since(since, time.time())
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    reveal = reveal or settings.is_open
     found = _run(settings, begin, answer=answer, dry_run=dry_run, without_error=without_error)
     if as_json:
         print_json([_as_json(missed, reveal) for missed in found.missed])
@@ -114,13 +119,8 @@ def _print(found: Comparison, reveal: bool, *, answer: bool, without_error: bool
         logged = missed.logged
         sender = logged.sender if reveal else mask_number(logged.sender)
         body = " ".join((logged.body if reveal else mask_text(logged.body)).split())
-        stdout.print(
-            plain(f"{logged.sid}  {missed.error or 'no error at Twilio'}: {_describe(missed)}", "bold"),
-            soft_wrap=True,
-        )
-        stdout.print(
-            plain(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}"), soft_wrap=True
-        )
+        print_line(f"{logged.sid}  {missed.error or 'no error at Twilio'}: {_describe(missed)}", "bold")
+        print_line(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}")
     counts = f"{plural(found.read, 'message')} in Twilio's log, without those of the last minute"
     if found.missed:
         stdout.print(f"\n{counts}; {len(found.missed)} never arrived.")
@@ -133,7 +133,7 @@ def _print(found: Comparison, reveal: bool, *, answer: bool, without_error: bool
             soft_wrap=True,
         )
     if found.missed and not answer:
-        stdout.print(plain(f"To answer them: {program()} reconcile --answer"), soft_wrap=True)
+        print_line(f"To answer them: {program()} reconcile --answer")
 
 
 def _describe(missed: MissedMessage) -> str:

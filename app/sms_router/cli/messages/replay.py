@@ -10,13 +10,21 @@ from typing import Annotated
 import redis
 import typer
 
-from sms_router.cli.context import has_store, rules_and_pools, settings_for_command, store_client
+from sms_router.cli.context import read_store, rules_and_pools, settings_for_command, store_client
 from sms_router.cli.keywords.contact import load_contact
-from sms_router.cli.output import CommandError, JsonOption, plain, plural, print_error, print_json, stdout
+from sms_router.cli.output import (
+    CommandError,
+    JsonOption,
+    RevealOption,
+    plural,
+    print_error,
+    print_json,
+    print_line,
+    stdout,
+)
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import format_time, parse_duration, parse_since
-from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.delivery.entry import ReplyKind
 from sms_router.delivery.message import SendState
@@ -116,10 +124,6 @@ class ReplayPlanner:
         return pool.service_sid if pool is not None else message.recipient
 
 
-def register(commands: typer.Typer) -> None:
-    commands.command("replay")(replay)
-
-
 def replay(
     sids: Annotated[list[str] | None, typer.Argument(metavar="SID...", help="MessageSids.")] = None,
     since: Annotated[
@@ -153,7 +157,7 @@ def replay(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 100,
     wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the result.")] = 5,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")] = False,
+    reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer dead letters again: rule, handler and sender are determined anew, as for a new message.
@@ -174,7 +178,7 @@ def replay(
         raise CommandError("Give either sids, or --since and --cause.", code=2)
     oldest, begin = parse_duration(max_age, "--max-age"), parse_since(since, time.time())
     settings = settings_for_command()
-    reveal = reveal or settings.router.privacy is Privacy.OPEN
+    reveal = reveal or settings.is_open
     requests = _find_messages(settings, sids or [], begin, cause, limit)
     if requests:
         planner = ReplayPlanner.load(settings)
@@ -196,16 +200,17 @@ def _find_messages(
     settings: Settings, sids: Sequence[str], since: int, cause: str, limit: int
 ) -> list[ReplayRequest]:
     not_found = ReplayCheck(ReplayStatus.NOT_FOUND, "it is not in the journal")
-    if not has_store(settings):
-        return [ReplayRequest(sid, not_found) for sid in sids]
     accounts = [account.sid for account in settings.accounts]
-    with store_client(settings) as client:
+
+    def read(client: redis.Redis) -> list[ReplayRequest]:
         history = HistoryReader(client)
         if sids:
             return [ReplayRequest(sid, not_found, history.find(sid, accounts)) for sid in dict.fromkeys(sids)]
         return [
             ReplayRequest(record.sid, not_found, record) for record in history.failed(limit, since, cause)
         ]
+
+    return read_store(settings, read, [ReplayRequest(sid, not_found) for sid in sids])
 
 
 def _check(
@@ -285,9 +290,9 @@ def _describe_result(record: MessageRecord) -> str:
 def _print_results(requests: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
     for request in requests:
         summary = _summarize(request, dry_run=dry_run)
-        stdout.print(plain(f"{request.sid}  {summary}", "bold"), soft_wrap=True)
+        print_line(f"{request.sid}  {summary}", "bold")
         for line in _detail_lines(request, reveal):
-            stdout.print(plain(f"  {line}"), soft_wrap=True)
+            print_line(f"  {line}")
     if dry_run and requests:
         possible = sum(request.is_possible for request in requests)
         stdout.print(f"\n{plural(possible, 'message')} would be replayed; nothing was sent.")

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 
-from sms_router.cli.context import has_store, store_client
+import redis
+
+from sms_router.cli.context import read_store, store_client
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service
 from sms_router.config.settings import Settings
@@ -37,12 +39,12 @@ def read_state(settings: Settings, *, as_stored: bool = False) -> tuple[Onboardi
 
     Steps that silence completes are completed, unless it is returned as stored.
     """
-    if not has_store(settings):
-        return OnboardingState(), time.time()
-    with store_client(settings) as client:
-        at = server_time(client)
-        state = load_state(client)
+
+    def read(client: redis.Redis) -> tuple[OnboardingState, float]:
+        at, state = server_time(client), load_state(client)
         return state if as_stored else state.apply_silence(at), at
+
+    return read_store(settings, read, (OnboardingState(), time.time()))
 
 
 def update_checklist(settings: Settings, number: str, description: str, change: Change) -> Checklist | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sms_router.cli.output import plain, print_line, print_table, stdout
+from sms_router.cli.output import print_line, print_table
 from sms_router.cli.times import format_time, iso
 from sms_router.onboarding.checklist import Checklist, HistoryAction
 from sms_router.onboarding.documents import RecordedDocument
@@ -38,9 +38,9 @@ def print_list(state: OnboardingState, at: float, *, everything: bool) -> None:
 def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> None:
     """Print everything about one number."""
     process = checklist.process
-    stdout.print(plain(f"{checklist.number}: {process.title}", "bold"), soft_wrap=True)
+    print_line(f"{checklist.number}: {process.title}", "bold")
     for name, value in _facts(checklist, state, at):
-        stdout.print(plain(f"  {name}: {value}"), soft_wrap=True)
+        print_line(f"  {name}: {value}")
     rows = [
         (_step_state(checklist, step), step.name, step.actor.label, _what(checklist, step))
         for step in process.steps
@@ -55,7 +55,7 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
         _print_lines("Documents:", tuple(map(_document, checklist.documents)))
         _print_lines("Missing, or to be refused:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
-        stdout.print(plain(f"Source of {step.name}: {step.source}", "dim"), soft_wrap=True)
+        print_line(f"Source of {step.name}: {step.source}", "dim")
     print_table(
         ("when", "who", "what"),
         [
@@ -63,7 +63,7 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
             for entry in checklist.history
         ],
     )
-    stdout.print(plain(f"Source: {process.source}", "dim"), soft_wrap=True)
+    print_line(f"Source: {process.source}", "dim")
 
 
 def print_remedies(checklist: Checklist) -> None:
@@ -223,9 +223,9 @@ def _facts(checklist: Checklist, state: OnboardingState, at: float) -> list[tupl
 
 def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
     if lines:
-        stdout.print(plain(title, "bold"), soft_wrap=True)
+        print_line(title, "bold")
         for line in lines:
-            stdout.print(plain(f"  - {line}"), soft_wrap=True)
+            print_line(f"  - {line}")
 
 
 def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:

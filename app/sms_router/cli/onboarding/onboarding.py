@@ -38,10 +38,6 @@ onboarding = typer.Typer(
 )
 
 
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(onboarding, name="onboarding")
-
-
 @onboarding.command("list")
 def list_all(
     everything: Annotated[bool, typer.Option("--all", help="Numbers that are live, too.")] = False,

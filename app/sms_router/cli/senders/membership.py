@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import has_store, settings_for_command, store_client, store_url
+from sms_router.cli.context import read_store, settings_for_command, store_url
 from sms_router.cli.output import CommandError, JsonOption, Noun, print_json, print_line, print_table, stderr
 from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.times import format_time, iso
@@ -27,10 +27,6 @@ from sms_router.membership.snapshot_store import SharedStateError, stored_snapsh
 from sms_router.membership.source import PoolReadError
 
 membership = typer.Typer(cls=Noun, help="Show and refresh the Sender Pools; show what changed.")
-
-
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(membership, name="membership")
 
 
 @membership.command("list")
@@ -88,11 +84,7 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Show who changed what with these commands and the console, newest first."""
-    settings = settings_for_command()
-    entries: list[AuditEntry] = []
-    if has_store(settings):
-        with store_client(settings) as client:
-            entries = audit_log.recent(client, limit)
+    entries = read_store(settings_for_command(), lambda client: audit_log.recent(client, limit), ())
     if as_json:
         print_json([_entry_as_json(entry) for entry in entries])
         return
@@ -134,10 +126,7 @@ def _read_from_twilio(service: ServiceAccess) -> Snapshot:
 
 
 def _stored(service: ServiceAccess) -> Snapshot | None:
-    if not has_store(service.settings):
-        return None
-    with store_client(service.settings) as client:
-        return stored_snapshot(client, service.service_sid)
+    return read_store(service.settings, lambda client: stored_snapshot(client, service.service_sid), None)
 
 
 def _refresh_as_json(before: Snapshot | None, after: Snapshot) -> dict[str, object]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_client, store_is_running
+from sms_router.cli.context import START_HINT, read_store, sandbox_world, store_is_running
 from sms_router.cli.output import CommandError, stderr
 from sms_router.cli.twilio_access import open_configured_service
 from sms_router.config.models import ServiceSettings as ConfiguredService
@@ -19,6 +19,8 @@ from sms_router.senders.models import Sender, SenderKind
 from sms_router.senders.pool import Pool
 
 if TYPE_CHECKING:
+    import redis
+
     from sms_router.routing.dispatch.rule_warnings import KnownSenders
     from sms_router.sandbox import World
 
@@ -81,11 +83,11 @@ def default_recipient(pools: Iterable[Pool]) -> str:
 
 
 def _stored_snapshots(settings: Settings) -> list[Snapshot]:
-    if not has_store(settings):
-        return []
-    with store_client(settings) as client:
+    def read(client: redis.Redis) -> list[Snapshot]:
         snapshots = [stored_snapshot(client, service.sid) for service in settings.services]
-    return [snapshot for snapshot in snapshots if snapshot is not None]
+        return [snapshot for snapshot in snapshots if snapshot is not None]
+
+    return read_store(settings, read, [])
 
 
 def _read_from_twilio(settings: Settings, service: ConfiguredService) -> Snapshot:

@@ -35,10 +35,6 @@ _TWILIO_LISTS = {
 senders = typer.Typer()
 
 
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(senders, name="senders")
-
-
 @senders.callback(invoke_without_command=True)
 def list_pools(context: typer.Context, as_json: JsonOption = False) -> None:
     """List and manage the senders; take one out of use.

@@ -18,10 +18,6 @@ ShortCodeArgument = Annotated[str, typer.Argument(metavar="SID", help="SC..., or
 short_codes = typer.Typer(cls=Noun, help="List, show, add, remove and update the Service's short codes.")
 
 
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(short_codes, name="short-codes")
-
-
 @short_codes.command("list")
 def list_short_codes(
     friendly_name: common.NameFilter = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sms_router.cli.context import handlers_folder, load_rules, sandbox_world
-from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
+from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
 from sms_router.config.settings import Settings, load_settings
 from sms_router.files import write_atomically
 from sms_router.routing.opt_outs.audit import TRANSCRIPT, audit_reply
@@ -62,7 +62,7 @@ def audit(
         )
     else:
         for line in (*lines, "", f"Written to {path}"):
-            stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(line)
     raise typer.Exit(1 if count else 0)
 
 

@@ -208,7 +208,7 @@ def _changed(before: Stamps, after: Stamps) -> str:
 
 def print_texts(settings: Settings) -> None:
     """Print a line for each text, in a thread that ends with the process."""
-    reveal = settings.router.privacy is Privacy.OPEN
+    reveal = settings.is_open
 
     def run() -> NoReturn:
         while True:

@@ -30,10 +30,6 @@ def test_hours_are_those_of_keywords_toml(sms: SmsTester) -> None:
 """
 
 
-def register(commands: typer.Typer) -> None:
-    commands.command("init")(init)
-
-
 def init(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of the project; it is made where needed.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import signal
 import threading
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sms_router.cli.context import check_port, handlers_folder, sandbox_world
-from sms_router.cli.output import CommandError, JsonOption, print_json, stdout
+from sms_router.cli.context import check_port, handlers_folder, is_loopback, sandbox_world
+from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, stdout
 from sms_router.cli.server.audit import audit
 from sms_router.config.settings import load_settings
 from sms_router.errors import ConfigurationError
@@ -36,6 +35,9 @@ INCLUDED_SCENARIOS = Path(__file__).parents[2] / "sandbox" / "scenarios"
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "bold red"), "not played": ("·", "dim")}
 
+sandbox = typer.Typer(rich_markup_mode="rich")
+sandbox.command("audit")(audit)
+
 
 def _router_url(url: str | None) -> str | None:
     """Parse an option with a router's URL."""
@@ -45,15 +47,8 @@ def _router_url(url: str | None) -> str | None:
         raise typer.BadParameter(str(error).removeprefix("PUBLIC_URL ")) from error
 
 
-def register(commands: typer.Typer) -> None:
-    group = typer.Typer(rich_markup_mode="rich")
-    group.callback(invoke_without_command=True)(sandbox)
-    group.command("run")(run)
-    group.command("audit")(audit)
-    commands.add_typer(group, name="sandbox")
-
-
-def sandbox(
+@sandbox.callback(invoke_without_command=True)
+def start(
     context: typer.Context,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the sandbox has no access control.")
@@ -84,7 +79,7 @@ def sandbox(
         return
     from sms_router.sandbox.world.world import ReverseProxy  # noqa: PLC0415 (not needed with Twilio's credentials)
 
-    if not _is_loopback(host) and not expose:
+    if not is_loopback(host) and not expose:
         raise CommandError(
             f"The sandbox would listen on {host or 'every address'}, where others can read all messages and "
             "send as anybody.",
@@ -103,6 +98,7 @@ def sandbox(
     _serve(world, host, port, manual_clock=manual_clock, until_exit_of=until_exit_of)
 
 
+@sandbox.command("run")
 def run(
     files: Annotated[
         list[Path] | None,
@@ -145,14 +141,7 @@ def _announce(world: World, url: str, router_url: str) -> None:
         f"Send a text from a phone: POST {url}/sandbox/phones/+14155550123/messages",
         f"Account {world.account_sid}, Messaging Service {world.services[0].sid}",
     ):
-        stdout.print(line, markup=False, soft_wrap=True)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        print_line(line)
 
 
 def _serve(world: World, host: str, port: int, *, manual_clock: bool, until_exit_of: int | None) -> None:
@@ -211,9 +200,9 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Sc
     with stdout.status("playing"):
         result = _run_until_signal(ScenarioRunner(own, port).play(scenario, _show))
     if result.error:
-        stdout.print(Text(f"  ✗ {result.error}", style="bold red"), soft_wrap=True)
+        print_line(f"  ✗ {result.error}", "bold red")
     for line in result.log:
-        stdout.print(Text(f"    router: {line}", style="dim"), soft_wrap=True)
+        print_line(f"    router: {line}", "dim")
     return result
 
 
@@ -238,8 +227,8 @@ def _show(step: PlayedStep) -> None:
     stdout.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
     for difference in step.differences:
         stdout.print(Text(f"      {difference.what}", style="yellow"))
-        stdout.print(Text(f"        expected  {difference.expected}"), soft_wrap=True)
-        stdout.print(Text(f"        got       {difference.got}"), soft_wrap=True)
+        print_line(f"        expected  {difference.expected}")
+        print_line(f"        got       {difference.got}")
 
 
 def _as_json(path: Path, result: ScenarioResult) -> dict[str, object]:

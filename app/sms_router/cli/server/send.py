@@ -11,20 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from sms_router.cli.context import START_HINT, settings_for_command
-from sms_router.cli.output import (
-    CommandError,
-    JsonOption,
-    address_option,
-    print_json,
-    print_line,
-    program,
-)
+from sms_router.cli.output import CommandError, JsonOption, address_option, print_json, print_line, program
 from sms_router.cli.times import format_time, parse_time
 from sms_router.config.settings import Settings
-
-
-def register(commands: typer.Typer) -> None:
-    commands.command("send")(send)
 
 
 def send(

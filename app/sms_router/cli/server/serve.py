@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 import resource
 import shlex
@@ -23,6 +22,7 @@ from sms_router.cli.context import (
     START_COMMAND,
     check_port,
     embedded_is_running,
+    is_loopback,
     load_rules,
     report_all_errors,
     sandbox_environment,
@@ -30,7 +30,7 @@ from sms_router.cli.context import (
     sandbox_world,
     store_url,
 )
-from sms_router.cli.output import CommandError, plain, program, stderr, stdout
+from sms_router.cli.output import CommandError, plain, print_line, program, stderr
 from sms_router.cli.server.console_password import console_lines, generate_password
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
 from sms_router.files import write_atomically
@@ -54,10 +54,6 @@ MAX_OTHER_FILES = 256
 
 _PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
 """Variables that a command in another terminal needs to reach this router; none of them is a secret."""
-
-
-def register(commands: typer.Typer) -> None:
-    commands.command("serve")(serve)
 
 
 def serve(
@@ -141,7 +137,7 @@ def _check_local(settings: Settings) -> None:
     if settings.server.private_port is not None:
         hosts["PRIVATE_HOST"] = settings.server.private_host
     for name, host in hosts.items():
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise CommandError(
                 f"{name}={host} can be reached from other machines, and --dev is for this one.",
                 f"Use {name}=127.0.0.1, which a tunnel reaches too, or leave --dev out.",
@@ -157,7 +153,7 @@ def _check_not_exposed(settings: Settings) -> None:
 
     """
     host, url = settings.server.host, settings.router.public_url
-    if not _is_loopback(host):
+    if not is_loopback(host):
         reason = f"HOST={host} can be reached from other machines"
     elif url.startswith("https://"):
         reason = f"PUBLIC_URL={url} is a public one"
@@ -167,13 +163,6 @@ def _check_not_exposed(settings: Settings) -> None:
         f"No Twilio credentials are set, and {reason}.",
         "Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or use the sandbox: sms-router serve --sandbox",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_ports(settings: Settings) -> None:
@@ -376,7 +365,7 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         lines.append(
             f"Change the replies in {settings.folder / 'keywords.toml'}; they are used within two seconds.\n"
         )
-    stdout.print(plain("\n".join(lines)), soft_wrap=True)
+    print_line("\n".join(lines))
     if not settings.router.public_url and world is None:
         stderr.print(
             f"PUBLIC_URL is not set: signatures are verified over {url}, so Twilio's will be refused.\n"

@@ -12,11 +12,7 @@ from sms_router.cli.times import format_time
 from sms_router.store.server_clock import server_time
 from sms_router.web.console.sessions import end_session, stored_sessions
 
-sessions = typer.Typer(cls=Noun)
-
-
-def register(commands: typer.Typer) -> None:
-    commands.add_typer(sessions, name="sessions", help="List the logins of the console, and end one.")
+sessions = typer.Typer(cls=Noun, help="List the logins of the console, and end one.")
 
 
 @sessions.command("list")

@@ -83,10 +83,6 @@ class View:
     """What is not final yet."""
 
 
-def register(commands: typer.Typer) -> None:
-    commands.command("text")(text)
-
-
 def _sid(value: str | None) -> str | None:
     if value is not None and not MESSAGE_SID.fullmatch(value):
         raise typer.BadParameter("must be SM or MM and 32 hex digits, as sms-router messages shows it")
@@ -356,4 +352,4 @@ def _print_message(message: PhoneMessage) -> None:
     why = "; ".join(filter(None, [message.rule and f"rule {message.rule}", message.reason]))
     for line in [*textwrap.wrap(why, max(20, stdout.width - 2)), message.sid]:
         if line:
-            stdout.print(plain(f"  {line}", "dim"), soft_wrap=True)
+            print_line(f"  {line}", "dim")

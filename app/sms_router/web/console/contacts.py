@@ -109,7 +109,7 @@ class ContactPages:
         return await self._suspected_page(request, await self.context.executor.run_with_client(change))
 
     async def _suspected_page(self, request: ConsoleRequest, notice: str) -> Response:
-        reveal = request.reveal or self.context.is_open
+        reveal = request.reveal or self.context.settings.is_open
 
         def read(client: Redis) -> list[tuple[SuspectedText, MessageRow]]:
             texts = self._opt_out_list(client).suspected()[:MAX_SUSPECTED]
@@ -123,7 +123,6 @@ class ContactPages:
             rows=[(text, row, text.number if reveal else mask_number(text.number)) for text, row in rows],
             notice=notice,
             reveal=reveal,
-            is_open=self.context.is_open,
         )
 
     async def _page(
@@ -131,7 +130,7 @@ class ContactPages:
     ) -> Response:
         """Show the contact; in the card of the scope ``asked``, ask before the opt-out list is changed."""
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
-        reveal = request.reveal or self.context.is_open
+        reveal = request.reveal or self.context.settings.is_open
 
         def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow], list[list[str]]]:
             services = [
@@ -158,7 +157,6 @@ class ContactPages:
             asked=asked,
             ours=request.form.get("ours", ""),
             reveal=reveal,
-            is_open=self.context.is_open,
         )
 
     def _opt_out_list(self, client: Redis) -> OptOutList:

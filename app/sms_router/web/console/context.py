@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import phonenumbers
 from redis import Redis
 
-from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
 from sms_router.routing.contacts.contact import Contact
@@ -49,11 +48,6 @@ class ConsoleContext:
     notices: Callable[[], Sequence[str]]
     clock: Callable[[], float]
     """Seconds since the epoch."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the configuration shows numbers and texts in full to everybody."""
-        return self.settings.router.privacy is Privacy.OPEN
 
     @property
     def account_sids(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class MessagePages:
         scheduled: bool = False,
         query: Mapping[str, str] = NO_QUERY,
     ) -> Response:
-        reveal = request.reveal or self.context.is_open
+        reveal = request.reveal or self.context.settings.is_open
         if request.reveal:
             log.info("a list of messages was shown in full")
         return self.pages.show(
@@ -119,13 +119,12 @@ class MessagePages:
             older=page.next_cursor,
             first=before is None,
             reveal=reveal,
-            is_open=self.context.is_open,
         )
 
     async def show(self, request: ConsoleRequest) -> Response:
         """Show the timeline of one message."""
         record = await self.find(request.path_parameter("sid"))
-        reveal = request.reveal or self.context.is_open
+        reveal = request.reveal or self.context.settings.is_open
         if request.reveal:
             log.info("%s was shown in full", record.sid)
         check = self._check_replayable(record)
@@ -142,7 +141,6 @@ class MessagePages:
             why=check.reason,
             pending=record.replay is not None and record.replay.answer is None,
             reveal=reveal,
-            is_open=self.context.is_open,
         )
 
     async def cancel(self, request: ConsoleRequest) -> Response:

@@ -52,7 +52,7 @@ class OverviewPage:
             services=[self._service_row(status) for status in context.membership.statuses()],
             cordons=context.membership.cordons.active,
             failing=context.failure_monitor.failing(),
-            rows=[build_row(record, context.is_open) for record in newest],
+            rows=[build_row(record, context.settings.is_open) for record in newest],
             failures=failures,
             suspected=context.contacts.suspected,
             store_error=store_error,

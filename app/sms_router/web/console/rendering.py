@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
 from sms_router.routing.history.replay import format_duration
 from sms_router.routing.history.timeline import format_iso, format_time
@@ -46,11 +47,11 @@ class Pages:
 
     Args:
         clock: in seconds since the epoch.
-        api_base_url: of Twilio's API, when it is not Twilio's own; every page shows it.
+        settings: every page shows the URL of Twilio's API when it is not Twilio's own.
 
     """
 
-    def __init__(self, clock: Callable[[], float], api_base_url: str) -> None:
+    def __init__(self, clock: Callable[[], float], settings: Settings) -> None:
         environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -64,7 +65,7 @@ class Pages:
             ago=lambda at: format_ago(at, clock()),
             hidden=mask_text,
         )
-        environment.globals["api_base_url"] = api_base_url
+        environment.globals.update(api_base_url=settings.twilio.api_base_url, is_open=settings.is_open)
         self._environment = environment
 
     def show(

@@ -62,7 +62,7 @@ class ReplayPages:
             preview = await self._preview(record.message, failed_rule(record))
             check = preview.forbidden or check
             confirmations = confirmations._replace(default=preview.sends_default)
-        reveal = request.reveal or self.context.is_open
+        reveal = request.reveal or self.context.settings.is_open
         return self.pages.show(
             "replay.html",
             request.session,
@@ -74,7 +74,6 @@ class ReplayPages:
             confirmations=confirmations,
             preview=preview,
             reveal=reveal,
-            is_open=self.context.is_open,
         )
 
     async def request(self, request: ConsoleRequest) -> Response:

@@ -28,7 +28,7 @@ _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
 def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float]) -> list[Route]:
     """Return the console's routes; ``monotonic`` is a clock in seconds."""
     settings = context.settings
-    pages = Pages(context.clock, settings.twilio.api_base_url)
+    pages = Pages(context.clock, settings)
     # How a private port is reached is not known, so its cookie cannot be for https only.
     secure = settings.server.private_port is None and settings.public_url.startswith("https:")
     authenticator = Authenticator(
