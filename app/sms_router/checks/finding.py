@@ -81,7 +81,6 @@ def is_same_endpoint(url: str, other: str) -> bool:
 
 
 def is_same_host(url: str, other: str) -> bool:
-    """Return whether two URLs have the same host."""
     host = _host(url)
     return host is not None and host == _host(other)
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sms_router.checks.finding import (
-    ExpectedSettings,
-    Finding,
-    Fix,
-    Severity,
-    is_same_endpoint,
-    is_same_host,
-)
+from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity, is_same_endpoint, is_same_host
 from sms_router.membership.snapshot import Snapshot
 from sms_router.senders.country import CANADA, UNITED_STATES
 from sms_router.senders.models import Capability, Sender, SenderKind
@@ -23,7 +16,6 @@ ServiceCheck = Callable[[Snapshot, ExpectedSettings], Iterator[Finding]]
 
 
 def check_service(snapshot: Snapshot, expected: ExpectedSettings) -> tuple[Finding, ...]:
-    """Return all findings about a Service, the worst first."""
     findings = [finding for check in _CHECKS for finding in check(snapshot, expected)]
     return tuple(sorted(findings, key=lambda finding: list(Severity).index(finding.severity)))
 

@@ -86,7 +86,6 @@ class Commands(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import a command by name."""
     module, _ = COMMANDS[name]
     imported = importlib.import_module(f"{__name__}.{module}")
     command = getattr(imported, module.rpartition(".")[2])

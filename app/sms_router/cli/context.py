@@ -101,12 +101,7 @@ def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
 
 
 def settings_for_command() -> Settings:
-    """Load the settings; without Twilio credentials, with those of the sandbox.
-
-    Raises:
-        ConfigurationError: with every mistake in the configuration.
-
-    """
+    """Load the settings; without Twilio credentials, with those of the sandbox."""
     settings = load_settings()
     if settings.is_offline:
         world = sandbox_world(settings)
@@ -253,12 +248,7 @@ def handlers_folder(settings: Settings) -> Path:
 def rules_and_pools(
     settings: Settings, snapshots: Iterable[Snapshot]
 ) -> tuple[Dispatcher, Mapping[str, Pool]]:
-    """Load the rules, which know the numbers' own URLs but forward nothing, and the pools by Service sid.
-
-    Raises:
-        ConfigurationError: with every mistake in the configuration.
-
-    """
+    """Load the rules, which know the numbers' own URLs but forward nothing, and the pools by Service sid."""
     from sms_router.routing.dispatch.dispatcher import ForwardConfig  # noqa: PLC0415
     from sms_router.routing.upstream.number_urls import NumberForwards  # noqa: PLC0415
     from sms_router.senders.pool import find_pool  # noqa: PLC0415
@@ -331,12 +321,7 @@ def _check_redis(url: str, *, required: bool) -> None:
 
 @contextlib.contextmanager
 def store_client(settings: Settings) -> Iterator[redis.Redis]:
-    """Yield a redis-py client.
-
-    Raises:
-        CommandError: when Redis is not available.
-
-    """
+    """Yield a redis-py client."""
     with store_url(settings, required=True) as url:
         try:
             with sync_client(url) as client:
@@ -363,12 +348,7 @@ def _describe_client_error(url: str, error: Exception) -> tuple[str, str]:
 def read_store(
     settings: Settings, read: Callable[[redis.Redis], _Result], default: _Default
 ) -> _Result | _Default:
-    """Return what ``read`` returns for a redis-py client, or ``default`` where nothing can be stored yet.
-
-    Raises:
-        CommandError: when Redis is not available.
-
-    """
+    """Return what ``read`` returns for a redis-py client, or ``default`` where nothing can be stored yet."""
     if not has_store(settings):
         return default
     with store_client(settings) as client:

@@ -42,7 +42,7 @@ class Noun(TyperGroup):
 
 
 class CommandError(Exception):
-    """A command failed.
+    """A command failed: raised wherever it cannot go on; `main` prints the lines.
 
     Args:
         lines: what is wrong, then what to do about it.
@@ -110,7 +110,6 @@ tables = _Tables()
 
 
 def print_wide_tables() -> None:
-    """Print every column of every table in full from now on."""
     tables.width = _UNLIMITED
 
 
@@ -196,7 +195,6 @@ def confirm(question: str, *, yes: bool, refusal: str = "Nothing was changed.") 
 
 
 def command_line() -> str:
-    """Return the command line of this process, to paste."""
     return " ".join([program(), shlex.join(sys.argv[1:])])
 
 

@@ -26,7 +26,6 @@ shown_times = _ShownTimes()
 
 
 def use_utc() -> None:
-    """Show and read times in UTC from now on."""
     shown_times.zone = UTC
 
 
@@ -46,12 +45,7 @@ def in_zone(moment: datetime) -> datetime:
 
 
 def parse_duration(value: str, option: str) -> int:
-    """Parse a duration into milliseconds.
-
-    Raises:
-        typer.BadParameter: when it is malformed or zero.
-
-    """
+    """Parse a duration into milliseconds."""
     match = _DURATION.fullmatch(value.strip())
     if match is None or not int(match[1]):
         raise typer.BadParameter(f"{option} must be a duration like 30m, 2h or 3d")
@@ -62,10 +56,6 @@ def parse_since(value: str | None, now: float) -> int:
     """Parse ``--since`` into milliseconds since the epoch; 0 for None.
 
     It is a duration before ``now`` (in seconds), or a time in ISO 8601.
-
-    Raises:
-        typer.BadParameter: when it is malformed.
-
     """
     if value is None:
         return 0
@@ -84,10 +74,6 @@ def parse_time(value: str | None, zone: tzinfo | None = None) -> int:
 
     It is ISO 8601, in ``zone`` (default: the one that is shown) unless it names one, or relative to now like
     +3d and -12h.
-
-    Raises:
-        typer.BadParameter: when it is malformed.
-
     """
     now = int(time.time() * 1000)
     if value is None:

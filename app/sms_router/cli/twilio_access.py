@@ -48,12 +48,7 @@ class ServiceAccess:
 
 
 def open_service(service_sid: str | None) -> ServiceAccess:
-    """Load the settings and open the Service with this sid, or the only one.
-
-    Raises:
-        CommandError: when none is configured, or several are and no sid is given.
-
-    """
+    """Load the settings and open the Service with this sid, or the only one."""
     settings = settings_for_command()
     return open_configured_service(settings, choose_service(settings, service_sid))
 
@@ -67,12 +62,7 @@ def open_configured_service(settings: Settings, service_sid: str) -> ServiceAcce
 
 
 def choose_service(settings: Settings, service_sid: str | None) -> str:
-    """Return the sid, if it is configured, or that of the only Service.
-
-    Raises:
-        CommandError: when none is configured, or several are and no sid is given.
-
-    """
+    """Return the sid, if it is configured, or that of the only Service."""
     sids = [service.sid for service in settings.services]
     if not sids:
         raise CommandError(
@@ -95,12 +85,7 @@ def choose_service(settings: Settings, service_sid: str | None) -> str:
 
 
 def call_twilio(settings: Settings, activity: str, call: Callable[[], _Result]) -> _Result:
-    """Make a call of Twilio's API, and show ``activity`` while it runs.
-
-    Raises:
-        CommandError: when it fails, with the code, its meaning and its remedy.
-
-    """
+    """Make a call of Twilio's API, and show ``activity`` while it runs."""
     try:
         with stderr.status(f"{activity} ..."):
             return call()

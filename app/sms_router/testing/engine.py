@@ -52,7 +52,6 @@ class OfflineEngine:
         self._stack = contextlib.ExitStack()
 
     def close(self) -> None:
-        """Stop the worker."""
         self._stack.close()
 
     def provide(self, values: dict[str, object]) -> None:

@@ -227,7 +227,6 @@ def count_answer(outcome: Outcome, seconds: float) -> None:
 
 
 def observe_stage(stage: str, seconds: float) -> None:
-    """Observe the time that one stage took."""
     times = _stage_times[stage]
     times.append(seconds)
     if len(times) >= MAX_BUFFERED:
@@ -250,7 +249,6 @@ _labelled_codes = {""}
 
 
 def count_receipt(status: str, code: int | None) -> None:
-    """Count one status callback."""
     label = str(code or "")
     if label not in _labelled_codes:
         if len(_labelled_codes) < MAX_ERROR_CODES:
@@ -261,10 +259,8 @@ def count_receipt(status: str, code: int | None) -> None:
 
 
 def count_event(kind: str, result: str) -> None:
-    """Count one attempt to handle an event."""
     EVENTS.labels(kind, result).inc()
 
 
 def count_outgoing(kind: str, result: str) -> None:
-    """Count one message of the outbox."""
     OUTGOING.labels(kind, result).inc()

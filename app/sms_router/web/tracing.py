@@ -46,8 +46,7 @@ def check_installed() -> None:
 class Answering(Protocol):
     """The interface of `Pipeline`."""
 
-    async def answer(self, request: InboundRequest) -> Answer:
-        """Return the answer of a message."""
+    async def answer(self, request: InboundRequest) -> Answer: ...
 
 
 class Tracing:

@@ -96,12 +96,6 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
 
 
 def apply_fixes(settings: Settings, fixes: Mapping[str, Sequence[Fix]]) -> None:
-    """Change the settings of each Service.
-
-    Raises:
-        CommandError: when Twilio refuses.
-
-    """
     for service_sid, of_service in fixes.items():
         access = open_configured_service(settings, service_sid)
         for number_sid in dict.fromkeys(fix.number_sid for fix in of_service):
@@ -173,7 +167,6 @@ def _read_onboarding(settings: Settings) -> tuple[OnboardingState, float]:
 
 
 def _check_changes(settings: Settings, current: Snapshot) -> Iterator[Finding]:
-    """Compare with what the routers last read."""
     try:
         stored = read_store(settings, lambda client: stored_snapshot(client, current.service_sid), None)
     except CommandError:

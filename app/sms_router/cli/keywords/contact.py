@@ -27,7 +27,6 @@ def load_conversation(settings: Settings, message: InboundMessage, at: int) -> S
 
 
 def contact_as_json(summary: ContactSummary) -> dict[str, object]:
-    """Return a contact for programs; times are ISO 8601."""
     contact, stored = summary.contact, HandlerContact("", summary.contact.profile)
     opt_out = contact.opted_out if summary.facts.opted_out else None
     return {

@@ -182,13 +182,7 @@ def _publish(
     note: str,
     label: str = "",
 ) -> PublishedRules:
-    """Check files and store them; ``label`` stands for keywords.toml in messages to people.
-
-    Raises:
-        CommandError: when somebody else has published meanwhile.
-        ConfigurationError: with every mistake in the files.
-
-    """
+    """Check files and store them; ``label`` stands for keywords.toml in messages to people."""
     number = current.number + 1 if current is not None else 1
     author, now = current_operator(), server_time(client)
     load_published_rules(settings, PublishedRules(number, author, now, note, files), label=label)

@@ -155,12 +155,6 @@ def cancel_scheduled(
 
 
 def find_message(settings: Settings, sid: str) -> MessageRecord:
-    """Return one message.
-
-    Raises:
-        CommandError: when it is not stored.
-
-    """
     accounts = [account.sid for account in settings.accounts]
     record = read_store(settings, lambda client: HistoryReader(client).find(sid, accounts), None)
     if record is None:
@@ -169,7 +163,6 @@ def find_message(settings: Settings, sid: str) -> MessageRecord:
 
 
 def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, as_json: bool) -> None:
-    """Print messages as they are answered, one line each, until Ctrl-C."""
     if not store_is_running(settings):
         raise CommandError("No router runs.", START_HINT)
     contact = contact_of(sender) if sender is not None else None
@@ -238,7 +231,6 @@ def _print_timeline(record: MessageRecord, reveal: bool) -> None:
 
 
 def _as_json(record: MessageRecord, reveal: bool) -> dict[str, object]:
-    """Return a message for programs; times are ISO 8601."""
     outbound = record.is_outbound
     recipient = record.message.recipient if record.message else None
     return {

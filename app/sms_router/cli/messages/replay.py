@@ -77,13 +77,6 @@ class ReplayPlanner:
 
     @classmethod
     def load(cls, settings: Settings) -> ReplayPlanner:
-        """Load the rules and the Sender Pools.
-
-        Raises:
-            ConfigurationError: with every mistake in the configuration.
-            CommandError: when a Sender Pool can be read neither from the store nor from Twilio.
-
-        """
         snapshots = known_snapshots(settings)
         dispatcher, pools = rules_and_pools(settings, snapshots)
         return cls(settings, dispatcher, pools, load_conditions(settings, snapshots).conditions)

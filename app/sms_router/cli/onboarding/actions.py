@@ -51,10 +51,6 @@ def update_checklist(settings: Settings, number: str, description: str, change: 
     """Change the checklist of a number and notify every router; return the new one.
 
     A change is recorded in the audit log with ``description``.
-
-    Raises:
-        CommandError: when others change the checklist at the same time, again and again.
-
     """
     with store_client(settings) as client:
         at, operator = server_time(client), audit_log.current_operator()
@@ -80,12 +76,6 @@ def update_checklist(settings: Settings, number: str, description: str, change: 
 
 
 def ask_portability(settings: Settings, number: str) -> Portability:
-    """Ask Twilio whether a number can be ported.
-
-    Raises:
-        CommandError: when the request fails.
-
-    """
     if not settings.accounts:
         raise CommandError(
             "No account is configured.", "export TWILIO_ACCOUNT_SID=AC... TWILIO_AUTH_TOKEN=..."
@@ -125,7 +115,6 @@ class PortingReport:
 
 
 def read_progress(settings: Settings, state: OnboardingState) -> PortingReport:
-    """Read from Twilio the progress of the numbers in onboarding."""
     failures: list[str] = []
     members, with_voice = {}, set[str]()
     for sid in sorted({checklist.service_sid for checklist in state.pending}):
@@ -142,12 +131,7 @@ def read_progress(settings: Settings, state: OnboardingState) -> PortingReport:
 
 
 def read_numbers_with_voice(settings: Settings, state: OnboardingState, snapshot: Snapshot) -> set[str]:
-    """Return the pending numbers of a Service whose calls are answered at Twilio.
-
-    Raises:
-        CommandError: when Twilio cannot be read.
-
-    """
+    """Return the pending numbers of a Service whose calls are answered at Twilio."""
     numbers = {
         checklist.number
         for checklist in state.pending
@@ -225,7 +209,6 @@ def _read_ports(
 def _describe_unread(
     settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]
 ) -> list[str]:
-    """Return for the numbers why their port-in request could not be read."""
     if error.failure.kind is not FailureKind.NOT_FOUND:
         return [f"{', '.join(numbers)}: {api_error(settings, error).lines[0]}"]
     return [

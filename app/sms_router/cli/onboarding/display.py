@@ -36,7 +36,6 @@ def print_list(state: OnboardingState, at: float, *, everything: bool) -> None:
 
 
 def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> None:
-    """Print everything about one number."""
     process = checklist.process
     print_line(f"{checklist.number}: {process.title}", "bold")
     for name, value in _facts(checklist, state, at):
@@ -67,13 +66,11 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
 
 
 def print_remedies(checklist: Checklist) -> None:
-    """Print the remedies of a rejection, and how to record that it was resubmitted."""
     _print_lines(f"Rejected: {checklist.rejected}", checklist.process.remedies(checklist.rejected or ""))
     print_line(f"Once it is resubmitted: sms-router onboarding done {checklist.number}")
 
 
 def print_state(checklist: Checklist, at: float) -> None:
-    """Print the state of a number after a change."""
     if checklist.history[-1].action is HistoryAction.NOTE:
         print_line(f"{checklist.number}: {checklist.history[-1].detail}")
     if checklist.is_finished:
@@ -99,7 +96,6 @@ def print_state(checklist: Checklist, at: float) -> None:
 
 
 def print_changes(changes: Sequence[tuple[Checklist, Checklist]], pending: int) -> None:
-    """Print what a refresh changed."""
     if not changes:
         print_line("No progress." if pending else "No number is in onboarding.")
     for before, after in changes:
@@ -130,7 +126,6 @@ def print_portability(portability: Portability, kind: OnboardingKind) -> None:
 
 
 def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str, object]:
-    """Return everything about one number for programs."""
     now, texted = checklist.current_step, state.texted.get(checklist.number)
     return {
         "number": checklist.number,
@@ -229,7 +224,6 @@ def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
 
 
 def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:
-    """Return the sort key: rejected and late numbers first, then by the expected date."""
     is_on_time = checklist.rejected is None and checklist.overdue_reason(at) is None
     return checklist.is_finished, is_on_time, checklist.expected or checklist.usual_end
 

@@ -322,8 +322,6 @@ def refresh(as_json: JsonOption = False) -> None:
 def _change(
     number: str, description: str, change: Callable[[Checklist, float, str], Checklist], *, as_json: bool
 ) -> None:
-    """Change an existing checklist, and print it."""
-
     def apply(before: Checklist | None, at: float, operator: str) -> Checklist:
         if before is None:
             raise _not_found(number)

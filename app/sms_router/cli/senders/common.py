@@ -120,7 +120,6 @@ def list_senders(
 
 
 def print_senders(service: ServiceAccess, senders: Sequence[SenderResource], *, as_json: bool) -> None:
-    """Print a list of senders, those of the Service first."""
     if as_json:
         print_json([sender_as_json(sender) for sender in senders])
         return
@@ -149,12 +148,7 @@ def _print_table(senders: Sequence[SenderResource]) -> None:
 
 
 def find_sender(service: ServiceAccess, name: str, types: Sequence[SenderType]) -> SenderResource:
-    """Return a sender of the account by its sid, its number or its alphanumeric name.
-
-    Raises:
-        CommandError: when there is none, or several.
-
-    """
+    """Return a sender of the account by its sid, its number or its alphanumeric name."""
     sender_type = _type_of(name, types)
     if _SID.fullmatch(name):
         return call_twilio(
@@ -172,7 +166,6 @@ def find_sender(service: ServiceAccess, name: str, types: Sequence[SenderType]) 
 
 
 def print_sender(sender: SenderResource, *, as_json: bool) -> None:
-    """Print everything about one sender."""
     if as_json:
         print_json(sender_as_json(sender))
         return
@@ -185,7 +178,6 @@ def print_sender(sender: SenderResource, *, as_json: bool) -> None:
 
 
 def add_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *, as_json: bool) -> None:
-    """Add a sender to the Service, and print the consequences."""
     if _is_new_alpha_sender(name, types):
         sid = apply_change(
             service,
@@ -210,7 +202,6 @@ def add_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *
 
 
 def remove_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *, yes: bool) -> None:
-    """Remove a sender from the Service, after a confirmation."""
     sender = find_sender(service, name, types)
     if sender.service_sid is None:
         raise CommandError(f"{sender.address} ({sender.sid}) is not in {service.service_sid}.")
@@ -230,7 +221,6 @@ def update_sender(
     *,
     as_json: bool,
 ) -> None:
-    """Change a number's own settings, and print the result."""
     changes: dict[str, object] = {setting: value for setting, value in options.items() if value is not None}
     if not changes:
         raise CommandError("No setting to change was given; see --help for the options.", code=2)
@@ -257,7 +247,6 @@ def update_sender(
 
 
 def sender_as_json(sender: SenderResource) -> dict[str, object]:
-    """Return a sender for programs."""
     own = asdict(sender.own) if sender.own else {}
     return {
         "sid": sender.sid,
@@ -286,12 +275,7 @@ def _voice_as_json(sender: SenderResource) -> dict[str, object]:
 
 
 def _check_fallback(sender: SenderResource, changes: Changes) -> None:
-    """Refuse an update that leaves a fallback URL without a URL, which Twilio rejects (21406).
-
-    Raises:
-        CommandError: with the option that is missing.
-
-    """
+    """Refuse an update that leaves a fallback URL without a URL, which Twilio rejects (21406)."""
     assert sender.own is not None
     url = changes.get("sms_url", sender.own.sms_url)
     fallback_url = changes.get("sms_fallback_url", sender.own.sms_fallback_url)

@@ -36,7 +36,6 @@ class StoredConditions:
     """None when nothing is limited, or the time is not now."""
 
     def cordon(self, sid: str) -> Cordon | None:
-        """Return the cordon of a sender, if it has one."""
         return next((cordon for cordon in self.cordons if cordon.sid == sid), None)
 
 

@@ -25,12 +25,7 @@ _MAX_DURATION = timedelta(days=3660)
 
 
 def parse_end(duration: str | None, until: str | None, now: float) -> float | None:
-    """Return the end of a cordon, in seconds since the epoch; None: until it is released.
-
-    Raises:
-        typer.BadParameter: when both are given, one is malformed, or the end has passed.
-
-    """
+    """Return the end of a cordon, in seconds since the epoch; None: until it is released."""
     if duration is not None and until is not None:
         raise typer.BadParameter("give either --for or --until")
     if duration is not None:
@@ -57,12 +52,6 @@ def _parse_until(text: str, now: datetime) -> datetime:
 
 
 def reason_option(text: str) -> str:
-    """Parse the option ``--reason``.
-
-    Raises:
-        typer.BadParameter: when it is empty or too long.
-
-    """
     try:
         return parse_reason(text)
     except ValueError as error:
@@ -72,7 +61,6 @@ def reason_option(text: str) -> str:
 def cordon_sender(
     name: str, reason: str, duration: str | None, until: str | None, service: str | None
 ) -> tuple[Cordon, str]:
-    """Cordon a sender on every router, and return the cordon with its description."""
     settings = settings_for_command()
     parse_end(duration, until, datetime.now(UTC).timestamp())
     sender, service_sid = _find(known_snapshots(settings), _address_or_sid(name), service)
@@ -89,12 +77,6 @@ def cordon_sender(
 
 
 def release_sender(name: str) -> Cordon:
-    """End the cordon of a sender on every router.
-
-    Raises:
-        CommandError: when it is not cordoned.
-
-    """
     settings, name = settings_for_command(), _address_or_sid(name)
     with store_client(settings) as client:
         now = server_time(client)
@@ -110,7 +92,6 @@ def release_sender(name: str) -> Cordon:
 
 
 def print_cordon(cordon: Cordon, description: str) -> None:
-    """Print what was done, and how to undo it."""
     print_line(f"{cordon.address} ({cordon.sid}) is {description}, on every router within a second.")
     if cordon.until is None:
         print_line(f"Put it back into use: sms-router senders release {cordon.sid}")

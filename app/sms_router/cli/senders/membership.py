@@ -104,7 +104,6 @@ def history(
 
 
 def _refresh(service: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
-    """Return the stored snapshot and the new one."""
     try:
         with (
             store_url(service.settings) as url,

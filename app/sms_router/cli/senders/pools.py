@@ -34,10 +34,6 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
     """Return the snapshots of all Services: stored, or read from Twilio now.
 
     Without Twilio credentials, before the first start, they are those of ``sandbox.toml``.
-
-    Raises:
-        CommandError: when nothing is stored and Twilio cannot be read.
-
     """
     snapshots = _stored_snapshots(settings)
     stored = {snapshot.service_sid for snapshot in snapshots}
@@ -67,12 +63,7 @@ def known_senders(settings: Settings) -> KnownSenders:
 
 
 def default_recipient(pools: Iterable[Pool]) -> str:
-    """Return the number that is texted most likely: a short code, else any sender of the Services.
-
-    Raises:
-        CommandError: when there is no sender.
-
-    """
+    """Return the number that is texted most likely: a short code, else any sender of the Services."""
     senders = [sender for pool in pools for sender in pool.senders]
     if not senders:
         raise CommandError(

@@ -88,7 +88,6 @@ async def _play(settings: Settings, languages: Sequence[Language]) -> list[Audit
 
 
 def _objections(text: AuditedText, language: Language) -> Iterator[str]:
-    """Yield what an auditor objects to in the replies to a text."""
     if text.objection:
         yield text.objection
     for reply in text.replies if text.intent else ():

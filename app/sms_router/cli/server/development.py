@@ -144,7 +144,6 @@ class DevelopmentSupervisor(WorkerSupervisor):
         return inf
 
     def _replace(self, changed: str) -> None:
-        """Start a worker with what has changed."""
         if self._next is not None:
             self._end(self._next)
             self._next = None
@@ -201,7 +200,6 @@ class DevelopmentSupervisor(WorkerSupervisor):
 
 
 def _changed(before: Stamps, after: Stamps) -> str:
-    """Return the names of the files that are not the same."""
     names = sorted({path.name for path, _ in before.items() ^ after.items()})
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

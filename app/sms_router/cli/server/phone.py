@@ -159,12 +159,6 @@ class TextByPhone:
         return bool(self._call("/sandbox/clock")["manual"])
 
     def _call(self, path: str, body: Mapping[str, object] | None = None) -> Mapping[str, Any]:
-        """Call the sandbox.
-
-        Raises:
-            CommandError: when it does not run, or refuses the request.
-
-        """
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(  # noqa: S310 (an address of this machine)
             f"{self._sandbox}{path}", data, {"Content-Type": "application/json"}
@@ -202,7 +196,6 @@ def describe_status(status: int) -> tuple[str, ...]:
 
 
 def _describe_failure(webhook: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return why nothing has answered a webhook of the sandbox."""
     requests = webhook["requests"]
     if not requests:
         return (f"The sandbox has called no application: {webhook['outcome']}.",)
@@ -238,7 +231,6 @@ def sent_by_rest(record: MessageRecord) -> Iterator[PhoneMessage]:
 
 
 def _answer_of(record: MessageRecord, attempt: OutboundAttempt) -> AnswerRecord | None:
-    """Return the answer that an attempt sends a message of."""
     replay = record.replay.answer if record.replay is not None else None
     answers = {ReplyKind.ANSWER: record.answer, ReplyKind.LATE: record.late_reply, ReplyKind.REPLAY: replay}
     answer = answers[attempt.part.kind]
@@ -246,7 +238,6 @@ def _answer_of(record: MessageRecord, attempt: OutboundAttempt) -> AnswerRecord 
 
 
 def _reason(trail: Sequence[str], sender: str) -> str | None:
-    """Return why a sender was selected."""
     chosen = [line.partition(": chosen: ") for line in trail if ": chosen: " in line]
     return next((why for who, _, why in chosen if who == sender), None)
 
@@ -271,7 +262,6 @@ def expected(records: Sequence[MessageRecord], messages: Sequence[PhoneMessage])
 
 
 def why_no_reply(record: MessageRecord | None) -> str:
-    """Return a sentence about a text that has no reply."""
     if record is None or record.outcome is None:
         return "the journal has no answer to it"
     rule, trail, late = record.rule or "", "; ".join(record.trail), record.late_reply

@@ -40,7 +40,6 @@ sandbox.command("audit")(audit)
 
 
 def _router_url(url: str | None) -> str | None:
-    """Parse an option with a router's URL."""
     try:
         return str(PublicUrl.parse(url)) if url else None
     except ValueError as error:

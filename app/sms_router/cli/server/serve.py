@@ -127,12 +127,7 @@ def _on_sigterm(*_: object) -> None:
 
 
 def _check_local(settings: Settings) -> None:
-    """Refuse --dev where others reach the router.
-
-    Raises:
-        CommandError: with the remedy.
-
-    """
+    """Refuse --dev where others reach the router."""
     hosts = {"HOST": settings.server.host}
     if settings.server.private_port is not None:
         hosts["PRIVATE_HOST"] = settings.server.private_host
@@ -146,12 +141,7 @@ def _check_local(settings: Settings) -> None:
 
 
 def _check_not_exposed(settings: Settings) -> None:
-    """Refuse the sandbox where others reach the router: they would find its console and its handlers.
-
-    Raises:
-        CommandError: with the remedy.
-
-    """
+    """Refuse the sandbox where others reach the router: they would find its console and its handlers."""
     host, url = settings.server.host, settings.router.public_url
     if not is_loopback(host):
         reason = f"HOST={host} can be reached from other machines"
@@ -321,7 +311,6 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _prepare_metrics(settings: Settings, started: contextlib.ExitStack) -> None:
-    """Create the folder of the metrics files of several workers."""
     if settings.server.workers > 1:
         disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(started.enter_context(multiprocess_metrics_dir(disk)))

@@ -252,7 +252,6 @@ class _Journal:
 
 
 def _views(source: TextSource, journal: _Journal, sender: str, *, wait: bool) -> Iterator[View]:
-    """Yield what is known, again and again until everything is final."""
     deadline = time.monotonic() + MAX_WAIT
     while True:
         records = journal.records(source.sid, sender)
@@ -308,7 +307,6 @@ class _Screen:
         print_line(f"\n{program()} messages show {source.sid}")
 
     def as_json(self, sid: str, text: OutgoingText) -> dict[str, object]:
-        """Return the text and what followed, for programs."""
         view = self._view
         failed = [message for message in view.messages if message.has_failed]
         none = not view.messages and not view.waits_for

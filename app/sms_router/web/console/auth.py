@@ -169,7 +169,6 @@ class Authenticator:
         return self._pages.show("login.html", None, next=http.query_params.get("next", ""), error="")
 
     async def log_in(self, http: Request) -> Response:
-        """Check a password and begin a session."""
         form = await self._form(http)
         next_path = form.get("next", "")
         peer = http.client.host if http.client is not None else ""
@@ -231,12 +230,7 @@ class Authenticator:
         )
 
     async def _form(self, http: Request) -> dict[str, str]:
-        """Read a posted form.
-
-        Raises:
-            PageError: when it comes from another site, is too large, or is not a form.
-
-        """
+        """Read a posted form."""
         if not is_same_origin(http.headers, self._public_url):
             raise PageError(403, "This form was sent from another site.")
         headers = read_headers(http.scope)

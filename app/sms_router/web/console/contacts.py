@@ -53,7 +53,6 @@ class ContactPages:
         return self.pages.show("people.html", request.session, scopes=self._scopes())
 
     async def show(self, request: ConsoleRequest) -> Response:
-        """Show what is stored of a contact."""
         return await self._page(request, await self._number(request), "")
 
     async def opt_out(self, request: ConsoleRequest) -> Response:

@@ -78,12 +78,6 @@ class ConsoleContext:
             raise
 
     async def summarize_contact(self, scope: str, number: str) -> ContactSummary:
-        """Read what is stored of a contact.
-
-        Raises:
-            StoreUnavailableError: when Redis cannot be read.
-
-        """
         table = self.contacts.table
 
         def read(client: Redis) -> Contact:

@@ -46,7 +46,6 @@ class LoginThrottle:
         return own if is_known else max(own, self._remaining(self._unknown, MAX_IN_TOTAL))
 
     def record_failure(self, source: str, *, is_known: bool = False) -> None:
-        """Count a wrong password."""
         now = self._clock()
         if not is_known:
             self._unknown.append(now)

@@ -122,7 +122,6 @@ class MessagePages:
         )
 
     async def show(self, request: ConsoleRequest) -> Response:
-        """Show the timeline of one message."""
         record = await self.find(request.path_parameter("sid"))
         reveal = request.reveal or self.context.settings.is_open
         if request.reveal:
@@ -152,12 +151,7 @@ class MessagePages:
         return Done(f"/console/messages/{record.sid}", "The message is cancelled: it is not sent.")
 
     async def find(self, sid: str) -> MessageRecord:
-        """Return a message by its sid.
-
-        Raises:
-            PageError: when it is not stored.
-
-        """
+        """Return a message by its sid."""
         accounts = self.context.account_sids
         record = await self.context.executor.run_with_client(
             lambda client: HistoryReader(client).find(sid, accounts)

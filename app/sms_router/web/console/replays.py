@@ -54,7 +54,6 @@ class ReplayPages:
     find: Callable[[str], Awaitable[MessageRecord]]
 
     async def show(self, request: ConsoleRequest) -> Response:
-        """Show what would be sent."""
         record = await self.find(request.path_parameter("sid"))
         check, confirmations = self._check(record)
         preview = None

@@ -85,7 +85,6 @@ class SenderPages:
     pages: Pages
 
     async def show(self, request: ConsoleRequest) -> Response:
-        """List the senders, a page at a time."""
         number = request.query_page()
         services, more = self._services(number * SENDERS_PER_PAGE)
         render = partial(

@@ -152,7 +152,6 @@ class SessionRegistry:
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     async def open(self, session: ConsoleSession, address: str, browser: str) -> None:
-        """Store a new session."""
         browser = browser[:MAX_BROWSER_LENGTH]
         await self._write(session.digest, f"{session.expires} {int(self._clock())} {address} {browser}")
 
