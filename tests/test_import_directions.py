@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,17 @@ def test_every_folder_is_listed() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == MAY_IMPORT.keys()
     assert {path.parent.name for path in PACKAGE.glob("routing/*/__init__.py")} == set(ROUTING)
     assert {path.parent.name for path in PACKAGE.glob("sandbox/*/__init__.py")} == set(SANDBOX)
+
+
+def test_the_architecture_page_lists_each_folder_above_those_that_it_imports() -> None:
+    page = (SOURCE.parent / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)/`", page, re.MULTILINE)
+    assert sorted(rows) == sorted(MAY_IMPORT)
+    above = {folder: set(rows[: rows.index(folder)]) for folder in MAY_IMPORT}
+    assert [folder for folder in MAY_IMPORT if (MAY_IMPORT[folder] - {folder}) & above[folder]] == []
+    assert tuple(re.findall(r"^\| `routing/(\w+)`", page, re.MULTILINE)) == ROUTING
+    modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert {name for name in modules if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("folder", sorted(MAY_IMPORT))
