@@ -44,7 +44,7 @@ from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.handler.running_handlers import RunningHandlers
 from sms_router.routing.handler.thread_pool import HandlerThreadPool
-from sms_router.routing.history.abandoned import AbandonedMessages
+from sms_router.routing.history.abandoned_messages import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.history.erasure_receipts import ErasureTask
 from sms_router.routing.history.reconcile_task import ReconcileTask

@@ -110,7 +110,7 @@ AREAS = {
             ),
         ),
         PythonArea("routing/keywords", ("index", "normalize", "patterns", "rule_table", "rules", "schedule")),
-        PythonArea("routing/opt_outs", ("compact", "keywords", "keywords_file", "recognizer")),
+        PythonArea("routing/opt_outs", ("keywords", "keywords_file", "opt_out_times", "recognizer")),
         PythonArea("onboarding", ("checklist", "documents", "process_choice", "progress", "steps")),
     )
 }

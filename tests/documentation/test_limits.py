@@ -10,7 +10,7 @@ from sms_router.delivery import outbox, outbox_worker
 from sms_router.routing.contacts import contacts
 from sms_router.routing.dispatch import published
 from sms_router.routing.handler import conversation, decorators, http_client, profile
-from sms_router.routing.history import abandoned
+from sms_router.routing.history import abandoned_messages
 from sms_router.routing.inbox import inbox
 from sms_router.routing.keywords import template_limits
 from sms_router.routing.pipeline import event_runner, late_replies, pipeline
@@ -33,7 +33,7 @@ FIGURES: dict[str, tuple[float, ...]] = {
     "one call of Redis": (inbox.STORE_BUDGET,),
     "wait for another worker's answer": (pipeline.MAX_WAIT,),
     "lease of a claim": (inbox.LEASE,),
-    "claimed, and never answered": (abandoned.ABANDONED_AFTER,),
+    "claimed, and never answered": (abandoned_messages.ABANDONED_AFTER,),
     "attempts of a handler whose worker is lost": (outbox.MAX_ATTEMPTS,),
     "a handler of an event": (decorators.EVENT_DEADLINE,),
     "attempts of a handler of an event": (len(event_runner.RETRY_DELAYS) + 1,),

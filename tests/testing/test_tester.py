@@ -15,7 +15,7 @@ import pytest
 
 from sms_router import Sent
 from sms_router.testing import HandlerFailedError, HttpRequest, SmsTester, Undelivered
-from sms_router.testing.virtual_time import VirtualLoop
+from sms_router.testing.virtual_loop import VirtualLoop
 from tests.testing import handlers
 
 

@@ -38,7 +38,7 @@ from sms_router.store.keys import TEST_CLOCK
 from sms_router.store.scripts import Call
 from sms_router.store.store import Store
 from sms_router.testing.http import OfflineHttpClient
-from sms_router.testing.virtual_time import VirtualLoop
+from sms_router.testing.virtual_loop import VirtualLoop
 
 NEVER = 1e9
 """Seconds."""

@@ -82,7 +82,7 @@ def reader(folder: Path) -> RuleSetReader:
 
 @pytest.fixture
 def find_excess(monkeypatch: pytest.MonkeyPatch) -> AsyncMock:
-    """Stands for the process in which rules are loaded first: `test_aside` starts it."""
+    """Stands for the process in which rules are loaded first: `test_isolated_loading` starts it."""
     mock = AsyncMock(return_value=[])
     monkeypatch.setattr("sms_router.routing.dispatch.reloader.find_excess", mock)
     return mock

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sms_router.errors import ConfigurationError
-from sms_router.routing.dispatch.aside import find_excess
 from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.dispatch.isolated_loading import find_excess
 from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import KEYWORDS, PublishedRules
 from sms_router.routing.dispatch.rule_loader import add_places

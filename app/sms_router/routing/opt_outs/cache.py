@@ -12,7 +12,7 @@ import sys
 from collections import OrderedDict
 from typing import NamedTuple
 
-from sms_router.routing.opt_outs.compact import OptOutKey, OptOutTimes
+from sms_router.routing.opt_outs.opt_out_times import OptOutKey, OptOutTimes
 
 MAX_STARTS = 50_000
 """STARTs in memory, the newest ones; about 15 MB. The data directory has all."""

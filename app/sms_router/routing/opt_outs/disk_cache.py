@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sms_router.routing.opt_outs.cache import FORGOTTEN, ConsentChange, OptOutCache, StoredEvidence
-from sms_router.routing.opt_outs.compact import OptOutKey
+from sms_router.routing.opt_outs.opt_out_times import OptOutKey
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.store.keys import BUCKETS
 from sms_router.store.local_database import (

@@ -19,7 +19,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache, StoredEvidence
-from sms_router.routing.opt_outs.compact import OptOutKey
+from sms_router.routing.opt_outs.opt_out_times import OptOutKey
 from sms_router.store import scripts
 from sms_router.store.connection import encode
 from sms_router.store.errors import RedirectedError, StoreUnavailableError

@@ -1,6 +1,6 @@
-"""Loads rules in a process of its own first: one with limits, which can be stopped.
+"""Loads rules first in a separate process, which has limits and can be stopped.
 
-A thread cannot be stopped, so rules that take too much time or memory to load would hold up a worker. Here
+A thread cannot be stopped, so rules that take too much time or memory to load would block a worker. Here
 they end their own process, and the worker keeps the rules that it has.
 """
 
@@ -42,10 +42,10 @@ async def find_excess(folder: Path, published: PublishedRules | None = None) -> 
             folder = stack.enter_context(published.unpacked())
         if not await asyncio.to_thread(_has_cost, folder):
             return []
-        return await _load_aside(folder)
+        return await _load_isolated(folder)
 
 
-async def _load_aside(folder: Path) -> list[str]:
+async def _load_isolated(folder: Path) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

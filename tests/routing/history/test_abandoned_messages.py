@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import redis
 
-from sms_router.routing.history.abandoned import AbandonedMessages
+from sms_router.routing.history.abandoned_messages import AbandonedMessages
 from sms_router.routing.inbox.answer import Answer, JournalEntry, MessageKey, Outcome
 from sms_router.routing.inbox.inbox import Claimed
 from sms_router.store.keys import bucket_of

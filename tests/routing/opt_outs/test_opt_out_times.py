@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.routing.opt_outs.compact import OptOutTimes
+from sms_router.routing.opt_outs.opt_out_times import OptOutTimes
 from sms_router.store.keys import ALL_BUCKETS, bucket_of
 
 SCOPES = ["MG" + "1" * 32, "MG" + "2" * 32, "12345", ""]
