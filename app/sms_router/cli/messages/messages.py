@@ -39,7 +39,7 @@ from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import AnswerRecord, MessageRecord, OutboundAttempt
-from sms_router.routing.history.scheduled import cancel
+from sms_router.routing.history.replay import cancel
 from sms_router.routing.history.timeline import (
     body_of,
     build_timeline,

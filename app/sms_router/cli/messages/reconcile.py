@@ -110,7 +110,7 @@ def _run(settings: Settings, since: int, *, answer: bool, dry_run: bool, without
         if not dry_run:
             for done, missed in enumerate(found.missed, 1):
                 status.update(f"Recording {done} of {plural(len(found.missed), 'message')} ...")
-                reconciler.record([missed], now, answer=answer)
+                reconciler.record(missed, now, answer=answer)
     return found
 
 

@@ -32,7 +32,7 @@ MAX_TRIES = 3
 CAUSE = "abandoned: the worker that claimed it was lost, and nobody answered it"
 
 
-class AbandonedMessages:
+class AbandonedMessages(PeriodicTask):
     """Has abandoned messages answered, or makes dead letters of them; one in each worker.
 
     Args:
@@ -52,19 +52,12 @@ class AbandonedMessages:
         max_age: float,
         after: float = ABANDONED_AFTER,
     ) -> None:
+        super().__init__("abandoned-messages", SWEEP_INTERVAL, self._sweep_and_log, wait_first=True)
         self._store = store
         self._answer = answer
         self._max_age_ms = int(max_age * 1000)
         self._retention_ms = int(retention_days * 86_400_000)
         self._after_ms = int(after * 1000)
-        self._task = PeriodicTask("abandoned-messages", SWEEP_INTERVAL, self._sweep_and_log, wait_first=True)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        """Stop; another worker or the next start continues."""
-        await self._task.aclose()
 
     async def sweep(self) -> list[str]:
         """Have messages answered; return the references of those that are dead letters from now on.

@@ -9,7 +9,7 @@ import logging
 
 from sms_router.store import scripts
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
-from sms_router.store.keys import ALL_BUCKETS, Bucket
+from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.store import Store
 from sms_router.tasks import PeriodicTask
 from sms_router.twilio.twiml import EMPTY
@@ -41,7 +41,7 @@ KEPT_PARAMETERS = (
 """The parameters of a request that stay in the record; they contain nothing that the contact wrote."""
 
 
-class BodyRetention:
+class BodyRetention(PeriodicTask):
     """Removes texts from old records; one in each worker.
 
     Args:
@@ -52,17 +52,10 @@ class BodyRetention:
     """
 
     def __init__(self, store: Store, days: float, retention_days: float) -> None:
+        super().__init__("body-retention", SWEEP_INTERVAL, self._sweep_and_log)
         self._store = store
         self._max_age = int(days * 86_400_000)
         self._record_retention = int(retention_days * 86_400_000)
-        self._task = PeriodicTask("body-retention", SWEEP_INTERVAL, self._sweep_and_log)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        """Stop; another worker or the next start continues."""
-        await self._task.aclose()
 
     async def sweep(self) -> int:
         """Remove the texts that are due in all journals, and return how many messages had any.
@@ -73,21 +66,17 @@ class BodyRetention:
         """
         due = 0
         for bucket in ALL_BUCKETS:
-            while (removed := await self._remove_batch(bucket)) > 0:
+            call = scripts.remove_bodies(
+                bucket,
+                body_retention_ms=self._max_age,
+                count=BATCH,
+                empty_answer=EMPTY,
+                kept_parameters=f" {' '.join(KEPT_PARAMETERS)} ",
+                retention_ms=self._record_retention,
+            )
+            while (removed := await self._store.run(call)) > 0:
                 due += removed
         return due
-
-    async def _remove_batch(self, bucket: Bucket) -> int:
-        call = scripts.remove_bodies(
-            bucket,
-            body_retention_ms=self._max_age,
-            count=BATCH,
-            empty_answer=EMPTY,
-            kept_parameters=f" {' '.join(KEPT_PARAMETERS)} ",
-            retention_ms=self._record_retention,
-        )
-        removed: int = await self._store.run(call)
-        return removed
 
     async def _sweep_and_log(self) -> None:
         try:

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar, cast
 
 import redis
@@ -132,10 +133,8 @@ class ContactEraser:
             self._in_batches(data.opt_out_keys, lambda pipeline, key: pipeline.unlink(key))
             self._in_batches(data.opt_outs, lambda pipeline, one: pipeline.zrem(bucket.opt_outs, one))
             self._in_batches(data.evidence, lambda pipeline, one: pipeline.zrem(bucket.consents, one))
-            for opt_out in {
-                *data.opt_outs,
-                *data.evidence,
-            }:  # removes it from the routers' caches, those on disk included
+            # The routers remove it from their caches, those on disk included.
+            for opt_out in {*data.opt_outs, *data.evidence}:
                 self._client.publish(CONSENTS_CHANNEL, b"forget 0 " + opt_out)
         self._in_batches(list(data.messages), lambda pipeline, one: pipeline.unlink(bucket.message(one)))
         self._client.publish(ERASURES_CHANNEL, bucket.tag)  # the routers run nothing of it again
@@ -161,31 +160,24 @@ class ContactEraser:
             pipeline.execute()
 
     def _find_messages(self, data: StoredData) -> None:
+        """Find the contact's messages among the entries of the bucket's journal."""
         now = int(server_time(self._client) * 1000)
-        batch: list[tuple[bytes, str]] = []
-        for entry, fields in self._stream(self._bucket.journal):
-            batch.append((entry, fields[b"message"].decode()))
-            if len(batch) == BATCH:
-                self._add_own_messages(data, batch, now)
-                batch.clear()
-        self._add_own_messages(data, batch, now)
-
-    def _add_own_messages(self, data: StoredData, batch: Sequence[tuple[bytes, str]], now: int) -> None:
-        """Add the contact's messages among the journal entries of a batch."""
-        pipeline = self._client.pipeline(transaction=False)
-        for _, reference in batch:
-            pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease_until")
-        for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
-            message = parse_stored_request(request or b"")
-            if message is None or message.contact != self._contact:
-                continue
-            if answer is None and int(lease or 0) > now:
-                data.in_progress.append(reference)
-                continue
-            data.messages[reference] = (*data.messages.get(reference, ()), entry)
-            fields = cast("Fields", self._client.hgetall(self._bucket.message(reference)))
-            account = reference.partition("/")[0]
-            data.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in sent_replies(fields)]
+        entries = self._stream(self._bucket.journal)
+        while batch := [(entry, fields[b"message"].decode()) for entry, fields in islice(entries, BATCH)]:
+            pipeline = self._client.pipeline(transaction=False)
+            for _, reference in batch:
+                pipeline.hmget(self._bucket.message(reference), "request", "answer", "lease_until")
+            for (entry, reference), (request, answer, lease) in zip(batch, pipeline.execute(), strict=True):
+                message = parse_stored_request(request or b"")
+                if message is None or message.contact != self._contact:
+                    continue
+                if answer is None and int(lease or 0) > now:
+                    data.in_progress.append(reference)
+                    continue
+                data.messages[reference] = (*data.messages.get(reference, ()), entry)
+                fields = cast("Fields", self._client.hgetall(self._bucket.message(reference)))
+                account = reference.partition("/")[0]
+                data.receipts += [self._bucket.receipt(f"{account}/{sid}") for sid in sent_replies(fields)]
 
     def _find_outbox(self, data: StoredData) -> None:
         """Find what waits to be sent; the journal does not have scheduled messages and events."""

@@ -163,7 +163,7 @@ class ErasureReceipts:
         return result
 
 
-class ErasureTask:
+class ErasureTask(PeriodicTask):
     """Erases at Twilio what was not final when a contact was erased; one in each worker.
 
     Args:
@@ -176,16 +176,10 @@ class ErasureTask:
     def __init__(
         self, redis_url: str, log_of: Callable[[str], MessageLog | None], retention_days: float
     ) -> None:
+        super().__init__("erasures", POLL_INTERVAL, self._poll, wait_first=True)
         self._redis_url = redis_url
         self._log_of = log_of
         self._retention_days = retention_days
-        self._task = PeriodicTask("erasures", POLL_INTERVAL, self._poll, wait_first=True)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        await self._task.aclose()
 
     async def _poll(self) -> None:
         try:

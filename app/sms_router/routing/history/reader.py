@@ -9,15 +9,17 @@ from typing import NamedTuple, cast
 
 import redis
 
+from sms_router.delivery.entry import OutboxEntry
 from sms_router.routing.history.record import FailureCause, Fields, MessageRecord, parse_record, sent_replies
-from sms_router.routing.history.scheduled import list_scheduled
 from sms_router.routing.history.streams import (
     DEAD_LETTERS,
     JOURNAL,
     Cursor,
+    Location,
     Stream,
     StreamEntry,
-    StreamReader,
+    read_bucket,
+    read_newest,
 )
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
 from sms_router.twilio.inbound import parse_stored_request
@@ -30,9 +32,6 @@ MAX_SEARCHED = 2000
 
 MAX_CLOCK_DIFFERENCE = 600_000
 """Milliseconds by which the clock of a router, which may have dated a message, is ahead of Redis' clock."""
-
-_Location = tuple[Bucket, str]
-"""The bucket of a message, and its reference."""
 
 
 class RecordPage(NamedTuple):
@@ -53,11 +52,10 @@ class HistoryReader:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._streams = StreamReader(client)
 
     def recent(self, limit: int) -> list[MessageRecord]:
         """Return the newest messages."""
-        return self._records([(entry.bucket, entry.reference) for entry in self._newest(limit)], {})
+        return self._records([entry.location for entry in self._newest(limit)], {})
 
     def failed(self, limit: int, since: int = 0, cause: str = "") -> list[MessageRecord]:
         """Return the newest messages that are dead letters, each with all its causes.
@@ -68,21 +66,19 @@ class HistoryReader:
             cause: only messages with a cause that contains this text, in any case.
 
         """
-        buckets: dict[str, Bucket] = {}
-        for entry in self._streams.newest(DEAD_LETTERS, BATCH):
-            if len(buckets) == limit or entry.cause.at < since:
+        entries: dict[str, StreamEntry] = {}
+        for entry in read_newest(self._client, DEAD_LETTERS, BATCH):
+            if len(entries) == limit or entry.cause.at < since:
                 break
             if cause.casefold() in entry.cause.text.casefold():
-                buckets.setdefault(entry.reference, entry.bucket)
-        locations = [(bucket, reference) for reference, bucket in buckets.items()]
-        return self._records(locations, self._causes(locations))
+                entries.setdefault(entry.reference, entry)
+        return self.of_entries(entries.values())
 
     def page(self, limit: int, before: Cursor | None = None) -> RecordPage:
         """Return the newest messages, from the cursor of an earlier page on."""
         entries = self._newest(limit + 1, before)
-        locations = [(entry.bucket, entry.reference) for entry in entries[:limit]]
         cursor = entries[limit - 1].cursor if len(entries) > limit else None
-        return RecordPage(self._records(locations, self._causes(locations)), cursor)
+        return RecordPage(self.of_entries(entries[:limit]), cursor)
 
     def search(
         self,
@@ -98,42 +94,40 @@ class HistoryReader:
         """
         buckets = [bucket_of(contact)] if contact else ALL_BUCKETS
         batch = BATCH if contact else _batch_per_bucket(MAX_SEARCHED // 4)
-        entries = islice(self._streams.newest(JOURNAL, batch, before, buckets), MAX_SEARCHED)
-        locations: list[_Location] = []
+        entries = islice(read_newest(self._client, JOURNAL, batch, before, buckets), MAX_SEARCHED)
+        found: list[StreamEntry] = []
         cursor = None
         for number, (entry, record) in enumerate(self._with_records(entries), start=1):
             if matches(record):
-                locations.append((entry.bucket, entry.reference))
-            if len(locations) == limit or number == MAX_SEARCHED:
+                found.append(entry)
+            if len(found) == limit or number == MAX_SEARCHED:
                 cursor = entry.cursor
                 break
-        return RecordPage(self._records(locations, self._causes(locations)), cursor)
+        return RecordPage(self.of_entries(found), cursor)
 
     def failed_page(self, limit: int, before: Cursor | None = None) -> RecordPage:
         """Return the newest dead letters, each with its newest cause, from the cursor of an earlier page on.
 
         A message with several causes may be on several pages.
         """
-        entries: dict[_Location, StreamEntry] = {}
+        entries: dict[Location, StreamEntry] = {}
         last = cursor = None
-        for entry in self._streams.newest(DEAD_LETTERS, _batch_per_bucket(limit), before):
-            location = (entry.bucket, entry.reference)
-            if len(entries) == limit and location not in entries:
+        for entry in read_newest(self._client, DEAD_LETTERS, _batch_per_bucket(limit), before):
+            if len(entries) == limit and entry.location not in entries:
                 cursor = last
                 break
-            entries.setdefault(location, entry)
+            entries.setdefault(entry.location, entry)
             last = entry.cursor
         causes = {reference: [entry.cause] for (_, reference), entry in entries.items()}
         return RecordPage(self._records(list(entries), causes), cursor)
 
     def entries(self, stream: Stream) -> Iterator[StreamEntry]:
         """Yield the entries of the journals or of the dead letters, the newest first."""
-        return self._streams.newest(stream, _batch_per_bucket(BATCH))
+        return read_newest(self._client, stream, _batch_per_bucket(BATCH))
 
     def of_entries(self, entries: Iterable[StreamEntry]) -> list[MessageRecord]:
         """Return the messages of entries; dead letters among them have all their causes."""
-        locations = [(entry.bucket, entry.reference) for entry in entries]
-        return self._records(locations, self._causes(locations)) if locations else []
+        return self._with_causes([entry.location for entry in entries])
 
     def count_failed(self) -> int:
         """Return the number of dead letters; a message may have several."""
@@ -154,7 +148,7 @@ class HistoryReader:
             pipeline.hexists(bucket.message(reference), "received")
         for location, exists in zip(locations, pipeline.execute(), strict=True):
             if exists:
-                return self._records([location], self._causes([location]))[0]
+                return self._with_causes([location])[0]
         return None
 
     def for_contact(self, contact: str, limit: int, depth: int = BATCH) -> list[MessageRecord]:
@@ -163,9 +157,10 @@ class HistoryReader:
         There is no index by contact: the last ``depth`` messages of the contact's bucket are searched.
         """
         bucket = bucket_of(contact)
-        scheduled = list_scheduled(self._client, limit, contact)
-        entries = islice(self._streams.newest_of(bucket, JOURNAL, BATCH), depth)
-        locations: list[_Location] = [(bucket, entry.reference) for entry in scheduled]
+        entries = islice(read_bucket(self._client, bucket, JOURNAL, BATCH), depth)
+        locations: list[Location] = [
+            (bucket, entry.reference) for entry in self._scheduled((bucket,), -1) if entry.contact == contact
+        ]
         while len(locations) < limit and (page := [entry.reference for entry in islice(entries, BATCH)]):
             pipeline = self._client.pipeline(transaction=False)
             for reference in page:
@@ -176,20 +171,31 @@ class HistoryReader:
                 for reference, message in zip(page, messages, strict=True)
                 if message is not None and message.contact == contact
             ]
-        locations = locations[:limit]
-        return self._records(locations, self._causes(locations))
+        return self._with_causes(locations[:limit])
 
     def scheduled(self, limit: int) -> list[MessageRecord]:
         """Return the messages that wait until they are due, the first ones first."""
-        entries = list_scheduled(self._client, limit)
+        entries = self._scheduled(ALL_BUCKETS, limit - 1)[:limit]
         return self.read((entry.contact, entry.reference) for entry in entries)
+
+    def _scheduled(self, buckets: Sequence[Bucket], last: int) -> list[OutboxEntry]:
+        """Return what waits in some buckets, up to a place in each: one entry of each message."""
+        pipeline = self._client.pipeline(transaction=False)
+        for bucket in buckets:
+            pipeline.zrange(bucket.scheduled, 0, last, withscores=True)
+        lines = [pair for pairs in pipeline.execute() for pair in cast("list[tuple[bytes, float]]", pairs)]
+        entries = [OutboxEntry.read(line) for line, _ in sorted(lines, key=lambda pair: pair[1])]
+        return [entry for entry in entries if entry.name == "late.0"]
 
     def read(self, contacts_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
         """Return messages whose contacts are known, without the causes of dead letters."""
         locations = [(bucket_of(contact), reference) for contact, reference in contacts_and_references]
         return self._records(locations, {})
 
-    def _causes(self, locations: Sequence[_Location]) -> dict[str, list[FailureCause]]:
+    def _with_causes(self, locations: Sequence[Location]) -> list[MessageRecord]:
+        return self._records(locations, self._causes(locations)) if locations else []
+
+    def _causes(self, locations: Sequence[Location]) -> dict[str, list[FailureCause]]:
         """Return why messages are dead letters, by reference, the newest cause first."""
         pipeline = self._client.pipeline(transaction=False)
         for bucket, reference in locations:
@@ -199,22 +205,22 @@ class HistoryReader:
             oldest[bucket] = min(oldest.get(bucket, sys.maxsize), int(received or 0) - MAX_CLOCK_DIFFERENCE)
         causes: dict[str, list[FailureCause]] = {reference: [] for _, reference in locations}
         for bucket, since in oldest.items():
-            for entry in self._streams.newest_of(bucket, DEAD_LETTERS, BATCH, since=max(0, since)):
+            for entry in read_bucket(self._client, bucket, DEAD_LETTERS, BATCH, since=max(0, since)):
                 if entry.reference in causes:
                     causes[entry.reference].append(entry.cause)
         return causes
 
     def _newest(self, limit: int, before: Cursor | None = None) -> list[StreamEntry]:
         """Return the newest journal entries of all buckets."""
-        return list(islice(self._streams.newest(JOURNAL, _batch_per_bucket(limit), before), limit))
+        return list(islice(read_newest(self._client, JOURNAL, _batch_per_bucket(limit), before), limit))
 
     def _with_records(self, entries: Iterator[StreamEntry]) -> Iterator[tuple[StreamEntry, MessageRecord]]:
         while chunk := list(islice(entries, BATCH)):
-            records = self._read_batch([(entry.bucket, entry.reference) for entry in chunk], {})
+            records = self._read_batch([entry.location for entry in chunk], {})
             yield from zip(chunk, records, strict=True)
 
     def _records(
-        self, locations: Sequence[_Location], causes: dict[str, list[FailureCause]]
+        self, locations: Sequence[Location], causes: dict[str, list[FailureCause]]
     ) -> list[MessageRecord]:
         records: list[MessageRecord] = []
         for start in range(0, len(locations), BATCH):
@@ -222,7 +228,7 @@ class HistoryReader:
         return records
 
     def _read_batch(
-        self, locations: Sequence[_Location], causes: dict[str, list[FailureCause]]
+        self, locations: Sequence[Location], causes: dict[str, list[FailureCause]]
     ) -> Iterator[MessageRecord]:
         """Read messages in two round trips: their hashes, then the receipts of what was sent for them."""
         pipeline = self._client.pipeline(transaction=False)

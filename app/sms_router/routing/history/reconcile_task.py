@@ -48,7 +48,7 @@ class StoppingError(Exception):
     """The router stops in the middle of a comparison."""
 
 
-class ReconcileTask:
+class ReconcileTask(PeriodicTask):
     """Finds missed messages; one router does it at a time, for all.
 
     Args:
@@ -74,6 +74,10 @@ class ReconcileTask:
         clock: Callable[[], float],
         count: Callable[[str, int], None],
     ) -> None:
+        delays: Iterator[float] = chain(FIRST_DELAYS, repeat(interval or MAX_WINDOW))
+        super().__init__(
+            "reconcile", interval, self.run, wait_first=True, sleep=lambda _: asyncio.sleep(next(delays))
+        )
         self._redis = redis
         self._redis_url = redis_url
         self._numbers = numbers
@@ -82,19 +86,10 @@ class ReconcileTask:
         self._clock = clock
         self._count = count
         self._stopping = threading.Event()
-        delays: Iterator[float] = chain(FIRST_DELAYS, repeat(interval or MAX_WINDOW))
-
-        async def sleep(_: float) -> None:
-            await asyncio.sleep(next(delays))
-
-        self._task = PeriodicTask("reconcile", interval, self.run, wait_first=True, sleep=sleep)
-
-    def start(self) -> None:
-        self._task.start()
 
     async def aclose(self) -> None:
         self._stopping.set()
-        await self._task.aclose()
+        await super().aclose()
 
     async def run(self) -> Comparison | None:
         """Compare once, unless another router does or Redis does not serve."""
@@ -112,13 +107,13 @@ class ReconcileTask:
     def _compare(self, numbers: list[PoolNumber]) -> Comparison:
         with sync_client(self._redis_url, retry=False) as client:
             try:
-                reconciler = self._build(client, self._sleep)
+                reconciler = self._build(client, self._pause)
                 now = int(self._clock() * 1000)
                 until = int(client.get(RECONCILED_UNTIL) or 0)
                 since = max(now - MAX_WINDOW, until - OVERLAP)
                 found = reconciler.compare(numbers, since, now, lambda _: self._renew(client))
                 for missed in found.missed:
-                    reconciler.record([missed], now, answer=self._answer)
+                    reconciler.record(missed, now, answer=self._answer)
                     self._renew(client)
                 self._report(found)
                 if not found.failures:
@@ -129,9 +124,9 @@ class ReconcileTask:
 
     def _renew(self, client: redis.Redis) -> None:
         client.pexpire(RECONCILE_LOCK, LOCK_TTL)
-        self._sleep(0)
+        self._pause(0)
 
-    def _sleep(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> None:
         if self._stopping.wait(seconds):
             raise StoppingError
 

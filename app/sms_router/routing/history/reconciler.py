@@ -6,7 +6,7 @@ without an error was answered: by another application, or by a router whose Redi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, cast
@@ -191,21 +191,17 @@ class Reconciler:
             sentence = f"more than {MAX_MISSED} messages never arrived: run it again for the others"
             raise ApiError(ApiFailure(FailureKind.UNREADABLE, None, None, sentence))
 
-    def record(self, messages: Iterable[MissedMessage], now: int, *, answer: bool) -> None:
-        """Journal messages as dead letters, or have them answered; each gets its status.
+    def record(self, missed: MissedMessage, now: int, *, answer: bool) -> None:
+        """Journal a message as a dead letter, or have it answered; it gets its status.
 
         An opt-out keyword counts from when it was sent, and is not replied to: Twilio may have done so.
 
         Args:
-            messages: as `compare` returns them.
+            missed: as `compare` returns it.
             now: milliseconds since the epoch.
-            answer: whether a running router answers those that are not older than the limit.
+            answer: whether a running router answers it, if it is not older than the limit.
 
         """
-        for missed in messages:
-            self._record(missed, now, answer)
-
-    def _record(self, missed: MissedMessage, now: int, answer: bool) -> None:
         logged = missed.logged
         try:
             media = self._log_of(missed.service_sid).media(logged)

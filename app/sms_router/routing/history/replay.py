@@ -1,4 +1,4 @@
-"""Which messages may be replayed (answered once more), and requesting a replay from the routers."""
+"""What operators request for one message: that it is replayed (answered once more), or cancelled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.store import scripts
 from sms_router.store.redis_py import run_script
+from sms_router.store.scripts import outbox
 from sms_router.twilio.status import MessageStatus
 
 TWILIO_GIVES_UP_AFTER = 60_000
@@ -174,6 +175,17 @@ def request_replay(
         accept_unknown="1" if even_unknown else "",
     )
     return _RESULTS[run_script(client, call)[0]]
+
+
+def cancel(client: redis.Redis, record: MessageRecord) -> bool:
+    """Withdraw what still waits of a message that is no reply; return whether there was anything."""
+    message = record.message
+    if message is None or not message.is_outbound or message.service_sid is None:
+        return False
+    entry = OutboxEntry(record.reference, ReplyKind.LATE.value, message.service_sid, message.contact)
+    suffix = entry.contact_suffix
+    call = outbox.cancel(contact=entry.contact, reference=entry.reference, entry_suffix=suffix)
+    return bool(run_script(client, call))
 
 
 def format_duration(milliseconds: int) -> str:

@@ -19,6 +19,9 @@ Stream = Callable[[Bucket], bytes]
 JOURNAL: Stream = attrgetter("journal")
 DEAD_LETTERS: Stream = attrgetter("dead_letters")
 
+Location = tuple[Bucket, str]
+"""The bucket of a message, and its reference."""
+
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,15})-([0-9]{1,4})")
 
 
@@ -57,6 +60,10 @@ class StreamEntry(NamedTuple):
     def cursor(self) -> Cursor:
         return Cursor(*self.order, self.bucket.number)
 
+    @property
+    def location(self) -> Location:
+        return self.bucket, self.reference
+
     @classmethod
     def parse(cls, bucket: Bucket, entry_id: bytes, fields: Fields) -> StreamEntry:
         milliseconds, _, sequence = entry_id.partition(b"-")
@@ -64,59 +71,44 @@ class StreamEntry(NamedTuple):
         return cls((int(milliseconds), int(sequence)), bucket, fields[b"message"].decode(), cause)
 
 
-class StreamReader:
-    """Reads streams in batches.
+def read_newest(
+    client: redis.Redis,
+    stream: Stream,
+    batch: int,
+    before: Cursor | None = None,
+    buckets: Sequence[Bucket] = ALL_BUCKETS,
+) -> Iterator[StreamEntry]:
+    """Yield the entries of the buckets, the newest first; each read takes ``batch`` per bucket."""
+    pipeline = client.pipeline(transaction=False)
+    for bucket in buckets:
+        pipeline.xrevrange(stream(bucket), before.end_in(bucket.number) if before else "+", count=batch)
+    pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
+    streams = [
+        read_bucket(client, bucket, stream, batch, page) for bucket, page in zip(buckets, pages, strict=True)
+    ]
+    return merge(*streams, key=attrgetter("order"), reverse=True)
 
-    Args:
-        client: redis-py's client, which returns bytes.
 
+def read_bucket(
+    client: redis.Redis,
+    bucket: Bucket,
+    stream: Stream,
+    batch: int,
+    page: list[tuple[bytes, Fields]] | None = None,
+    since: int = 0,
+) -> Iterator[StreamEntry]:
+    """Yield one bucket's entries, the newest first, ``batch`` per read.
+
+    ``page`` is the first batch, where it has been read already. Entries before ``since``, in milliseconds
+    since the epoch, are not read.
     """
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._client = client
-
-    def newest(
-        self,
-        stream: Stream,
-        batch: int,
-        before: Cursor | None = None,
-        buckets: Sequence[Bucket] = ALL_BUCKETS,
-    ) -> Iterator[StreamEntry]:
-        """Yield the entries of the buckets, the newest first; each read takes ``batch`` per bucket."""
-        pipeline = self._client.pipeline(transaction=False)
-        for bucket in buckets:
-            pipeline.xrevrange(stream(bucket), before.end_in(bucket.number) if before else "+", count=batch)
-        pages = cast("list[list[tuple[bytes, Fields]]]", pipeline.execute())
-        streams = [
-            self.newest_of(bucket, stream, batch, page) for bucket, page in zip(buckets, pages, strict=True)
-        ]
-        return merge(*streams, key=attrgetter("order"), reverse=True)
-
-    def newest_of(
-        self,
-        bucket: Bucket,
-        stream: Stream,
-        batch: int,
-        page: list[tuple[bytes, Fields]] | None = None,
-        since: int = 0,
-    ) -> Iterator[StreamEntry]:
-        """Yield one bucket's entries, the newest first.
-
-        Args:
-            bucket: whose stream is read.
-            stream: which of its streams.
-            batch: entries per read.
-            page: the first batch, where it has been read already.
-            since: milliseconds since the epoch; older entries are not read.
-
-        """
-        end = "+"
-        while True:
-            if page is None:
-                entries = self._client.xrevrange(stream(bucket), end, since, count=batch)
-                page = cast("list[tuple[bytes, Fields]]", entries)
-            for entry_id, fields in page:
-                yield StreamEntry.parse(bucket, entry_id, fields)
-            if len(page) < batch:
-                return
-            end, page = f"({page[-1][0].decode()}", None
+    end = "+"
+    while True:
+        if page is None:
+            entries = client.xrevrange(stream(bucket), end, since, count=batch)
+            page = cast("list[tuple[bytes, Fields]]", entries)
+        for entry_id, fields in page:
+            yield StreamEntry.parse(bucket, entry_id, fields)
+        if len(page) < batch:
+            return
+        end, page = f"({page[-1][0].decode()}", None

@@ -13,8 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from sms_router.routing.history.reader import HistoryReader, RecordPage
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, check_replayable
-from sms_router.routing.history.scheduled import cancel
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, cancel, check_replayable
 from sms_router.routing.history.streams import Cursor
 from sms_router.routing.history.timeline import body_of, build_timeline, number_of
 from sms_router.web.console.auth import ConsoleRequest, Done
