@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sms_router import keyword, on, step
-from sms_router.routing.handler.decorators import KeywordSpec, StepSpec, specs_of, step_of
+from sms_router.routing.handler.decorators import KeywordSpec, StepSpec, specs_of
 
 
 def test_a_decorated_function_is_unchanged() -> None:
@@ -80,7 +80,7 @@ def test_a_step_stores_its_name() -> None:
     @step("size", deadline=3, was=["place"])
     def size() -> None: ...
 
-    assert step_of(size) == StepSpec("size", 3, ("place",))
+    assert specs_of(size) == (StepSpec("size", 3, ("place",)),)
 
 
 @pytest.mark.parametrize("name", ["", " ", print])

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 import sms_router
-from sms_router.routing.handler.tracebacks import is_of_team
+from sms_router.routing.handler.inspection import is_of_team
 
 
 @pytest.mark.parametrize(

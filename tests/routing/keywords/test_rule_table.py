@@ -254,7 +254,7 @@ def test_a_shadowed_keyword_matches_nothing(rules: list[Rule[None]]) -> None:
 )
 def test_a_prefix_that_a_first_word_always_precedes_is_reported(hidden: Rule[str], by: Rule[str]) -> None:
     (shadow,) = RuleTable.build([hidden, by]).find_shadowed()
-    assert (shadow.rule, shadow.by) == (hidden, by)
+    assert (shadow.rule, shadow.rival) == (hidden, by)
     assert hidden.source in str(shadow)
     assert by.source in str(shadow)
 

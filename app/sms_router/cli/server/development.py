@@ -24,7 +24,7 @@ from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings, load_settings
 from sms_router.errors import ConfigurationError
 from sms_router.factory import AppFactory
-from sms_router.routing.handler.tracebacks import is_of_team
+from sms_router.routing.handler.inspection import is_of_team
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.server.signals import RELOAD
 from sms_router.server.supervisor import WorkerProcess, WorkerSupervisor

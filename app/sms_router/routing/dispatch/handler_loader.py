@@ -26,8 +26,7 @@ from sms_router.routing.handler.decorators import (
 )
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.handler import Handler, Middleware, names_passed_on
-from sms_router.routing.handler.inspection import HandlerError
-from sms_router.routing.handler.tracebacks import from_team, is_of_team
+from sms_router.routing.handler.inspection import HandlerError, from_team, is_of_team
 
 log = logging.getLogger("sms_router.dispatch")
 

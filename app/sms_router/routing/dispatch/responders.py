@@ -14,9 +14,8 @@ from sms_router.routing.handler.conversation import Conversation
 from sms_router.routing.handler.environment import HandlerEnvironment
 from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.handler import Handler, HandlerContext, Middleware, call_through
-from sms_router.routing.handler.inspection import HandlerError, HandlerInfo
+from sms_router.routing.handler.inspection import HandlerError, HandlerInfo, from_team
 from sms_router.routing.handler.reply import SILENCE, Part, Reply, ReplyFailed
-from sms_router.routing.handler.tracebacks import from_team
 from sms_router.routing.keywords.normalize import normalize_answer
 from sms_router.routing.keywords.templates import ConfiguredReply, TemplateError
 from sms_router.routing.upstream.forward_rule import Forward
@@ -180,7 +179,7 @@ class WrappedResponder:
         if isinstance(inner, TemplateResponder):
             argument, keyword = inner.argument, inner.keyword
         info = HandlerInfo("", self.rule)
-        context = HandlerContext.of(
+        context = HandlerContext(
             self.environment, message, argument, normalize_answer(argument), keyword, info
         )
         try:

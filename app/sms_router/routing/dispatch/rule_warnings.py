@@ -59,7 +59,7 @@ class KnownSenders:
 def find_warnings(dispatcher: Dispatcher, known: KnownSenders) -> list[str]:
     """Return a sentence for each thing that is allowed and probably a mistake."""
     table = dispatcher.table
-    warnings = [*map(str, table.find_shadowed()), *map(str, find_misspelled(table.rules))]
+    warnings = [*map(str, table.find_shadowed()), *find_misspelled(table.rules)]
     warnings += dispatcher.opt_out_conflicts()
     warnings += _check_left_words(dispatcher.opt_outs, known)
     for rule in table.rules:

@@ -141,11 +141,7 @@ def keyword(
     scope = tuple(services), tuple(numbers), tuple(countries)
     more = {"deadline": deadline, "opts_in": opts_in, "opens": opens, "closes": closes}
     spec = KeywordSpec(words, match, *scope, fold_accents, windows, **more)  # type: ignore[arg-type]
-
-    def register(function: Function) -> Function:
-        return _register("@keyword", function, spec)
-
-    return register
+    return lambda function: _register("@keyword", function, spec)
 
 
 def step(
@@ -170,11 +166,8 @@ def step(
     if isinstance(was, str) or not all(isinstance(earlier, str) for earlier in was):
         raise TypeError('@step: was is a list of names, as in was=["place"]')
     _check_deadline("@step", deadline)
-
-    def register(function: Function) -> Function:
-        return _register("@step", function, StepSpec(name, deadline, tuple(was)))
-
-    return register
+    spec = StepSpec(name, deadline, tuple(was))
+    return lambda function: _register("@step", function, spec)
 
 
 @overload
@@ -241,11 +234,10 @@ def reaction(function: Any = None, /, *, deadline: float | None = None) -> Any:
 
     """
     _check_deadline("@reaction", deadline)
-
-    def register(function: Function) -> Function:
-        return _register("@reaction", function, ReactionSpec(deadline))
-
-    return register if function is None else register(function)
+    spec = ReactionSpec(deadline)
+    if function is None:
+        return lambda function: _register("@reaction", function, spec)
+    return _register("@reaction", function, spec)
 
 
 def default(*, services: Sequence[str] = (), deadline: float | None = None) -> Callable[[Function], Function]:
@@ -313,11 +305,6 @@ def specs_of(value: object) -> tuple[Spec, ...]:
     function = value.__func__ if inspect.ismethod(value) else value
     specs = inspect.getattr_static(function, _ATTRIBUTE, ())
     return specs if isinstance(specs, tuple) else ()
-
-
-def step_of(value: object) -> StepSpec | None:
-    """Return the arguments of the ``@step`` of a value, without calling any code of the value."""
-    return next((spec for spec in specs_of(value) if isinstance(spec, StepSpec)), None)
 
 
 def _register(decorator: str, function: Registered, spec: Spec) -> Registered:

@@ -41,29 +41,12 @@ CALL_NEXT = "call_next"
 
 
 class HandlerContext:
-    """The values of the arguments for one message, each made when a function first declares it.
+    """The values of the arguments for one message, each made when a function first declares it."""
 
-    Args:
-        environment: what is the same for all messages.
-        accept: raises where a reply cannot be accepted.
-        values: what is known before the handler runs.
-
-    """
-
-    __slots__ = ("_accept", "_changes", "_environment", "stack", "values")
+    __slots__ = ("_accept", "_changes", "_environment", "_message", "stack", "values")
 
     def __init__(
-        self, environment: HandlerEnvironment, accept: Callable[[Reply], None], values: dict[str, object]
-    ) -> None:
-        self._environment = environment
-        self._accept = accept
-        self._changes: dict[str, str | bool] = {}
-        self.stack = AsyncExitStack()
-        self.values = values
-
-    @classmethod
-    def of(
-        cls,
+        self,
         environment: HandlerEnvironment,
         message: InboundMessage,
         argument: str,
@@ -73,9 +56,14 @@ class HandlerContext:
         log: logging.Logger = _log,
         conversation: Conversation | None = None,
         accept: Callable[[Reply], None] = lambda _: None,
-    ) -> HandlerContext:
-        """Return the context of a message, with what is known of it."""
-        values = {
+        event: HandlerEvent | None = None,
+    ) -> None:
+        self._environment = environment
+        self._message = message
+        self._accept = accept
+        self._changes: dict[str, str | bool] = {}
+        self.stack = AsyncExitStack()
+        self.values: dict[str, object] = {
             "message": message,
             "words": message.words,
             "argument": argument,
@@ -85,9 +73,8 @@ class HandlerContext:
             "conversation": conversation,
             "reply": Reply,
             "handler": handler,
-            "event": None,
+            "event": event,
         }
-        return cls(environment, accept, values)
 
     async def arguments(self, names: Iterable[str]) -> dict[str, object]:
         """Return the values for a function.
@@ -101,10 +88,6 @@ class HandlerContext:
             if name not in self.values:
                 self.values[name] = await self._make(name)
         return {name: self.values[name] for name in names}
-
-    @property
-    def _message(self) -> InboundMessage:
-        return cast("InboundMessage", self.values["message"])
 
     def accept(self, reply: Reply) -> None:
         """Check a reply, and what is set of the contact.
@@ -272,7 +255,10 @@ class Handler:
 
         """
         name, source = name_and_source(function)
-        _check_kind(function, source)
+        if inspect.isclass(function):
+            raise HandlerError(f"{source}: is a class; put @keyword above a function or a staticmethod of it")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise HandlerError(f"{source}: yields; return a Reply with a list of texts instead")
         known, others = (
             (EVENT_ARGUMENTS, environment.own) if is_for_events else (ARGUMENTS, environment.names)
         )
@@ -321,10 +307,9 @@ class Handler:
 
         """
         info = HandlerInfo(self.name, rule or keyword, conversation.step if conversation else None)
-        context = HandlerContext.of(
-            self.environment, message, argument, answer, keyword, info, self.log, conversation, accept
+        context = HandlerContext(
+            self.environment, message, argument, answer, keyword, info, self.log, conversation, accept, event
         )
-        context.values["event"] = event
         running = self.environment.running
         reply = call_through(self.middlewares, context, self._call)
         if not self.is_async and not self.middlewares:
@@ -367,13 +352,6 @@ class Handler:
                 raise HandlerError("nothing is forwarded here")
             return await self.environment.forward(result, cast("InboundMessage", context.values["message"]))
         return _to_reply(self.name, result)
-
-
-def _check_kind(function: Callable[..., object], source: str) -> None:
-    if inspect.isclass(function):
-        raise HandlerError(f"{source}: is a class; put @keyword above a function or a staticmethod of it")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise HandlerError(f"{source}: yields; return a Reply with a list of texts instead")
 
 
 def _to_reply(name: str, result: object) -> Reply:

@@ -1,11 +1,14 @@
-"""Reads the signatures of a team's functions: which arguments they declare, and where they are written."""
+"""Inspects a team's functions: their arguments, where they are written, and where they have failed."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import sysconfig
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 ARGUMENTS = (
@@ -31,7 +34,6 @@ EVENT_ARGUMENTS = ("event", "contact", "log", "http", "sms", "handler", "cancell
 _INJECTION_MARKERS = ("Depends", "Security", "Inject", "Provide", "FromDishka")
 """Classes of other frameworks whose objects stand as the default of an argument."""
 
-
 _TYPES = {
     "message": "InboundMessage",
     "words": "tuple",
@@ -43,6 +45,11 @@ _TYPES = {
     "contact": "Contact",
 }
 _BUILTINS = {"str", "int", "float", "bool", "bytes", "dict", "list", "set", "tuple"}
+
+
+_NOT_OF_THE_TEAM = ("<", f"{sysconfig.get_path('stdlib')}/", f"{Path(__file__).parents[2]}/")
+_LIBRARIES = ("site-packages", "dist-packages")
+"""Where libraries are, in this environment or in one below it."""
 
 
 class HandlerInfo(NamedTuple):
@@ -68,6 +75,19 @@ def name_and_source(function: Callable[..., object]) -> tuple[str, str]:
     code = getattr(inner, "__code__", None)
     module = getattr(inner, "__module__", "?")
     return name, f"{module}:{code.co_firstlineno} {name}" if code else f"{module} {name}"
+
+
+def is_of_team(file: str) -> bool:
+    """Tell whether a file is neither of a library nor of the router."""
+    return not file.startswith(_NOT_OF_THE_TEAM) and not any(f"/{name}/" in file for name in _LIBRARIES)
+
+
+def from_team(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """Return an error for ``exc_info``, its traceback from the team's first line on."""
+    trace = error.__traceback__
+    while trace is not None and not is_of_team(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return type(error), error, trace
 
 
 def is_async(function: Callable[..., object]) -> bool:
@@ -105,7 +125,8 @@ def declared_arguments(
             raise HandlerError(
                 f"{source}: {name} is of the type {_TYPES[name]}, not {_base(parameter.annotation)}"
             )
-        if name in known and by_name and not _is_bound(function, name):
+        is_bound = isinstance(function, partial) and name in function.keywords
+        if name in known and by_name and not is_bound:
             declared.append(name)
         elif parameter.default is parameter.empty:
             raise HandlerError(_unknown_argument(source, name, known, others))
@@ -118,11 +139,6 @@ def _base(annotation: object) -> str:
     """Return the name of an annotated type without its arguments."""
     name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
     return name.partition("[")[0]
-
-
-def _is_bound(function: Callable[..., object], name: str) -> bool:
-    """Return whether a ``partial`` has set this argument."""
-    return isinstance(function, partial) and name in function.keywords
 
 
 def _unknown_argument(source: str, name: str, known: Collection[str], others: Iterable[str]) -> str:

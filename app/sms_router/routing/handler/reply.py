@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from sms_router.privacy import mask_numbers
-from sms_router.routing.handler.decorators import step_of
+from sms_router.routing.handler.decorators import StepSpec, specs_of
 from sms_router.senders.models import NO_FACTS, RecipientFacts
 from sms_router.twilio.phone_numbers import parse_contact
 
@@ -98,10 +98,6 @@ class Reply:
         elif not _are_texts(self.text):
             raise TypeError(f"Reply: text is a str or a list of str, not {self.text!r:.80}")
         _check_media_and_sender("Reply", self.media, self.sender)
-        if self.parts or self.notes:
-            self._check_parts_and_notes()
-
-    def _check_parts_and_notes(self) -> None:
         if not _are_texts(self.notes):
             raise TypeError(f"Reply: notes is a list of str, not {self.notes!r:.80}")
         if not isinstance(self.parts, list | tuple) or not all(isinstance(part, Part) for part in self.parts):
@@ -164,10 +160,10 @@ def is_media_url(text: str) -> bool:
 def _step_name(then: object) -> str:
     if isinstance(then, str):
         return then
-    step = step_of(then)
-    if step is None:
-        raise TypeError(f"Reply: then is a step's name or a function below @step, not {then!r:.80}")
-    return step.name
+    for spec in specs_of(then):
+        if isinstance(spec, StepSpec):
+            return spec.name
+    raise TypeError(f"Reply: then is a step's name or a function below @step, not {then!r:.80}")
 
 
 def _check_media_and_sender(class_name: str, media: object, sender: object) -> None:

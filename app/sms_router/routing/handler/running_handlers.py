@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import coroutine
 from typing import Any, TypeVar
 
 log = logging.getLogger("sms_router.handlers")
@@ -66,27 +67,36 @@ class RunningHandlers:
         ended = {name for name, at in self._ended_at.items() if at >= moment}
         return sorted(ended | {name for name, count in self._running.items() if count})
 
-    def measured(self, name: str, awaitable: Awaitable[Result]) -> _Measured[Result]:
-        """Return an awaitable that does the same, and whose steps are measured.
+    @coroutine
+    def measured(self, name: str, awaitable: Awaitable[Result]) -> Generator[Any, Any, Result]:
+        """Await something in steps that are measured.
 
         Raises:
-            BlockedLoopError: when awaited, if one step has taken longer than the limit.
+            BlockedLoopError: when one step has taken longer than the limit.
 
         """
-        return _Measured(self, name, awaitable)
+        steps = awaitable.__await__()
+        error: BaseException | None = None
+        while True:
+            outer, self._step = self._step, _Step(name, self._clock(), threading.get_ident())
+            try:
+                future = steps.send(None) if error is None else steps.throw(error)
+            except StopIteration as end:
+                result: Result = end.value
+                self._end_step(outer)
+                return result
+            except BaseException:
+                with suppress(BlockedLoopError):  # the handler's own error comes first
+                    self._end_step(outer)
+                raise
+            try:
+                self._end_step(outer)
+                error = None
+                yield future
+            except BaseException as raised:
+                error = raised
 
-    def begin_step(self, name: str) -> _Step | None:
-        """Measure a step of a handler from now on; return the step that it interrupts."""
-        outer, self._step = self._step, _Step(name, self._clock(), threading.get_ident())
-        return outer
-
-    def end_step(self, outer: _Step | None) -> None:
-        """End the step.
-
-        Raises:
-            BlockedLoopError: when it has taken longer than the limit.
-
-        """
+    def _end_step(self, outer: _Step | None) -> None:
         step, self._step = self._step, outer
         assert step is not None, "a step has begun"
         seconds = self._clock() - step.since
@@ -110,33 +120,6 @@ class RunningHandlers:
             if step is not None and step is not reported and self._clock() - step.since > BLOCKED_AFTER:
                 log.error("%s", describe_block(step.name, step.thread))
                 reported = step
-
-
-class _Measured(Awaitable[Result]):
-    def __init__(self, running: RunningHandlers, name: str, awaitable: Awaitable[Result]) -> None:
-        self._running, self._name, self._awaitable = running, name, awaitable
-
-    def __await__(self) -> Generator[Any, Any, Result]:
-        steps = self._awaitable.__await__()
-        error: BaseException | None = None
-        while True:
-            outer = self._running.begin_step(self._name)
-            try:
-                future = steps.send(None) if error is None else steps.throw(error)
-            except StopIteration as end:
-                result: Result = end.value
-                self._running.end_step(outer)
-                return result
-            except BaseException:
-                with suppress(BlockedLoopError):  # the handler's own error comes first
-                    self._running.end_step(outer)
-                raise
-            try:
-                self._running.end_step(outer)
-                error = None
-                yield future
-            except BaseException as raised:
-                error = raised
 
 
 def describe_block(name: str, thread: int) -> str:

@@ -64,7 +64,10 @@ class HandlerThreadPool:
         self._unfinished.add(future)
         future.add_done_callback(self._unfinished.discard)
         self._queue.put((future, partial(contextvars.copy_context().run, function)))
-        self._start_thread()
+        if self._started < min(self._max_threads, len(self._unfinished)):
+            self._started += 1
+            name = f"handler-{self._started}"
+            Thread(target=_run_jobs, args=(self._queue,), name=name, daemon=True).start()
         result = await asyncio.wrap_future(future)
         if isinstance(result, _Raised):
             raise result.error
@@ -77,23 +80,13 @@ class HandlerThreadPool:
         for _ in range(self._started):
             self._queue.put(None)
 
-    def _start_thread(self) -> None:
-        if self._started < min(self._max_threads, len(self._unfinished)):
-            self._started += 1
-            Thread(
-                target=_run_jobs, args=(self._queue,), name=f"handler-{self._started}", daemon=True
-            ).start()
-
 
 def _run_jobs(queue: SimpleQueue[_Job | None]) -> None:
     while (job := queue.get()) is not None:
         future, function = job
         if future.set_running_or_notify_cancel():
-            future.set_result(_call(function))
-
-
-def _call(function: Callable[[], object]) -> object:
-    try:
-        return function()
-    except BaseException as error:
-        return _Raised(error)
+            try:
+                result = function()
+            except BaseException as error:
+                result = _Raised(error)
+            future.set_result(result)

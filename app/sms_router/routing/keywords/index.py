@@ -58,7 +58,8 @@ class ScopedEntries(Generic[Action]):
 
     def add(self, entry: KeywordEntry[Action]) -> None:
         for index_key in entry.scope.index_keys:
-            insort(self._by_index_key.setdefault(index_key, []), entry, key=_least_specific_last)
+            entries = self._by_index_key.setdefault(index_key, [])
+            insort(entries, entry, key=lambda other: -other.scope.specificity)
 
     def candidates(self, context: MatchContext) -> Iterator[KeywordEntry[Action]]:
         """Yield the entries whose scope may admit the context, the most specific first."""
@@ -73,10 +74,6 @@ class ScopedEntries(Generic[Action]):
         """Yield every entry once."""
         unique = {id(entry): entry for entries in self._by_index_key.values() for entry in entries}
         return iter(unique.values())
-
-
-def _least_specific_last(entry: KeywordEntry[Action]) -> int:
-    return -entry.scope.specificity
 
 
 class KeywordIndex(Generic[Action]):
@@ -98,20 +95,15 @@ class KeywordIndex(Generic[Action]):
         by_key = self._folded if entry.rule.fold_accents else self._exact
         by_key.setdefault(entry.key, ScopedEntries()).add(entry)
 
-    def best(self, text: str, folded: str, context: MatchContext) -> KeywordEntry[Action] | None:
+    def best(
+        self, text: str, folded: str, context: MatchContext, *, is_loose: bool = False
+    ) -> KeywordEntry[Action] | None:
         """Return the most specific entry that matches a normalized text and admits the context.
 
-        ``folded`` is the same text without accents.
+        ``folded`` is the same text without accents. The last compared word of a text of `loosen`, for which
+        ``is_loose`` is True, ends at its first sign.
         """
-        return self._best(self._cut, text, folded, context)
-
-    def best_loose(self, text: str, folded: str, context: MatchContext) -> KeywordEntry[Action] | None:
-        """Return the same for a text of `loosen`: its last compared word ends at its first sign."""
-        return self._best(self._cut_loosely, text, folded, context)
-
-    def _best(
-        self, cut: Callable[[str], str], text: str, folded: str, context: MatchContext
-    ) -> KeywordEntry[Action] | None:
+        cut = self._cut_loosely if is_loose else self._cut
         entries = self._exact.get(cut(text))
         best = entries.best(context) if entries else None
         if self._folded and (entries := self._folded.get(cut(folded))):
@@ -120,14 +112,10 @@ class KeywordIndex(Generic[Action]):
                 return other
         return best
 
-    def matches(self, text: str, folded: str) -> list[ScopedEntries[Action]]:
-        """Return the entries that match a normalized text, whatever their scope."""
-        groups = self._exact.get(self._cut(text)), self._folded.get(self._cut(folded))
-        return [entries for entries in groups if entries]
-
-    def loose_matches(self, text: str, folded: str) -> list[ScopedEntries[Action]]:
-        """Return the same for a text of `loosen`."""
-        groups = self._exact.get(self._cut_loosely(text)), self._folded.get(self._cut_loosely(folded))
+    def matches(self, text: str, folded: str, *, is_loose: bool = False) -> list[ScopedEntries[Action]]:
+        """Return the entries that match a text as in `best`, whatever their scope."""
+        cut = self._cut_loosely if is_loose else self._cut
+        groups = self._exact.get(cut(text)), self._folded.get(cut(folded))
         return [entries for entries in groups if entries]
 
 

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any
 
 from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_entries
 from sms_router.routing.keywords.normalize import fold_accents, normalize, tidy
@@ -19,89 +19,61 @@ _CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
-    """Two rules of the same kind and specificity that match the same text."""
-
-    rule: Rule[Any]
-    keyword: str
-    rival: Rule[Any]
-    rival_keyword: str
-
-    def __str__(self) -> str:
-        same = self.keyword == self.rival_keyword
-        spelling = "" if same else f" (written {self.rival_keyword!r} there)"
-        return (
-            f"{self.keyword!r} ({self.rule.kind.value}; {self.rule.scope}) of {self.rule} is already used "
-            f"by {self.rival}{spelling}: give one of them another keyword, kind of match or scope"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class EmptyKeyword:
-    """A keyword of which normalization leaves nothing, or a rule without keywords."""
+class RuleFinding:
+    """What is wrong with a keyword; ``str()`` is a sentence about it."""
 
     rule: Rule[Any]
     keyword: str | None
+    """None for a rule without keywords."""
+    sentence: str
+    rival: Rule[Any] | None = None
+    """The rule with which it conflicts, or which always takes precedence."""
+    rival_keyword: str = ""
 
     def __str__(self) -> str:
-        if self.keyword is None:
-            return f"{self.rule} has no keywords: give it at least one"
-        return f"the keyword {self.keyword!r} of {self.rule} is empty: write a letter, a digit or a symbol"
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidPattern:
-    """A pattern that cannot be compiled or is too large."""
-
-    rule: Rule[Any]
-    keyword: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"the pattern {self.keyword!r} of {self.rule} is invalid: {self.reason}"
-
-
-RuleProblem = Conflict | EmptyKeyword | InvalidPattern
+        return self.sentence
 
 
 class InvalidRulesError(ValueError):
     """A rule set with problems; the text has one line for each."""
 
-    def __init__(self, problems: Sequence[RuleProblem]) -> None:
+    def __init__(self, problems: Sequence[RuleFinding]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, problems)))
 
 
-def find_problems(rules: Iterable[Rule[Any]]) -> Iterator[RuleProblem]:
-    """Yield every problem that keeps the rules from being indexed.
+def find_problems(rules: Iterable[Rule[Any]]) -> Iterator[RuleFinding]:
+    """Yield every conflict, empty keyword and invalid pattern: each keeps the rules from being indexed.
 
     Of several rules that match the same text, each is reported against the first.
     """
     seen: defaultdict[tuple[MatchKind, str, IndexKey], list[KeywordEntry[Any]]] = defaultdict(list)
     for rule in rules:
         if not rule.words:
-            yield EmptyKeyword(rule, None)
+            yield RuleFinding(rule, None, f"{rule} has no keywords: give it at least one")
         for entry in build_entries(rule):
+            keyword = entry.keyword
             if not entry.key:
-                yield EmptyKeyword(rule, entry.keyword)
+                sentence = f"the keyword {keyword!r} of {rule} is empty: write a letter, a digit or a symbol"
+                yield RuleFinding(rule, keyword, sentence)
                 continue
-            if rule.kind is MatchKind.PATTERN and (reason := _pattern_error(entry)):
-                yield InvalidPattern(rule, entry.keyword, reason)
+            try:
+                if rule.kind is MatchKind.PATTERN:
+                    check_pattern(entry.key)
+            except PatternError as error:
+                yield RuleFinding(rule, keyword, f"the pattern {keyword!r} of {rule} is invalid: {error}")
                 continue
             groups = [seen[rule.kind, fold_accents(entry.key), key] for key in entry.scope.index_keys]
             rival = next((other for group in groups for other in group if _conflicts(entry, other)), None)
             if rival is not None:
-                yield Conflict(rule, entry.keyword, rival.rule, rival.keyword)
+                spelling = "" if keyword == rival.keyword else f" (written {rival.keyword!r} there)"
+                sentence = (
+                    f"{keyword!r} ({rule.kind.value}; {rule.scope}) of {rule} is already used "
+                    f"by {rival.rule}{spelling}: give one of them another keyword, kind of match or scope"
+                )
+                yield RuleFinding(rule, keyword, sentence, rival.rule, rival.keyword)
             for group in groups:
                 group.append(entry)
-
-
-def _pattern_error(entry: KeywordEntry[Any]) -> str | None:
-    try:
-        check_pattern(entry.key)
-    except PatternError as error:
-        return str(error)
-    return None
 
 
 def _conflicts(entry: KeywordEntry[Any], other: KeywordEntry[Any]) -> bool:
@@ -113,36 +85,8 @@ def _conflicts(entry: KeywordEntry[Any], other: KeywordEntry[Any]) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowedKeyword(Generic[Action]):
-    """A keyword that no text reaches, and the keyword that always takes precedence."""
-
-    rule: Rule[Action]
-    keyword: str
-    by: Rule[Action]
-    by_keyword: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule} can never match: "
-            f"{self.by_keyword!r} ({self.by.kind.value}) of {self.by} takes precedence"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class MisspelledKeyword:
-    """A keyword that a text in correct spelling does not match."""
-
-    rule: Rule[Any]
-    keyword: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.keyword!r} ({self.rule.kind.value}) of {self.rule}: {self.reason}"
-
-
-def find_misspelled(rules: Iterable[Rule[Any]]) -> Iterator[MisspelledKeyword]:
-    """Yield the keywords that do not match their own correct spelling.
+def find_misspelled(rules: Iterable[Rule[Any]]) -> Iterator[str]:
+    """Yield a sentence for each keyword that does not match its own correct spelling.
 
     A pattern ignores case letter by letter: its "İ" does not match "i", and its "ß" not "SS".
     """
@@ -153,7 +97,7 @@ def find_misspelled(rules: Iterable[Rule[Any]]) -> Iterator[MisspelledKeyword]:
             is_pattern = rule.kind is MatchKind.PATTERN
             reason = _unmatched_case_in_pattern(keyword) if is_pattern else _unmatched_case(keyword)
             if reason is not None:
-                yield MisspelledKeyword(rule, keyword, reason)
+                yield f"{keyword!r} ({rule.kind.value}) of {rule}: {reason}"
 
 
 def _unmatched_case(keyword: str) -> str | None:
@@ -193,7 +137,7 @@ class _Prefix:
 
 def find_shadowed(
     rules: Iterable[Rule[Action]], indexes: Sequence[KeywordIndex[Action]]
-) -> Iterator[ShadowedKeyword[Action]]:
+) -> Iterator[RuleFinding]:
     """Yield the keywords that can never match because another one always takes precedence.
 
     A prefix of several words is shadowed by a first-word keyword that equals its first words. A pattern
@@ -205,9 +149,13 @@ def find_shadowed(
             continue
         for entry in build_entries(rule):
             prefix = _prefix_of(entry)
-            shadowing = _shadowing_entry(entry, prefix, indexes) if prefix.text else None
-            if shadowing is not None:
-                yield ShadowedKeyword(rule, entry.keyword, shadowing.rule, shadowing.keyword)
+            rival = _shadowing_entry(entry, prefix, indexes) if prefix.text else None
+            if rival is not None:
+                sentence = (
+                    f"{entry.keyword!r} ({rule.kind.value}) of {rule} can never match: "
+                    f"{rival.keyword!r} ({rival.rule.kind.value}) of {rival.rule} takes precedence"
+                )
+                yield RuleFinding(rule, entry.keyword, sentence, rival.rule, rival.keyword)
 
 
 def _shadowing_entry(

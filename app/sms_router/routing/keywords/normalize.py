@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 MAX_TEXT_LENGTH = 1600
 """Characters of a text that are compared: Twilio sends no longer text (facts 1.2)."""
@@ -110,8 +111,11 @@ def tidy(text: str) -> str:
 
 def trim(text: str) -> str:
     """Remove punctuation and white space around a text; a text of nothing else is returned unchanged."""
-    if text.isascii():
-        return text.strip(_ASCII_EDGES) or text
+    return text.strip(_ASCII_EDGES) or text if text.isascii() else _strip(text, is_edge)
+
+
+def _strip(text: str, is_edge: Callable[[str], bool]) -> str:
+    """Remove some characters around a text; one of nothing else is returned unchanged."""
     start, end = 0, len(text)
     while start < end and is_edge(text[start]):
         start += 1
@@ -142,22 +146,13 @@ def loosen(normalized: str) -> str | None:
     """
     if _WORDS_ALONE.fullmatch(normalized):
         return None
-    start, end = 0, len(normalized)
-    while start < end and _is_loose_edge(normalized[start]):
-        start += 1
-    while end > start and _is_loose_edge(normalized[end - 1]):
-        end -= 1
-    return normalized[start:end] or normalized
+    return _strip(normalized, lambda character: character.isspace() or is_sign(character))
 
 
 def normalize_answer(text: str) -> str:
     """Return a text as keywords are compared, without the signs around it: "l" for "L.", "“L”" and "l 👍"."""
     normalized = normalize(text)
     return loosen(normalized) or normalized
-
-
-def _is_loose_edge(character: str) -> bool:
-    return character.isspace() or is_sign(character)
 
 
 def cut_at_sign(token: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic
 
 import re2
 
@@ -26,18 +26,9 @@ MAX_SET_MEMORY = 64 << 20
 _MATCH_ALL = "(?s).*"
 """The last pattern of each set. It matches every text; if it does not, RE2 has run out of memory."""
 
-_TOO_MANY = "{} patterns are too large to be matched together: remove some, or make them smaller"
-
 
 class PatternError(ValueError):
     """A regular expression cannot be used; the text gives the reason."""
-
-
-class PatternMatch(NamedTuple, Generic[Action]):
-    """A pattern that a text matches, and the text of its first group."""
-
-    entry: KeywordEntry[Action]
-    argument: str
 
 
 def check_pattern(key: str) -> None:
@@ -100,18 +91,15 @@ class PatternIndex(Generic[Action]):
         self._folded = _RegexSet([entry for entry in entries if entry.rule.fold_accents])
         self._positions = {id(entry): position for position, entry in enumerate(entries)}
 
-    def __bool__(self) -> bool:
-        return bool(self._positions)
-
-    def best(self, text: str, context: MatchContext) -> PatternMatch[Action] | None:
-        """Return the matching pattern of the most specific scope; of several, the first.
+    def best(self, text: str, context: MatchContext) -> tuple[KeywordEntry[Action], str] | None:
+        """Return the matching pattern of the most specific scope, of several the first, and its first group.
 
         The text is matched with its outer punctuation; if no pattern matches it so, without.
         """
         for variant in _variants(text):
             for entry in self._matching_entries(variant):
                 if entry.scope.admits(context):
-                    return PatternMatch(entry, _first_group(entry, variant))
+                    return entry, _first_group(entry, variant)
         return None
 
     def matches(self, text: str) -> Iterator[KeywordEntry[Action]]:
@@ -120,9 +108,7 @@ class PatternIndex(Generic[Action]):
             yield from self._matching_entries(variant)
 
     def _matching_entries(self, variant: str) -> list[KeywordEntry[Action]]:
-        entries = self._exact.matches(variant)
-        if self._folded:
-            entries += self._folded.matches(fold_accents(variant))
+        entries = self._exact.matches(variant) + self._folded.matches(fold_accents(variant))
         return sorted(entries, key=lambda entry: (-entry.scope.specificity, self._positions[id(entry)]))
 
 
@@ -137,14 +123,13 @@ class _RegexSet(Generic[Action]):
                 self._set.Add(entry.key)
             self._set.Add(_MATCH_ALL)
             self._set.Compile()
-            has_memory = bool(self._set.Match(""))
+            if not self._set.Match(""):
+                raise re2.error("out of memory")
         except re2.error as error:
-            raise PatternError(_TOO_MANY.format(len(entries))) from error
-        if not has_memory:
-            raise PatternError(_TOO_MANY.format(len(entries)))
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
+            raise PatternError(
+                f"{len(entries)} patterns are too large to be matched together: remove some, or make them"
+                " smaller"
+            ) from error
 
     def matches(self, variant: str) -> list[KeywordEntry[Action]]:
         if not self._entries:

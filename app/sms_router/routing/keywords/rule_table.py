@@ -7,16 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from itertools import chain
+from itertools import chain, dropwhile
 from typing import Generic
 
 from sms_router.routing.keywords.index import KeywordEntry, KeywordIndex, build_entries, build_indexes
-from sms_router.routing.keywords.lint import (
-    InvalidRulesError,
-    ShadowedKeyword,
-    find_problems,
-    find_shadowed,
-)
+from sms_router.routing.keywords.lint import InvalidRulesError, RuleFinding, find_problems, find_shadowed
 from sms_router.routing.keywords.normalize import (
     MAX_TEXT_LENGTH,
     fold_accents,
@@ -95,8 +90,7 @@ class RuleTable(Generic[Action]):
 
         """
         rules = tuple(rules)
-        problems = list(find_problems(rules))
-        if problems:
+        if problems := list(find_problems(rules)):
             raise InvalidRulesError(problems)
         return cls(rules)
 
@@ -108,11 +102,12 @@ class RuleTable(Generic[Action]):
         for index in self._indexes:
             entry = index.best(normalized, folded, context)
             if entry is None and loose is not None:
-                entry = index.best_loose(loose, loose_folded, context)
+                entry = index.best(loose, loose_folded, context, is_loose=True)
             if entry is not None:
                 return Match(entry.rule, entry.keyword, extract_argument(text, entry), normalized)
         if self._patterns is not None and (match := self._patterns.best(text, context)) is not None:
-            return Match(match.entry.rule, match.entry.keyword, match.argument, normalized)
+            entry, argument = match
+            return Match(entry.rule, entry.keyword, argument, normalized)
         return NoMatch(normalized)
 
     def explain(self, text: str, context: MatchContext) -> tuple[RuleCandidate[Action], ...]:
@@ -133,7 +128,7 @@ class RuleTable(Generic[Action]):
         ordered = sorted(candidates.values(), key=lambda candidate: verdicts.index(candidate.verdict))
         return tuple(ordered[:MAX_CANDIDATES])
 
-    def find_shadowed(self) -> list[ShadowedKeyword[Action]]:
+    def find_shadowed(self) -> list[RuleFinding]:
         """Return the keywords that can never match, each with the one that takes precedence."""
         return list(find_shadowed(self.rules, self._indexes))
 
@@ -148,7 +143,7 @@ class RuleTable(Generic[Action]):
         for index in self._indexes:
             forms = [index.matches(normalized, folded)]
             if loose is not None:
-                forms.append(index.loose_matches(loose, loosen(folded) or folded))
+                forms.append(index.matches(loose, loosen(folded) or folded, is_loose=True))
             for groups in forms:
                 entries = (entry for group in groups for entry in group)
                 yield from sorted(entries, key=lambda entry: -entry.scope.specificity)
@@ -209,15 +204,9 @@ def extract_argument(text: str, entry: KeywordEntry[Action]) -> str:
     rest = _after_keyword(text.lstrip(), entry)
     if entry.rule.kind is MatchKind.FIRST_WORD and rest and not rest[0].isspace():
         attached = rest.split(maxsplit=1)[0]
-        rest = _without_separators(attached) + rest[len(attached) :]
+        bare = "".join(dropwhile(lambda sign: unicodedata.category(sign) in _SEPARATORS, attached))
+        rest = bare + rest[len(attached) :]
     return rest.strip()
-
-
-def _without_separators(text: str) -> str:
-    start = 0
-    while start < len(text) and unicodedata.category(text[start]) in _SEPARATORS:
-        start += 1
-    return text[start:]
 
 
 def _after_keyword(text: str, entry: KeywordEntry[Action]) -> str:

@@ -277,22 +277,16 @@ class _Limiter(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        parts = nodes.List(node.nodes, lineno=node.lineno)
-        return _call_filter(_JOINED, parts)
+        return _call_filter(_JOINED, nodes.List(node.nodes, lineno=node.lineno))
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
-        return self._limit_collection(node, node.items)
-
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
-        return node if node.ctx == "store" else self._limit_collection(node, node.items)
-
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
-        return self._limit_collection(node, node.items)
-
-    def _limit_collection(self, node: nodes.List | nodes.Tuple | nodes.Dict, items: list[Any]) -> nodes.Node:
+    def visit_List(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Node:  # noqa: N802
+        if isinstance(node, nodes.Tuple) and node.ctx == "store":
+            return node
         self.generic_visit(node)
-        is_plain = all(isinstance(item, nodes.Const | nodes.TemplateData) for item in items)
+        is_plain = all(isinstance(item, nodes.Const | nodes.TemplateData) for item in node.items)
         return node if is_plain else _call_filter(_COLLECTED, node)
+
+    visit_Tuple = visit_Dict = visit_List  # noqa: N815
 
 
 def _call_filter(name: str, node: nodes.Expr) -> nodes.Filter:
@@ -371,16 +365,11 @@ def _check_size(value: object) -> None:
         raise _too_long()
 
 
-def _factor(value: object) -> int:
-    """Return by how much an argument may multiply the size of a result."""
-    return abs(value) if isinstance(value, int) else _size(value)
-
-
 def _check_product(value: object, args: Iterable[object], kwargs: Mapping[str, object]) -> None:
     """Refuse a call whose result could be too large: as many characters as the product of the sizes."""
     product = max(1, _size(value))
     for argument in (*args, *kwargs.values()):
-        product *= max(1, _factor(argument))
+        product *= max(1, abs(argument) if isinstance(argument, int) else _size(argument))
     if product > MAX_PRODUCT:
         raise _too_long()
 
@@ -417,10 +406,7 @@ def _limited_filter(function: Callable[..., Any], *, amplifies: bool) -> Callabl
     def limited(*args: Any, **kwargs: Any) -> Any:
         _budget.step()
         if amplifies:
-            values = [
-                list(_iterate_counted(value)) if isinstance(value, Iterator) else value for value in args
-            ]
-            args = tuple(values)
+            args = tuple(list(_iterate_counted(one)) if isinstance(one, Iterator) else one for one in args)
             values = [value for value in args if isinstance(value, _MEASURED)]
             if values and function.__name__ == "do_format":
                 _check_format(values[0])
