@@ -10,33 +10,25 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.control.clock import ClockRoutes
-from sms_router.sandbox.control.faults_and_alerts import FaultRoutes
-from sms_router.sandbox.control.json_body import (
+from sms_router.sandbox.control.conditions import ConditionRoutes
+from sms_router.sandbox.control.phones import PhoneRoutes
+from sms_router.sandbox.control.ports import PortRoutes
+from sms_router.sandbox.control.requests import (
     PATH_PREFIX,
     BadRequestError,
+    LocalOnlyMiddleware,
     on_bad_request,
     on_unknown_path,
 )
-from sms_router.sandbox.control.local_only import LocalOnlyMiddleware
-from sms_router.sandbox.control.phones import PhoneRoutes
-from sms_router.sandbox.control.ports import PortRoutes
-from sms_router.sandbox.platform import Platform, build_platform
-from sms_router.sandbox.rest import numbers, sender_pool
-from sms_router.sandbox.rest.account import AccountResource
-from sms_router.sandbox.rest.alerts import AlertsResource
-from sms_router.sandbox.rest.auth import AuthMiddleware
-from sms_router.sandbox.rest.fault_injection import FaultMiddleware
-from sms_router.sandbox.rest.media import MediaResource
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.rest import numbers, services
+from sms_router.sandbox.rest.account import AccountResource, AlertsResource
 from sms_router.sandbox.rest.messages import MessagesResource
-from sms_router.sandbox.rest.numbers import NumbersResource
+from sms_router.sandbox.rest.middleware import AuthMiddleware, FaultMiddleware
 from sms_router.sandbox.rest.porting import PortingResource
-from sms_router.sandbox.rest.responses import on_http_error, on_rejection
-from sms_router.sandbox.rest.sender_pool import SenderPoolResource
-from sms_router.sandbox.rest.services import ServicesResource
+from sms_router.sandbox.rest.responses import Resource, on_http_error, on_rejection
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.world.errors import RejectedError
 from sms_router.sandbox.world.world import World
@@ -58,7 +50,7 @@ def create_sandbox(
     identifiers repeatable; ``policy`` holds the webhooks' timeouts (default: Twilio's). The
     parts are at ``.state.platform`` for code that drives the sandbox from inside.
     """
-    platform = build_platform(world, clock, seed, policy)
+    platform = Platform(world, clock, seed, policy)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -71,7 +63,7 @@ def create_sandbox(
                 await platform.callbacks.close(SHUTDOWN_TIMEOUT)
 
     application = Starlette(
-        routes=[*_rest_routes(platform, world.auth_token), *_control_routes(platform)],
+        routes=[route for resource in _resources(platform) for route in resource.routes()],
         middleware=[
             Middleware(LocalOnlyMiddleware),
             Middleware(FaultMiddleware, platform.faults),
@@ -96,27 +88,19 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     return await on_http_error(request, error)
 
 
-def _rest_routes(platform: Platform, auth_token: str) -> list[Route]:
-    account, identifiers, clock = platform.account, platform.identifiers, platform.clock
+def _resources(platform: Platform) -> list[Resource]:
     return [
-        *ServicesResource(account, identifiers, clock).routes(),
-        *SenderPoolResource(sender_pool.SHORT_CODES, account, identifiers, clock).routes(),
-        *SenderPoolResource(sender_pool.PHONE_NUMBERS, account, identifiers, clock).routes(),
-        *SenderPoolResource(sender_pool.ALPHA_SENDERS, account, identifiers, clock).routes(),
-        *NumbersResource(numbers.SHORT_CODES, account, identifiers, clock).routes(),
-        *NumbersResource(numbers.PHONE_NUMBERS, account, identifiers, clock).routes(),
-        *AccountResource(account, auth_token).routes(),
-        *AlertsResource(account, platform.alerts).routes(),
-        *MediaResource(account, platform.messages, clock).routes(),
-        *MessagesResource(account, platform.messages, platform.outbound, clock).routes(),
-        *PortingResource(account, platform.ports).routes(),
-    ]
-
-
-def _control_routes(platform: Platform) -> list[Route]:
-    return [
-        *PhoneRoutes(platform).routes(),
-        *FaultRoutes(platform.alerts, platform.faults).routes(),
-        *ClockRoutes(platform.clock, platform.time_control).routes(),
-        *PortRoutes(platform.ports, platform.clock, platform.port_plays).routes(),
+        services.ServicesResource(platform),
+        services.SenderPoolResource(services.SHORT_CODES, platform),
+        services.SenderPoolResource(services.PHONE_NUMBERS, platform),
+        services.SenderPoolResource(services.ALPHA_SENDERS, platform),
+        numbers.NumbersResource(numbers.SHORT_CODES, platform),
+        numbers.NumbersResource(numbers.PHONE_NUMBERS, platform),
+        AccountResource(platform),
+        AlertsResource(platform),
+        MessagesResource(platform),
+        PortingResource(platform),
+        PhoneRoutes(platform),
+        ConditionRoutes(platform),
+        PortRoutes(platform),
     ]

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.inbox.answer import Outcome
-from sms_router.sandbox.inbound.incoming_text import receive_text
-from sms_router.sandbox.inbound.session import SessionOutcome
+from sms_router.sandbox.inbound.session import SessionOutcome, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.store.keys import ALL_BUCKETS

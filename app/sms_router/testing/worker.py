@@ -24,7 +24,7 @@ from sms_router.routing.upstream import http_client
 from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import Fetch, UpstreamFailure, UpstreamRequest, UpstreamResponse
 from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.platform import Platform, build_platform
+from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MessageDraft
 from sms_router.sandbox.state.messages import Direction
 from sms_router.sandbox.webhooks.client import WebhookClient
@@ -168,7 +168,7 @@ class OfflineWorker(Worker):
         identifiers = Identifiers(1)
         webhooks = _Webhooks(world, identifiers, settings.public_url)
         self.http = OfflineHttpClient()
-        self.platform = build_platform(world, _Clock(loop), 1, None, webhooks)
+        self.platform = Platform(world, _Clock(loop), 1, client=webhooks)
         super().__init__(settings)
         self.handlers.http_client = self.http
         webhooks.applications = self.webhooks()

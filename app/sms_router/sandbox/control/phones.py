@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.control.json_body import BadRequestError, read_json
-from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
+from sms_router.sandbox.control.requests import BadRequestError, read_json
+from sms_router.sandbox.inbound.session import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
-from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.rest.responses import Resource
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
 from sms_router.sandbox.state.messages import SandboxMessageStatus
 from sms_router.sandbox.world.numbers import can_be_from, is_e164
@@ -56,11 +56,8 @@ class _Text(StrictModel):
         return self
 
 
-class PhoneRoutes:
+class PhoneRoutes(Resource):
     """Phones over HTTP: those that the configuration lists, and any other E.164 number."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
 
     def routes(self) -> list[Route]:
         return [

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.background import BackgroundTasks
-from sms_router.sandbox.clock import Clock, parse_time
-from sms_router.sandbox.control.json_body import BadRequestError, read_json
-from sms_router.sandbox.state.ports import PortabilityResult, PortIn, Ports, PortStatus
+from sms_router.sandbox.clock import parse_time
+from sms_router.sandbox.control.requests import BadRequestError, read_json
+from sms_router.sandbox.rest.responses import Resource
+from sms_router.sandbox.state.ports import PortabilityResult, PortIn, PortStatus
 from sms_router.sandbox.world.numbers import is_e164
 from sms_router.sandbox.world.types import E164, Flag
 from sms_router.toml import StrictModel
@@ -62,13 +62,8 @@ class _PortabilityBody(StrictModel):
     pin_required: Flag = False
 
 
-class PortRoutes:
+class PortRoutes(Resource):
     """Port-in requests over HTTP."""
-
-    def __init__(self, ports: Ports, clock: Clock, plays: BackgroundTasks) -> None:
-        self._ports = ports
-        self._clock = clock
-        self._plays = plays
 
     def routes(self) -> list[Route]:
         return [
@@ -79,35 +74,32 @@ class PortRoutes:
         ]
 
     async def list_all(self, _: Request) -> Response:
-        return JSONResponse({"ports": [_render(port) for port in self._ports.requests]})
+        return JSONResponse({"ports": [_render(port) for port in self._platform.ports.requests]})
 
     async def open(self, request: Request) -> Response:
         """Open a port-in request without its documents; with ``plays`` it advances by itself."""
         body = await read_json(request, _NewPort)
-        if body.plays is not None and self._plays.is_full:
+        if body.plays is not None and self._platform.port_plays.is_full:
             raise BadRequestError("Too many ports advance by themselves.", 409)
-        port = self._ports.open(body.phone_numbers)
+        port = self._platform.ports.open(body.phone_numbers)
         if body.plays is not None:
-            self._plays.start(self._play(port.sid, _PLAYS[body.plays], body.pace))
+            self._platform.port_plays.start(self._play(port.sid, _PLAYS[body.plays], body.pace))
         return JSONResponse(_render(port), 201)
 
     async def _play(self, sid: str, statuses: Sequence[PortStatus], pace: float) -> None:
+        ports, clock = self._platform.ports, self._platform.clock
         for status in statuses:
-            await self._clock.sleep(pace)
-            port = self._ports.find(sid)
+            await clock.sleep(pace)
+            port = ports.find(sid)
             if port is None or any(number.status is PortStatus.CANCELED for number in port.numbers):
                 return
-            self._ports.set_status(
-                port,
-                port.addresses,
-                status,
-                self._clock.now() + timedelta(seconds=pace) if status is PortStatus.PENDING else None,
-                _REJECTION if status is PortStatus.REJECTED else None,
-            )
+            date = clock.now() + timedelta(seconds=pace) if status is PortStatus.PENDING else None
+            reason = _REJECTION if status is PortStatus.REJECTED else None
+            ports.set_status(port, port.addresses, status, date, reason)
 
     async def change(self, request: Request) -> Response:
         """Set the status of all numbers of a request, or of one."""
-        port = self._ports.find(request.path_params["sid"])
+        port = self._platform.ports.find(request.path_params["sid"])
         if port is None:
             raise BadRequestError("There is no such port-in request; GET /sandbox/ports lists them.", 404)
         body = await read_json(request, _PortChange)
@@ -118,7 +110,7 @@ class PortRoutes:
                     f"{body.phone_number} is not part of it; its numbers: {', '.join(addresses)}."
                 )
             addresses = (body.phone_number,)
-        changed = self._ports.set_status(port, addresses, body.status, body.port_date, body.reason)
+        changed = self._platform.ports.set_status(port, addresses, body.status, body.port_date, body.reason)
         return JSONResponse(_render(changed))
 
     async def set_portability(self, request: Request) -> Response:
@@ -127,7 +119,8 @@ class PortRoutes:
         if not is_e164(number):
             raise BadRequestError(f"{number!r} is not a phone number; write it like +14155550199.")
         body = await read_json(request, _PortabilityBody)
-        self._ports.set_portability(number, PortabilityResult(body.portable, body.reason, body.pin_required))
+        portability = PortabilityResult(body.portable, body.reason, body.pin_required)
+        self._platform.ports.set_portability(number, portability)
         return Response(status_code=204)
 
 

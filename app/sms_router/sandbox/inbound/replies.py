@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.callbacks import is_valid_status_callback
-from sms_router.sandbox.sending.outbound import AcceptedMessage, OutboundMessages
+from sms_router.sandbox.sending.outbound import AcceptedMessage
 from sms_router.sandbox.sending.validation import MessageDraft
-from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.alerts import Alerts
 from sms_router.sandbox.state.messages import Direction, Message
-from sms_router.sandbox.state.reply_limiter import ReplyLimiter
 from sms_router.sandbox.webhooks.page import resolve_url
 from sms_router.sandbox.webhooks.twiml import MessageVerb
 from sms_router.sandbox.world.errors import ApiRejection
@@ -23,20 +21,10 @@ _ALERT_CODES = {21617: 14103, 21602: 14103, 21606: 14108, 21659: 14108}
 class ReplySender:
     """Sends the replies to one message; ``sent`` holds those that Twilio accepted."""
 
-    def __init__(
-        self,
-        inbound: Message,
-        account: Account,
-        alerts: Alerts,
-        outbound: OutboundMessages,
-        limiter: ReplyLimiter,
-    ) -> None:
+    def __init__(self, platform: Platform, inbound: Message) -> None:
         self.sent: list[AcceptedMessage] = []
+        self._platform = platform
         self._inbound = inbound
-        self._account = account
-        self._alerts = alerts
-        self._outbound = outbound
-        self._limiter = limiter
         self._attempts = 0
 
     def send(self, verb: MessageVerb, page_url: str) -> AcceptedMessage | None:
@@ -48,10 +36,10 @@ class ReplySender:
         draft = self._draft(verb, page_url)
         if draft is None:
             return None
-        if not self._limiter.allow(draft.sender or "", draft.recipient):
+        if not self._platform.reply_limiter.allow(draft.sender or "", draft.recipient):
             self.warn(14107, f"too many replies from {draft.sender} to {draft.recipient}", page_url)
             return None
-        accepted = self._outbound.send(draft, Direction.REPLY, self._status_callback(verb, page_url))
+        accepted = self._platform.outbound.send(draft, Direction.REPLY, self._status_callback(verb, page_url))
         if isinstance(accepted, ApiRejection):
             self.warn(_ALERT_CODES.get(accepted.code, accepted.code), accepted.message, page_url)
             return None
@@ -67,7 +55,7 @@ class ReplySender:
 
     def warn(self, code: int, text: str, page_url: str) -> None:
         """Add an alert about the inbound message."""
-        self._alerts.add(code, text, resource_sid=self._inbound.sid, request_url=page_url)
+        self._platform.alerts.add(code, text, resource_sid=self._inbound.sid, request_url=page_url)
 
     def _draft(self, verb: MessageVerb, page_url: str) -> MessageDraft | None:
         """Apply the defaults: to the person, from the number that was texted."""
@@ -79,7 +67,7 @@ class ReplySender:
         if not is_e164(recipient):
             self.warn(14101, f"{recipient!r} in <Message to> is not a phone number", page_url)
             return None
-        if self._account.number_at(sender) is None and not is_alphanumeric(sender):
+        if self._platform.account.number_at(sender) is None and not is_alphanumeric(sender):
             self.warn(
                 14108, f"{sender!r} in <Message from> is no SMS-capable number of the account", page_url
             )
@@ -88,7 +76,7 @@ class ReplySender:
 
     def _code_of_machine(self, recipient: str) -> int | None:
         """Return the debugger's code of a reply to a sender that is no person's number (facts 11)."""
-        if self._account.number_at(recipient) is not None:
+        if self._platform.account.number_at(recipient) is not None:
             return 14107
         return 21265 if is_short_code(recipient) else None if is_e164(recipient) else 21211
 

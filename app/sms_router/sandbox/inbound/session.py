@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from aiohttp import CookieJar
-
 from sms_router.sandbox.inbound.replies import ReplySender
-from sms_router.sandbox.inbound.webhook_parameters import InboundWebhook
+from sms_router.sandbox.inbound.webhook_parameters import InboundWebhook, IncomingText, build_webhook
+from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.callbacks import status_parameters
-from sms_router.sandbox.state.faults import Faults
-from sms_router.sandbox.webhooks.client import WebhookClient
+from sms_router.sandbox.sending.outbound import AcceptedMessage
+from sms_router.sandbox.state.phones import ReceivedMessage
 from sms_router.sandbox.webhooks.page import (
     FetchFailure,
     WebhookPage,
@@ -61,23 +60,12 @@ class _Document:
 class InboundSession:
     """Fetches the application's TwiML for one inbound message, and executes it."""
 
-    def __init__(
-        self,
-        *,
-        inbound: InboundWebhook,
-        account_sid: str,
-        client: WebhookClient,
-        faults: Faults,
-        cookies: CookieJar,
-        replies: ReplySender,
-    ) -> None:
+    def __init__(self, platform: Platform, inbound: InboundWebhook) -> None:
         self.exchanges: list[WebhookExchange] = []
+        self.replies = ReplySender(platform, inbound.message)
+        self._platform = platform
         self._inbound = inbound
-        self._account_sid = account_sid
-        self._client = client
-        self._faults = faults
-        self._cookies = cookies
-        self._replies = replies
+        self._cookies = platform.cookies.jar(inbound.message.recipient, inbound.message.sender or "")
 
     async def run(self) -> SessionOutcome:
         """Execute the TwiML of the primary URL, and that of the fallback URL when the primary failed."""
@@ -103,35 +91,33 @@ class InboundSession:
             if following is None:
                 return None
             document = following
-        self._replies.warn(14106, f"more than {MAX_DOCUMENTS} documents for one message", document.target.url)
+        self.replies.warn(14106, f"more than {MAX_DOCUMENTS} documents for one message", document.target.url)
         return None
 
     async def _fetch_verbs(self, document: _Document) -> tuple[Verb, ...] | FetchFailure:
         target, result = document.target, await self._fetch(document)
+        verbs: tuple[Verb, ...] | FetchFailure = ()
         if isinstance(result, FetchFailure):
-            verbs: tuple[Verb, ...] | FetchFailure = result
-        elif document.may_be_empty and not result.body:
-            verbs = ()
-        else:
+            verbs = result
+        elif result.body or not document.may_be_empty:
             verbs = read_page(result)
-        if isinstance(verbs, FetchFailure):
-            self._replies.warn(verbs.code, verbs.reason, target.url)
-            exchange = WebhookExchange(target.url, target.method, result.status, verbs.code, verbs.reason)
-        else:
-            exchange = WebhookExchange(target.url, target.method, result.status)
-        self.exchanges.append(exchange)
+        code, reason = (verbs.code, verbs.reason) if isinstance(verbs, FetchFailure) else (None, "")
+        if code is not None:
+            self.replies.warn(code, reason, target.url)
+        self.exchanges.append(WebhookExchange(target.url, target.method, result.status, code, reason))
         return verbs
 
     async def _fetch(self, document: _Document) -> WebhookPage | FetchFailure:
         """Fetch a document once, or as a fault requires; of two deliveries the later response counts."""
         target, parameters, cookies = document.target, document.parameters, self._cookies
-        fault = self._faults.webhooks.consume()
+        client = self._platform.client
+        fault = self._platform.faults.webhooks.consume()
         if fault is None:
-            return await self._client.fetch(target, parameters, cookies)
+            return await client.fetch(target, parameters, cookies)
         if fault.kind is WebhookKind.TWICE:
-            lost, result = await self._client.fetch_twice(target, parameters, cookies)
+            lost, result = await client.fetch_twice(target, parameters, cookies)
         else:
-            lost = await self._client.fetch(target, parameters, cookies)
+            lost = await client.fetch(target, parameters, cookies)
             result = FetchFailure(11200, "the response was lost, as a fault requires", target.url)
         reason = "this response was lost, as a fault requires"
         self.exchanges.append(WebhookExchange(target.url, target.method, lost.status, None, reason))
@@ -142,21 +128,62 @@ class InboundSession:
         page_url = document.target.url
         for verb in verbs:
             if isinstance(verb, RedirectVerb):
-                method = self._replies.method(verb.method, page_url)
-                return _Document(WebhookTarget(resolve_url(page_url, verb.url), method), document.parameters)
+                return _Document(self._target(verb.url, verb, page_url), document.parameters)
             if isinstance(verb, MessageVerb):
-                following = self._reply(verb, page_url)
-                if following:
-                    return following
+                accepted = self.replies.send(verb, page_url)
+                if accepted and verb.action:  # the verbs after it are not executed (facts 4)
+                    parameters = status_parameters(self._platform.account.sid, accepted.message)
+                    target = self._target(verb.action, verb, page_url)
+                    return _Document(target, parameters, may_be_empty=True)
             else:
-                self._replies.warn(verb.code, verb.text, page_url)
+                self.replies.warn(verb.code, verb.text, page_url)
         return None
 
-    def _reply(self, verb: MessageVerb, page_url: str) -> _Document | None:
-        """Send a reply; with an ``action`` the verbs after it are not executed (facts 4)."""
-        accepted = self._replies.send(verb, page_url)
-        if accepted is None or not verb.action:
-            return None
-        method = self._replies.method(verb.method, page_url)
-        target = WebhookTarget(resolve_url(page_url, verb.action), method)
-        return _Document(target, status_parameters(self._account_sid, accepted.message), may_be_empty=True)
+    def _target(self, url: str, verb: MessageVerb | RedirectVerb, page_url: str) -> WebhookTarget:
+        return WebhookTarget(resolve_url(page_url, url), self.replies.method(verb.method, page_url))
+
+
+@dataclass(frozen=True, slots=True)
+class TextResult:
+    """What followed from a text."""
+
+    inbound: InboundWebhook
+    outcome: SessionOutcome
+    exchanges: tuple[WebhookExchange, ...]
+    sent: tuple[AcceptedMessage, ...]
+    """The messages that Twilio accepted, including its own."""
+    network_replies: tuple[ReceivedMessage, ...]
+    """Shown on the phone by the toll-free network; they are no messages of Twilio's."""
+    twilio_replies: tuple[AcceptedMessage, ...] = ()
+    """Those of ``sent`` that reply to an opt-out keyword without the application."""
+
+    @property
+    def sids(self) -> set[str]:
+        """The messages that the phone may show because of the text."""
+        return {accepted.message.sid for accepted in self.sent} | {
+            message.sid for message in self.network_replies
+        }
+
+
+async def receive_text(platform: Platform, text: IncomingText) -> TextResult:
+    """Handle opt-out keywords, call the application's webhook and send its replies."""
+    number, person = text.number.address, text.sender
+    response = platform.opt_outs.handle(text.number, person, text.body)
+    network_replies: tuple[ReceivedMessage, ...] = ()
+    if response.network_reply:
+        sid = platform.identifiers.sid("NW")
+        message = ReceivedMessage(sid, number, response.network_reply, (), platform.clock.now())
+        platform.inboxes.add_received(person, message)
+        network_replies = (message,)
+    own: tuple[AcceptedMessage, ...] = ()
+    if response.reply:
+        own = (platform.outbound.send_for_twilio(number, person, response.reply),)
+    inbound = build_webhook(
+        text, platform.account, platform.identifiers, platform.clock.now(), response.opt_out_type
+    )
+    if not inbound.dropped:
+        platform.messages.put(inbound.message)
+    session = InboundSession(platform, inbound)
+    outcome = await session.run()
+    sent = (*own, *session.replies.sent)
+    return TextResult(inbound, outcome, tuple(session.exchanges), sent, network_replies, own)

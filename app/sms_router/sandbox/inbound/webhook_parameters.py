@@ -12,8 +12,7 @@ from sms_router.sandbox.sending.callbacks import API_VERSION
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.webhooks.page import WebhookTarget
-from sms_router.sandbox.world.geography import NumberLocation, location_of
-from sms_router.sandbox.world.numbers import Number
+from sms_router.sandbox.world.numbers import Number, NumberLocation, location_of
 from sms_router.sandbox.world.world import Service
 from sms_router.twilio.segments import count_segments
 

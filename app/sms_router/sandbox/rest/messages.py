@@ -1,16 +1,19 @@
-"""The account's ``Messages``: create, list, fetch, redact, cancel, delete (facts 6.2)."""
+"""The account's ``Messages`` and their ``Media`` (facts 6.2)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import mimetypes
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import md5
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.rest.paging import classic_list, paginate
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.rest.paging import classic_list
 from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
@@ -22,12 +25,10 @@ from sms_router.sandbox.rest.parameters import (
     read_time,
     whole_number,
 )
-from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
+from sms_router.sandbox.rest.responses import Json, Resource, not_found, rfc2822
 from sms_router.sandbox.sending.callbacks import API_VERSION
-from sms_router.sandbox.sending.outbound import OutboundMessages
 from sms_router.sandbox.sending.validation import MessageDraft
-from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.messages import Direction, Message, MessageStore, SandboxMessageStatus
+from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RejectedError, rejection
 
 _OPTIONS: dict[str, tuple[str, Reader]] = {
@@ -47,26 +48,35 @@ _CANCELABLE = frozenset(
 _WITHOUT_SEGMENTS = frozenset({SandboxMessageStatus.SCHEDULED, SandboxMessageStatus.ACCEPTED})
 
 
-class MessagesResource:
-    """Messages, sent and received."""
+@dataclass(frozen=True, slots=True)
+class MessageMedia:
+    """One picture or file of a message."""
 
-    def __init__(
-        self, account: Account, messages: MessageStore, outbound: OutboundMessages, clock: Clock
-    ) -> None:
-        self._account = account
-        self._messages = messages
-        self._outbound = outbound
-        self._clock = clock
-        self._base = f"/2010-04-01/Accounts/{account.sid}/Messages"
+    sid: str
+    url: str
+    message: Message
+
+
+class MessagesResource(Resource):
+    """Messages, sent and received, and their media, of which the sandbox stores the URLs, not the content."""
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform)
+        self._messages = platform.messages
+        self._base = f"/2010-04-01/Accounts/{platform.account.sid}/Messages"
 
     def routes(self) -> list[Route]:
-        one = f"{self._base}/{{sid}}.json"
+        one, media = f"{self._base}/{{sid}}.json", f"{self._base}/{{sid}}/Media"
         return [
             Route(f"{self._base}.json", self.list_all, methods=["GET"]),
             Route(f"{self._base}.json", self.create, methods=["POST"]),
             Route(one, self.fetch, methods=["GET"]),
             Route(one, self.update, methods=["POST"]),
             Route(one, self.delete, methods=["DELETE"]),
+            Route(f"{media}.json", self.list_media, methods=["GET"]),
+            Route(f"{media}/{{media_sid}}.json", self.fetch_media, methods=["GET"]),
+            Route(f"{media}/{{media_sid}}.json", self.delete_media, methods=["DELETE"]),
+            Route(f"{media}/{{media_sid}}", self.redirect_to_media, methods=["GET"]),
         ]
 
     async def create(self, request: Request) -> Response:
@@ -83,15 +93,15 @@ class MessagesResource:
             smart_encoded=options.get("smart_encoded", False),
         )
         callback = options.get("status_callback", "")
-        accepted = self._outbound.send(draft, Direction.API, callback, _send_at(form, draft))
+        accepted = self._platform.outbound.send(draft, Direction.API, callback, _send_at(form, draft))
         if isinstance(accepted, ApiRejection):
             raise RejectedError(accepted)
         return JSONResponse(self._render(accepted.message), 201)
 
     async def list_all(self, request: Request) -> Response:
         """Return one page of the messages that match the filters, newest first."""
-        matching = [message for message in self._messages.newest_first() if _matches(message, request)]
-        return JSONResponse(classic_list(request, "messages", paginate(matching, request), self._render))
+        matching = (message for message in self._messages.newest_first() if _matches(message, request))
+        return classic_list(request, "messages", matching, self._render)
 
     async def fetch(self, request: Request) -> Response:
         return JSONResponse(self._render(self._find(request)))
@@ -115,10 +125,26 @@ class MessagesResource:
         self._messages.remove(message.sid)
         return Response(status_code=204)
 
+    async def list_media(self, request: Request) -> Response:
+        return classic_list(request, "media_list", _media_of(self._find(request)), self._render_media)
+
+    async def fetch_media(self, request: Request) -> Response:
+        return JSONResponse(self._render_media(self._find_media(request)))
+
+    async def redirect_to_media(self, request: Request) -> Response:
+        """Lead to the content, as Twilio leads to its storage."""
+        return RedirectResponse(self._find_media(request).url, 307)
+
+    async def delete_media(self, request: Request) -> Response:
+        media = self._find_media(request)
+        rest = tuple(other.url for other in _media_of(media.message) if other.sid != media.sid)
+        self._messages.put(replace(media.message, media=rest, updated=self._clock.now()))
+        return Response(status_code=204)
+
     def _cancel(self, message: Message) -> Message:
         if message.status not in _CANCELABLE:
             raise RejectedError(rejection(30409, sid=message.sid))
-        return self._outbound.cancel(message)
+        return self._platform.delivery.cancel(message)
 
     def _redact(self, message: Message, body: str) -> Message:
         if body:
@@ -163,6 +189,31 @@ class MessagesResource:
             "subresource_uris": {"media": f"{uri}/Media.json"},
             "uri": f"{uri}.json",
         }
+
+    def _find_media(self, request: Request) -> MessageMedia:
+        for media in _media_of(self._find(request)):
+            if media.sid == request.path_params["media_sid"]:
+                return media
+        raise not_found(request)
+
+    def _render_media(self, media: MessageMedia) -> Json:
+        message = media.message
+        return {
+            "sid": media.sid,
+            "account_sid": self._account.sid,
+            "parent_sid": message.sid,
+            "content_type": mimetypes.guess_type(media.url)[0] or "image/jpeg",
+            "date_created": rfc2822(message.created),
+            "date_updated": rfc2822(message.created),
+            "uri": f"{self._base}/{message.sid}/Media/{media.sid}.json",
+        }
+
+
+def _media_of(message: Message) -> Iterator[MessageMedia]:
+    """Yield the media of a message; the sid of one is the same in each run."""
+    for url in dict.fromkeys(message.media):
+        digest = md5(f"{message.sid} {url}".encode(), usedforsecurity=False).hexdigest()
+        yield MessageMedia(f"ME{digest}", url, message)
 
 
 def _send_at(form: Form, draft: MessageDraft) -> datetime | None:

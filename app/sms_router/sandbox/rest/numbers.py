@@ -10,9 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.identifiers import Identifiers
-from sms_router.sandbox.rest.paging import classic_list, paginate
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.rest.paging import classic_list
 from sms_router.sandbox.rest.parameters import (
     Form,
     Reader,
@@ -24,10 +23,10 @@ from sms_router.sandbox.rest.parameters import (
     read_url,
     text_up_to,
 )
-from sms_router.sandbox.rest.responses import Json, not_found, rfc2822
+from sms_router.sandbox.rest.responses import Json, Resource, not_found, rfc2822
 from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.world.errors import RejectedError, rejection
-from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_e164
+from sms_router.sandbox.world.numbers import Number, is_e164, new_phone_number
 
 _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
     "FriendlyName": ("friendly_name", text_up_to(64)),
@@ -71,14 +70,12 @@ class NumberType:
     render: Callable[[str, Number], Json]
 
 
-class NumbersResource:
+class NumbersResource(Resource):
     """The numbers of one type: list, fetch, update; phone numbers are also bought and released."""
 
-    def __init__(self, kind: NumberType, account: Account, identifiers: Identifiers, clock: Clock) -> None:
+    def __init__(self, kind: NumberType, platform: Platform) -> None:
+        super().__init__(platform)
         self._kind = kind
-        self._account = account
-        self._identifiers = identifiers
-        self._clock = clock
 
     def routes(self) -> list[Route]:
         """Short codes cannot be created or released (facts 6.2)."""
@@ -95,26 +92,15 @@ class NumbersResource:
 
     async def list_all(self, request: Request) -> Response:
         """Return one page of the numbers that match the filters."""
-        page = paginate(
-            [number for number in self._account.numbers if self._matches(number, request)], request
-        )
-        return JSONResponse(classic_list(request, self._kind.key, page, self._render))
+        matching = (number for number in self._account.numbers if self._matches(number, request))
+        return classic_list(request, self._kind.key, matching, self._render)
 
     async def create(self, request: Request) -> Response:
         """Buy a phone number: this one, or one with this area code."""
         form = await read_form(request)
         _reject_unsupported(form)
         address = _available(form, self._account)
-        now = self._clock.now()
-        number = Number(
-            self._identifiers.sid("PN"),
-            address,
-            country_of(address),
-            Capabilities(sms=True, mms=True, voice=True),
-            address,
-            created=now,
-            updated=now,
-        )
+        number = new_phone_number(self._platform.identifiers.sid("PN"), address, self._clock.now())
         number = replace(number, **form.changes(self._kind.fields))
         self._save(number)
         return JSONResponse(self._render(number), 201)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from sms_router.sandbox.rest.parameters import invalid
 from sms_router.sandbox.rest.responses import Json, origin
@@ -28,90 +28,69 @@ class HasSid(Protocol):
 Item = TypeVar("Item", bound=HasSid)
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage(Generic[Item]):
-    """One page of a list; a token is None where there is no further page."""
+class _Page(Generic[Item]):
+    """The page of a list that a request selects with ``PageSize``, ``Page`` and ``PageToken``."""
 
-    items: Sequence[Item]
-    number: int
-    size: int
-    start: int
-    next_token: str | None
-    previous_token: str | None
-
-
-def paginate(items: Iterable[Item], request: Request) -> ListPage[Item]:
-    """Return the page that a request selects with ``PageSize``, ``Page`` and ``PageToken``."""
-    all_items = tuple(items)
-    size = _size(request)
-    number = _whole("Page", request.query_params.get("Page", "0"))
-    start = _start(all_items, request.query_params.get("PageToken"), number, size)
-    selected = all_items[start : start + size]
-    has_more = start + size < len(all_items)
-    return ListPage(
-        items=selected,
-        number=number,
-        size=size,
-        start=start,
-        next_token=_AFTER + selected[-1].sid if selected and has_more else None,
-        previous_token=_BEFORE + selected[0].sid if selected and start > 0 else None,
-    )
-
-
-def v1_list(request: Request, key: str, page: ListPage[Item], render: Callable[[Item], Json]) -> Json:
-    """Return a list as the ``/v1`` tree does."""
-    base = origin(request) + request.url.path
-    links = _Links(base, request, page.size)
-    return {
-        "meta": {
-            "page": page.number,
-            "page_size": page.size,
-            "first_page_url": links.page(0),
-            "previous_page_url": links.previous(page.number, page.previous_token),
-            "next_page_url": links.next(page.number, page.next_token),
-            "key": key,
-            "url": links.page(page.number, request.query_params.get("PageToken")),
-        },
-        key: [render(item) for item in page.items],
-    }
-
-
-def classic_list(request: Request, key: str, page: ListPage[Item], render: Callable[[Item], Json]) -> Json:
-    """Return a list as the ``/2010-04-01`` tree does."""
-    links = _Links(request.url.path, request, page.size)
-    return {
-        "first_page_uri": links.page(0),
-        "previous_page_uri": links.previous(page.number, page.previous_token),
-        "next_page_uri": links.next(page.number, page.next_token),
-        "uri": links.page(page.number, request.query_params.get("PageToken")),
-        "page": page.number,
-        "page_size": page.size,
-        "start": page.start,
-        "end": max(page.start, page.start + len(page.items) - 1),
-        key: [render(item) for item in page.items],
-    }
-
-
-class _Links:
-    """Links to the pages of one list, with its filters."""
-
-    def __init__(self, base: str, request: Request, size: int) -> None:
+    def __init__(self, items: Iterable[Item], request: Request, base: str) -> None:
+        """``base`` is what its links begin with; they have the filters of the request."""
+        query, all_items = request.query_params, tuple(items)
         self._base = base
-        self._size = size
         paging = ("PageSize", "Page", "PageToken")
-        self._filters = [pair for pair in request.query_params.multi_items() if pair[0] not in paging]
+        self._filters = [pair for pair in query.multi_items() if pair[0] not in paging]
+        self.size = _size(request)
+        self.number = _whole("Page", query.get("Page", "0"))
+        self.start = _start(all_items, query.get("PageToken"), self.number, self.size)
+        self.items = all_items[self.start : self.start + self.size]
+        self.first_url = self._url(0)
+        self.url = self._url(self.number, query.get("PageToken"))
+        self.previous_url = self.next_url = None
+        if self.items and self.start > 0:
+            self.previous_url = self._url(max(0, self.number - 1), _BEFORE + self.items[0].sid)
+        if self.items and self.start + self.size < len(all_items):
+            self.next_url = self._url(self.number + 1, _AFTER + self.items[-1].sid)
 
-    def page(self, number: int, token: str | None = None) -> str:
-        query = [*self._filters, ("PageSize", str(self._size)), ("Page", str(number))]
+    def _url(self, number: int, token: str | None = None) -> str:
+        query = [*self._filters, ("PageSize", str(self.size)), ("Page", str(number))]
         if token:
             query.append(("PageToken", token))
         return f"{self._base}?{urlencode(query)}"
 
-    def next(self, number: int, token: str | None) -> str | None:
-        return self.page(number + 1, token) if token else None
 
-    def previous(self, number: int, token: str | None) -> str | None:
-        return self.page(max(0, number - 1), token) if token else None
+def v1_list(
+    request: Request, key: str, items: Iterable[Item], render: Callable[[Item], Json]
+) -> JSONResponse:
+    """Return one page of a list as the ``/v1`` tree does."""
+    page = _Page(items, request, origin(request) + request.url.path)
+    meta = {
+        "page": page.number,
+        "page_size": page.size,
+        "first_page_url": page.first_url,
+        "previous_page_url": page.previous_url,
+        "next_page_url": page.next_url,
+        "key": key,
+        "url": page.url,
+    }
+    return JSONResponse({"meta": meta, key: [render(item) for item in page.items]})
+
+
+def classic_list(
+    request: Request, key: str, items: Iterable[Item], render: Callable[[Item], Json]
+) -> JSONResponse:
+    """Return one page of a list as the ``/2010-04-01`` tree does."""
+    page = _Page(items, request, request.url.path)
+    return JSONResponse(
+        {
+            "first_page_uri": page.first_url,
+            "previous_page_uri": page.previous_url,
+            "next_page_uri": page.next_url,
+            "uri": page.url,
+            "page": page.number,
+            "page_size": page.size,
+            "start": page.start,
+            "end": max(page.start, page.start + len(page.items) - 1),
+            key: [render(item) for item in page.items],
+        }
+    )
 
 
 def _size(request: Request) -> int:

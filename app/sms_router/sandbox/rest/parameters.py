@@ -59,12 +59,13 @@ async def read_form(request: Request) -> Form:
         raise invalid(f"The body is not a form: {error}") from error
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, too_large: Exception | None = None) -> bytes:
+    """Return the body of a request; raise ``too_large``, by default Twilio's error, when it is."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_BODY_BYTES:
-            raise invalid(f"The body is larger than {MAX_BODY_BYTES} bytes")
+            raise too_large or invalid(f"The body is larger than {MAX_BODY_BYTES} bytes")
     return bytes(raw)
 
 

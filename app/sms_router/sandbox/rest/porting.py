@@ -8,22 +8,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sms_router.sandbox.rest.paging import paginate, v1_list
+from sms_router.sandbox.platform import Platform
+from sms_router.sandbox.rest.paging import v1_list
 from sms_router.sandbox.rest.parameters import invalid, read_body
-from sms_router.sandbox.rest.responses import Json, iso, not_found, origin
-from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.state.ports import PortIn, PortingNumber, Ports, PortStatus
+from sms_router.sandbox.rest.responses import Json, Resource, iso, not_found, origin
+from sms_router.sandbox.state.ports import PortIn, PortingNumber, PortStatus
 from sms_router.sandbox.world.numbers import NumberKind, country_of, is_e164, kind_of
 
 MAX_NUMBERS = 1000
 
 
-class PortingResource:
+class PortingResource(Resource):
     """Portability of numbers, and port-in requests."""
 
-    def __init__(self, account: Account, ports: Ports) -> None:
-        self._account = account
-        self._ports = ports
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform)
+        self._ports = platform.ports
 
     def routes(self) -> list[Route]:
         one_number = "/v1/Porting/PortIn/{sid}/PhoneNumber/{number_sid}"
@@ -77,8 +77,7 @@ class PortingResource:
         return JSONResponse(self._render(request, self._ports.open(addresses)), 201)
 
     async def list_all(self, request: Request) -> Response:
-        page = paginate(list(self._ports.requests), request)
-        return JSONResponse(v1_list(request, "port_in_requests", page, _summary))
+        return v1_list(request, "port_in_requests", self._ports.requests, _summary)
 
     async def fetch(self, request: Request) -> Response:
         return JSONResponse(self._render(request, self._find(request)))

@@ -1,4 +1,4 @@
-"""Dates, JSON and errors, as Twilio writes them."""
+"""What the resources share: the parts of the sandbox; dates, JSON and errors, as Twilio writes them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ from email.utils import format_datetime
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
+from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.world.errors import MORE_INFO, ApiRejection, RejectedError, rejection
 
 Json = dict[str, object]
 
-REST_PATHS = ("/v1/", "/2010-04-01/")
-"""How the paths of Twilio's REST API begin."""
+
+class Resource:
+    """Endpoints of one resource: Twilio's, or the sandbox's own."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._account = platform.account
+        self._clock = platform.clock
+
+    def routes(self) -> list[Route]:
+        raise NotImplementedError
 
 
 def iso(moment: datetime) -> str:

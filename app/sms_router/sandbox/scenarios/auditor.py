@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sms_router.sandbox.inbound.incoming_text import receive_text
+from sms_router.sandbox.inbound.session import receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.world.numbers import Number

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from sms_router.sandbox.inbound.incoming_text import TextResult
+from sms_router.sandbox.inbound.session import TextResult
 from sms_router.sandbox.scenarios.scenario import ExpectedFailure, ExpectedMessage, ScenarioStep
 from sms_router.sandbox.state.alerts import DebuggerAlert
 

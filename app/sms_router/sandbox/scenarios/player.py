@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
-from sms_router.sandbox.inbound.incoming_text import TextResult, receive_text
+from sms_router.sandbox.inbound.session import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.comparison import (

@@ -29,25 +29,16 @@ class CallbackQueue:
     held: list[Message] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
 class StatusCallbacks:
     """Posts the status of a message to its own URL, else to its Service's."""
 
-    def __init__(
-        self,
-        *,
-        account: Account,
-        alerts: Alerts,
-        client: WebhookClient,
-        tasks: BackgroundTasks,
-        faults: Faults,
-        clock: Clock,
-    ) -> None:
-        self._account = account
-        self._alerts = alerts
-        self._client = client
-        self._tasks = tasks
-        self._faults = faults
-        self._clock = clock
+    account: Account
+    alerts: Alerts
+    client: WebhookClient
+    tasks: BackgroundTasks
+    faults: Faults
+    clock: Clock
 
     def report(self, message: Message, queue: CallbackQueue) -> None:
         """Post a message's present status in the background, after the earlier ones of its queue.
@@ -57,37 +48,35 @@ class StatusCallbacks:
         url = self._url(message)
         if not url:
             return
-        fault = self._faults.receipts.consume() or _NO_FAULT
+        fault = self.faults.receipts.consume() or _NO_FAULT
         if fault.backwards and not message.status.is_final:
             queue.held.append(message)
             return
         due = [message, *reversed(queue.held)]
         queue.held.clear()
         for version in due[1:] if fault.lost else due:
-            if self._tasks.is_full:
-                self._alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
+            if self.tasks.is_full:
+                self.alerts.add(11200, "too many status callbacks at once", resource_sid=message.sid)
             else:
-                self._tasks.start(self._post(version, url, queue, fault))
+                self.tasks.start(self._post(version, url, queue, fault))
 
     def _url(self, message: Message) -> str:
-        service = self._account.service(message.service_sid) if message.service_sid else None
+        service = self.account.service(message.service_sid) if message.service_sid else None
         return message.status_callback or (service.status_callback if service else "")
 
     async def _post(self, message: Message, url: str, queue: CallbackQueue, fault: ReceiptFault) -> None:
-        await self._clock.sleep(fault.late)
-        target, parameters = WebhookTarget(url), status_parameters(self._account.sid, message)
+        await self.clock.sleep(fault.late)
+        target, parameters = WebhookTarget(url), status_parameters(self.account.sid, message)
         async with queue.lock:
             if fault.twice:
-                _, result = await self._client.fetch_twice(target, parameters)
+                _, result = await self.client.fetch_twice(target, parameters)
             else:
-                result = await self._client.fetch(target, parameters)
+                result = await self.client.fetch(target, parameters)
         if isinstance(result, FetchFailure):
-            self._alerts.add(result.code, result.reason, resource_sid=message.sid, request_url=url)
+            self.alerts.add(result.code, result.reason, resource_sid=message.sid, request_url=url)
         elif (code := _warning_code(result)) is not None:
             reason = "the response to a status callback must be 204 or an empty <Response/> as text/xml"
-            self._alerts.add(
-                code, reason, resource_sid=message.sid, request_url=url, level=AlertLevel.WARNING
-            )
+            self.alerts.add(code, reason, resource_sid=message.sid, request_url=url, level=AlertLevel.WARNING)
 
 
 def is_valid_status_callback(url: str) -> bool:

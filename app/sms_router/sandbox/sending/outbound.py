@@ -42,22 +42,15 @@ class AcceptedMessage:
     arrival: asyncio.Task[None]
 
 
+@dataclass(frozen=True, slots=True)
 class OutboundMessages:
     """Accepts messages, or rejects them with Twilio's code."""
 
-    def __init__(
-        self,
-        account: Account,
-        opt_outs: OptOuts,
-        delivery: MessageDelivery,
-        identifiers: Identifiers,
-        clock: Clock,
-    ) -> None:
-        self._account = account
-        self._opt_outs = opt_outs
-        self._delivery = delivery
-        self._identifiers = identifiers
-        self._clock = clock
+    account: Account
+    opt_outs: OptOuts
+    delivery: MessageDelivery
+    identifiers: Identifiers
+    clock: Clock
 
     def send(
         self,
@@ -70,37 +63,33 @@ class OutboundMessages:
         if rejected:
             return rejected
         message = self._message(draft, direction, status_callback, send_at)
-        return AcceptedMessage(message, self._delivery.submit(message))
-
-    def cancel(self, message: Message) -> Message:
-        """Cancel a message that has not been sent; return its new state."""
-        return self._delivery.cancel(message)
+        return AcceptedMessage(message, self.delivery.submit(message))
 
     def send_for_twilio(self, sender: str, recipient: str, body: str) -> AcceptedMessage:
         """Send Twilio's reply to an opt-out keyword, which the block that it confirms does not affect."""
         message = self._message(MessageDraft(recipient, sender, None, body), Direction.REPLY, "", None)
-        return AcceptedMessage(message, self._delivery.submit(message))
+        return AcceptedMessage(message, self.delivery.submit(message))
 
     def _check(self, draft: MessageDraft) -> ApiRejection | None:
         """With a Service, opt-outs and a full queue are not reported here but by a status callback."""
-        rejected = check_draft(draft, self._account)
+        rejected = check_draft(draft, self.account)
         if rejected:
             return rejected
         if draft.service_sid is not None:
             return None
-        if self._opt_outs.is_blocked(draft.sender, None, draft.recipient):
+        if self.opt_outs.is_blocked(draft.sender, None, draft.recipient):
             return rejection(21610)
-        return rejection(21611) if self._delivery.is_full else None
+        return rejection(21611) if self.delivery.is_full else None
 
     def _message(
         self, draft: MessageDraft, direction: Direction, status_callback: str, send_at: datetime | None
     ) -> Message:
-        now, body = self._clock.now(), draft.body
-        service = self._account.service(draft.service_sid or "")
+        now, body = self.clock.now(), draft.body
+        service = self.account.service(draft.service_sid or "")
         if draft.smart_encoded or (service is not None and service.smart_encoding):
             body = body.translate(_LOOK_ALIKES)
         return Message(
-            sid=self._identifiers.sid("MM" if draft.media else "SM"),
+            sid=self.identifiers.sid("MM" if draft.media else "SM"),
             sender=draft.sender,
             recipient=draft.recipient,
             body=body,

@@ -7,7 +7,6 @@ Geomatch, and then the least recently used one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 
@@ -49,7 +48,11 @@ class PoolSelector:
         INFERENCE: SMS and MMS share one sticky mapping.
         """
         country = country_of(recipient)
-        candidates = list(self._candidates(service, recipient, country, with_media=with_media))
+        candidates = [
+            candidate
+            for member in self._account.members(service.sid)
+            if (candidate := self._candidate(member, recipient, country, with_media=with_media))
+        ]
         if not candidates:
             return None
         best = min(candidate.rank for candidate in candidates)
@@ -59,14 +62,6 @@ class PoolSelector:
             sender = self._least_recently_used(service, recipient, addresses)
         self._store(service, recipient, sender)
         return sender
-
-    def _candidates(
-        self, service: Service, recipient: str, country: str, *, with_media: bool
-    ) -> Iterator[_Candidate]:
-        for member in self._account.members(service.sid):
-            candidate = self._candidate(member, recipient, country, with_media=with_media)
-            if candidate:
-                yield candidate
 
     def _candidate(
         self, member: PoolMember, recipient: str, country: str, *, with_media: bool

@@ -6,7 +6,6 @@ Opt-outs (21610) are rejected at once for direct sends only; ``outbound`` checks
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sms_router.sandbox.state.account import Account
@@ -43,18 +42,17 @@ class MessageDraft:
 
 def check_draft(draft: MessageDraft, account: Account) -> ApiRejection | None:
     """Return why Twilio rejects this message, or None when it accepts it."""
-    for check in _CHECKS:
-        rejected = check(draft, account)
-        if rejected:
-            return rejected
-    return None
+    return (
+        _check_recipient(draft, account)
+        or _check_content(draft)
+        or _check_service(draft, account)
+        or _check_sender(draft, account)
+    )
 
 
 def can_text(number: Number, recipient: str) -> bool:
     """Return whether a number can text this person; a short code only in its own country (facts 9.1)."""
-    if number.kind is not NumberKind.SHORT_CODE:
-        return True
-    return number.country == country_of(recipient)
+    return number.kind is not NumberKind.SHORT_CODE or number.country == country_of(recipient)
 
 
 def _check_recipient(draft: MessageDraft, account: Account) -> ApiRejection | None:
@@ -69,7 +67,7 @@ def _check_recipient(draft: MessageDraft, account: Account) -> ApiRejection | No
     return None if account.may_send_to(country_of(draft.recipient)) else rejection(21408, to=draft.recipient)
 
 
-def _check_content(draft: MessageDraft, _: Account) -> ApiRejection | None:
+def _check_content(draft: MessageDraft) -> ApiRejection | None:
     if not draft.body and not draft.media:
         return rejection(21602)
     if len(draft.body) > MAX_BODY:
@@ -87,8 +85,7 @@ def _check_service(draft: MessageDraft, account: Account) -> ApiRejection | None
         return rejection(21705, sid=draft.service_sid)
     if account.service(draft.service_sid) is None:
         return rejection(21701)
-    members = list(account.members(draft.service_sid))
-    if not members:
+    if not list(account.members(draft.service_sid)):
         return rejection(21704)
     if draft.sender and not _is_member(draft.sender, draft.service_sid, account):
         return rejection(21711, sender=draft.sender, sid=draft.service_sid)
@@ -123,11 +120,3 @@ def _check_number(number: Number, draft: MessageDraft) -> ApiRejection | None:
     if draft.media and not number.capabilities.mms:
         return rejection(21621, sender=number.address)
     return None
-
-
-_CHECKS: tuple[Callable[[MessageDraft, Account], ApiRejection | None], ...] = (
-    _check_recipient,
-    _check_content,
-    _check_service,
-    _check_sender,
-)

@@ -10,7 +10,7 @@ from enum import Enum
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.state.account import Account
-from sms_router.sandbox.world.numbers import Capabilities, Number, NumberKind, country_of, kind_of
+from sms_router.sandbox.world.numbers import NumberKind, country_of, kind_of, new_phone_number
 
 
 class PortStatus(Enum):
@@ -153,13 +153,8 @@ class Ports:
     def _update_account(self, port: PortingNumber) -> None:
         number = self._account.number_at(port.address)
         if port.status in {PortStatus.PENDING, PortStatus.COMPLETED}:
-            number = number or self._new_number(port.address)
+            if number is None:
+                number = new_phone_number(self._identifiers.sid("PN"), port.address, self._clock.now())
             self._account.save_number(replace(number, is_porting=port.status is PortStatus.PENDING))
         elif number is not None and number.is_porting:
             self._account.remove_number(number.sid)
-
-    def _new_number(self, address: str) -> Number:
-        now = self._clock.now()
-        capabilities = Capabilities(sms=True, mms=True, voice=True)
-        sid = self._identifiers.sid("PN")
-        return Number(sid, address, country_of(address), capabilities, address, created=now, updated=now)

@@ -1,4 +1,4 @@
-"""Numbers: their kind, capabilities and country."""
+"""Numbers: their kind, capabilities, country and location."""
 
 from __future__ import annotations
 
@@ -77,6 +77,12 @@ class Number:
         return kind_of(self.address)
 
 
+def new_phone_number(sid: str, address: str, now: datetime) -> Number:
+    """Return a phone number that has just come to the account."""
+    capabilities = Capabilities(sms=True, mms=True, voice=True)
+    return Number(sid, address, country_of(address), capabilities, address, created=now, updated=now)
+
+
 def is_e164(text: str) -> bool:
     """Return whether this is a phone number with a plus and a country code that exists."""
     return bool(_E164.fullmatch(text)) and _parsed(text) is not None
@@ -121,3 +127,50 @@ def _parsed(address: str) -> phonenumbers.PhoneNumber | None:
         return phonenumbers.parse(address)
     except phonenumbers.NumberParseException:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLocation:
+    """The location of a number, for the webhook's parameters ``From…`` and ``To…`` (facts 1.2).
+
+    Twilio derives it from the number, not from the phone. City, state and zip are empty where they are
+    unknown: for short codes, toll-free numbers, and area codes that are not in the table.
+    """
+
+    city: str = ""
+    state: str = ""
+    zip: str = ""
+    country: str = ""
+
+
+_AREA_CODES = {
+    "202": ("WASHINGTON", "DC", "20001"),
+    "206": ("SEATTLE", "WA", "98101"),
+    "212": ("NEW YORK", "NY", "10001"),
+    "214": ("DALLAS", "TX", "75201"),
+    "215": ("PHILADELPHIA", "PA", "19103"),
+    "303": ("DENVER", "CO", "80202"),
+    "305": ("MIAMI", "FL", "33130"),
+    "312": ("CHICAGO", "IL", "60601"),
+    "404": ("ATLANTA", "GA", "30303"),
+    "415": ("SAN FRANCISCO", "CA", "94103"),
+    "512": ("AUSTIN", "TX", "78701"),
+    "617": ("BOSTON", "MA", "02108"),
+    "702": ("LAS VEGAS", "NV", "89101"),
+    "808": ("HONOLULU", "HI", "96813"),
+    "416": ("TORONTO", "ON", "M5H 2N2"),
+    "514": ("MONTREAL", "QC", "H2Y 1C6"),
+    "604": ("VANCOUVER", "BC", "V6B 1A1"),
+    "647": ("TORONTO", "ON", "M5H 2N2"),
+}
+
+
+def location_of(address: str, country: str | None = None) -> NumberLocation:
+    """Return the location of a number; ``country`` is needed for short codes, whose digits contain none."""
+    if not is_e164(address):
+        return NumberLocation(country=country or "")
+    country = country or country_of(address)
+    if address.startswith("+1") and kind_of(address) is NumberKind.LONG_CODE:
+        city = _AREA_CODES.get(address[2:5], ("", "", ""))
+        return NumberLocation(*city, country)
+    return NumberLocation(country=country)

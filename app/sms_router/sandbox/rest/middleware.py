@@ -1,16 +1,49 @@
-"""REST calls that fail, as the active fault requires."""
+"""Middlewares of the REST calls: Basic authentication, and calls that fail as the active fault requires."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import hmac
 
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sms_router.sandbox.rest.responses import REST_PATHS, error_response
+from sms_router.sandbox.rest.responses import error_response
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.world.errors import ApiRejection, rejection
 from sms_router.sandbox.world.fault import RestFault, RestKind
+
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Twilio API"'}
+
+
+def _is_rest(scope: Scope) -> bool:
+    """Return whether a request is for Twilio's REST API, not for the sandbox's own paths."""
+    return scope["type"] == "http" and str(scope["path"]).startswith(("/v1/", "/2010-04-01/"))
+
+
+class AuthMiddleware:
+    """Requires the account's sid and token for REST paths; the sandbox's own paths need no credentials."""
+
+    def __init__(self, app: ASGIApp, account_sid: str, auth_token: str) -> None:
+        self._app = app
+        self._credentials = f"{account_sid}:{auth_token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if _is_rest(scope) and not self._is_authenticated(scope):
+            app = error_response(rejection(20003), _CHALLENGE)
+        await app(scope, receive, send)
+
+    def _is_authenticated(self, scope: Scope) -> bool:
+        header = dict(scope["headers"]).get(b"authorization", b"")
+        scheme, _, encoded = header.partition(b" ")
+        try:
+            credentials = base64.b64decode(encoded.strip(), validate=True)
+        except binascii.Error:
+            return False
+        return scheme.lower() == b"basic" and hmac.compare_digest(credentials, self._credentials)
 
 
 class FaultMiddleware:
@@ -21,8 +54,7 @@ class FaultMiddleware:
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_rest = scope["type"] == "http" and scope["path"].startswith(REST_PATHS)
-        fault = self._faults.consume_rest(scope["path"]) if is_rest else None
+        fault = self._faults.consume_rest(scope["path"]) if _is_rest(scope) else None
         if fault is None:
             await self._app(scope, receive, send)
         elif fault.kind is RestKind.SLOW:

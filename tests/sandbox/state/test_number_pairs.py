@@ -1,7 +1,7 @@
 """15 replies between two numbers until there is a quiet gap of 30 s (14107)."""
 
 from sms_router.sandbox.clock import ManualClock
-from sms_router.sandbox.state.reply_limiter import ReplyLimiter
+from sms_router.sandbox.state.number_pairs import ReplyLimiter
 from tests.sandbox.sandbox_fixture import NEW_YORK, PRAIRIE_PHONE, SAN_FRANCISCO, SandboxFixture
 
 

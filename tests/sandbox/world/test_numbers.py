@@ -1,13 +1,14 @@
 import pytest
 
-from sms_router.sandbox.world.geography import NumberLocation, location_of
 from sms_router.sandbox.world.numbers import (
     NumberKind,
+    NumberLocation,
     country_of,
     is_alphanumeric,
     is_e164,
     is_short_code,
     kind_of,
+    location_of,
 )
 
 
