@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sms_router.errors import ConfigurationError
@@ -175,24 +176,19 @@ def _line_to_paste(location: Location, model: type[BaseModel]) -> str:
 
 def _required_pairs(location: Location, model: type[BaseModel]) -> str:
     """Return the required keys of the table at a location, each with a placeholder for its value."""
-    inner = _model_in(_annotation_at(location, model))
-    if inner is None:
-        return ""
-    required = (
-        (field.alias or name, field) for name, field in inner.model_fields.items() if field.is_required()
+    fields = _fields_in(_annotation_at(location, model)).items()
+    return ", ".join(
+        f"{key} = {_placeholder(field.annotation)}" for key, field in fields if field.is_required()
     )
-    return ", ".join(f"{name} = {_placeholder(field.annotation)}" for name, field in required)
 
 
 def _annotation_at(location: Location, model: type[BaseModel]) -> Any:
     """Return the type of the value at a location; None where it is not known."""
     annotation: Any = model
     for part in location:
-        if isinstance(part, int):
-            continue
-        inner = _model_in(annotation)
-        fields = {field.alias or name: field for name, field in inner.model_fields.items()} if inner else {}
-        annotation = fields[part].annotation if part in fields else None
+        if isinstance(part, str):
+            field = _fields_in(annotation).get(part)
+            annotation = field.annotation if field is not None else None
     return annotation
 
 
@@ -211,15 +207,13 @@ def _placeholder(annotation: Any) -> str:
 
 def _keys_at(location: Location, model: type[BaseModel]) -> list[str]:
     """Return the keys that the table at a location may have; none when it is no table."""
-    for part in location:
-        if isinstance(part, int):
-            continue
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        inner = _model_in(fields[part].annotation) if part in fields else None
-        if inner is None:
-            return []
-        model = inner
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return list(_fields_in(_annotation_at(location, model)))
+
+
+def _fields_in(annotation: Any) -> dict[str, FieldInfo]:
+    """Return the fields of a table of this type by their keys; none when it is no table."""
+    model = _model_in(annotation)
+    return {field.alias or name: field for name, field in model.model_fields.items()} if model else {}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

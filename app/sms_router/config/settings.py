@@ -215,25 +215,11 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     mistakes = [*overlay.mistakes, *mistakes, *find_conflicts(overlay)]
     if mistakes or tables is None:
         raise ConfigurationError(mistakes)
-    settings = Settings(
-        folder=folder,
-        router=tables.router,
-        server=tables.server,
-        console=tables.console,
-        api=tables.api,
-        redis=tables.redis,
-        twilio=tables.twilio,
-        conversations=tables.conversations,
-        loop_guard=tables.loop_guard,
-        reconcile=tables.reconcile,
-        groups=tables.groups,
-        sandbox=tables.sandbox,
-        accounts=_first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
-        replies=tables.replies,
-        senders=tables.senders,
-        failures=tables.failures,
-        services=_first(tables.services, next(iter(service_sids(variables)), None)),
-    )
+    ordered = {
+        "accounts": _first(tables.accounts, variables.get("TWILIO_ACCOUNT_SID")),
+        "services": _first(tables.services, next(iter(service_sids(variables)), None)),
+    }
+    settings = Settings(folder=folder, **dict(tables) | ordered)
     sandbox = overlay.sandbox_account
     if any(account.sid == sandbox for account in settings.accounts) and not settings.uses_sandbox:
         if variables.get("TWILIO_ACCOUNT_SID") == sandbox:

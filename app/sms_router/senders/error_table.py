@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from sms_router.errors import ConfigurationError
-from sms_router.toml import format_validation_errors, read_toml
+from sms_router.toml import StrictModel, read_toml, validate
 from sms_router.toml_positions import format_place
 
 DEFAULT_TABLE = Path(__file__).with_name("carriers.toml")
@@ -70,10 +70,8 @@ class ErrorTable:
         return self.entries.get(code) if code is not None else None
 
 
-class _ErrorModel(BaseModel):
+class _ErrorModel(StrictModel):
     """One ``[[error]]``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     codes: Annotated[tuple[Annotated[int, Field(ge=10_000, le=99_999)], ...], Field(min_length=1)]
     fault: Annotated[ErrorClass, Field(alias="class")]
@@ -83,10 +81,8 @@ class _ErrorModel(BaseModel):
     note: Annotated[str, Field(min_length=1)]
 
 
-class _FileModel(BaseModel):
+class _FileModel(StrictModel):
     """``carriers.toml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     error: tuple[_ErrorModel, ...] = ()
 
@@ -105,29 +101,15 @@ def load_error_table(folder: Path | None = None) -> ErrorTable:
 
 
 def _read(path: Path) -> dict[int, ErrorEntry]:
-    try:
-        tables = _FileModel.model_validate(read_toml(path)).error
-    except ValidationError as error:
-        raise ConfigurationError(format_validation_errors(error, _FileModel, path)) from error
     entries: dict[int, ErrorEntry] = {}
     mistakes = []
-    for number, table in enumerate(tables, start=1):
+    for number, table in enumerate(validate(read_toml(path), _FileModel, path).error, start=1):
         for code in table.codes:
             if code in entries:
                 place = format_place(path, ("error", number - 1, "codes"))
                 mistakes.append(f"{place}: error[{number}].codes: {code} is in two tables; keep one of them")
-            entries[code] = _entry(code, table)
+            ttl_ms = int(table.believed_days * _DAY_MS)
+            entries[code] = ErrorEntry(code, table.fault, table.times, ttl_ms, table.only_abroad, table.note)
     if mistakes:
         raise ConfigurationError(mistakes)
     return entries
-
-
-def _entry(code: int, table: _ErrorModel) -> ErrorEntry:
-    return ErrorEntry(
-        code=code,
-        error_class=table.fault,
-        threshold=table.times,
-        ttl_ms=int(table.believed_days * _DAY_MS),
-        only_abroad=table.only_abroad,
-        note=table.note,
-    )
