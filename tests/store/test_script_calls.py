@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sms_router.store import keys, scripts
-from sms_router.store.scripts import SCRIPTS, Call, outbox, rules, senders
+from sms_router.store.scripts import SCRIPTS, Call, outbox
 
 PACKAGE = Path(scripts.__file__).parents[2]
 BUCKET = keys.ALL_BUCKETS[7]
@@ -112,12 +112,12 @@ CALLS: dict[str, Call] = {
     "expire_conversation": named(outbox.expire_conversation),
     "start_conversation": named(outbox.start_conversation),
     "outbox_record_result": named(outbox.record_result),
-    "store_snapshot": named(senders.store_snapshot),
-    "sync_rates": named(senders.sync_rates),
-    "restore_hash": named(senders.restore_hash),
-    "replace_checklist": named(senders.replace_checklist),
-    "mark_texted": named(senders.mark_texted),
-    "publish_rules": named(rules.publish_rules),
+    "store_snapshot": named(scripts.store_snapshot),
+    "sync_rates": named(scripts.sync_rates),
+    "restore_hash": named(scripts.restore_hash),
+    "replace_checklist": named(scripts.replace_checklist),
+    "mark_texted": named(scripts.mark_texted),
+    "publish_rules": named(scripts.publish_rules),
 }
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from sms_router.membership.snapshot import Snapshot, SnapshotError
 from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
 from sms_router.store.redis_py import CLIENT_ERRORS, run_script, subscribed
-from sms_router.store.scripts.senders import store_snapshot
+from sms_router.store.scripts import store_snapshot
 
 COMMAND_TIMEOUT = 1.0
 """Seconds for each command, or each pipeline of commands."""

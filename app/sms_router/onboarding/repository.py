@@ -13,7 +13,7 @@ from sms_router.onboarding.checklist import Checklist, day_of
 from sms_router.onboarding.serialization import dump, load_all, load_times
 from sms_router.store.keys import CHECKLISTS, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import run_script
-from sms_router.store.scripts.senders import replace_checklist
+from sms_router.store.scripts import replace_checklist
 
 RETENTION = 90 * 86_400.0
 """Seconds that finished checklists are stored."""

@@ -13,7 +13,7 @@ from sms_router.onboarding.serialization import load_all, load_times
 from sms_router.senders.pending import PendingNumber, PendingNumbers, live_notice
 from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, TEXTED
 from sms_router.store.redis_py import run_script
-from sms_router.store.scripts.senders import mark_texted
+from sms_router.store.scripts import mark_texted
 
 log = logging.getLogger("sms_router.onboarding")
 

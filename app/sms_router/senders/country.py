@@ -17,7 +17,7 @@ CANADA = "CA"
 _NON_GEOGRAPHIC_REGION = "001"
 _NORTH_AMERICA = "1"
 _NANP_NUMBER = re.compile(r"\+1([0-9]{3})[0-9]{7}")
-_MIN_DIGITS, _MAX_DIGITS = 7, 15
+_E164 = re.compile(r"\+[0-9]{7,15}")
 
 
 def country_of(address: str, from_country: str | None) -> str | None:
@@ -29,7 +29,7 @@ def country_of(address: str, from_country: str | None) -> str | None:
     """
     if from_country and (country := _normalize(from_country)) is not None:
         return country
-    if not _is_e164(address):
+    if not _E164.fullmatch(address):
         return None
     if address[1] == _NORTH_AMERICA:
         return _country_of_area_code(address[2:5]) if len(address) == 12 else None
@@ -52,23 +52,13 @@ def area_code_of(address: str) -> str | None:
 
 def is_toll_free(address: str) -> bool:
     """Return whether a number is toll-free (+1 888 ...); False for an address that is not E.164."""
-    if not _is_e164(address):
+    if not _E164.fullmatch(address):
         return False
     try:
         number = phonenumbers.parse(address)
     except phonenumbers.NumberParseException:
         return False
     return phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.TOLL_FREE
-
-
-def _is_e164(address: str) -> bool:
-    digits = address[1:]
-    return (
-        address.startswith("+")
-        and _MIN_DIGITS <= len(digits) <= _MAX_DIGITS
-        and digits.isascii()
-        and digits.isdigit()
-    )
 
 
 def _regions(address: str) -> tuple[str, ...]:

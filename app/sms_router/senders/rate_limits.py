@@ -44,12 +44,6 @@ class SenderLimit:
         """Seconds of unsent work with which a sender may accept one more segment."""
         return max(0.0, 1.0 - 1.0 / self.per_second) if self.per_second else 0.0
 
-    def over_rate_reason(self) -> str:
-        return f"over its rate: {self.per_second:g} MPS"
-
-    def capped_reason(self) -> str:
-        return f"at its daily cap: {self.per_day} segments"
-
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
@@ -93,9 +87,6 @@ class _Usage:
     busy_until: float = 0.0
     day: int = 0
     segments: int = 0
-
-    def within_rate_at(self) -> float:
-        return self.busy_until - self.limit.burst
 
 
 class RateLimiter:
@@ -258,14 +249,12 @@ class RateLimiter:
         self._update_over_rate(key, usage, now)
         limit = usage.limit
         if limit.per_day is not None and usage.segments >= limit.per_day:
-            self._capped[key] = limit.capped_reason()
+            self._capped[key] = f"at its daily cap: {limit.per_day} segments"
 
     def _update_over_rate(self, key: str, usage: _Usage, now: float) -> None:
-        if key in self._over_rate or not usage.limit.per_second:
-            return
-        within_rate_at = usage.within_rate_at()
-        if within_rate_at > now:
-            self._over_rate[key] = usage.limit.over_rate_reason()
+        rate, within_rate_at = usage.limit.per_second, usage.busy_until - usage.limit.burst
+        if rate and within_rate_at > now and key not in self._over_rate:
+            self._over_rate[key] = f"over its rate: {rate:g} MPS"
             heappush(self._recheck, (within_rate_at, key))
 
 

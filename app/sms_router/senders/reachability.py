@@ -6,7 +6,7 @@ error table applies at once, and the state at any moment can be computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,14 +36,10 @@ class UnreachableSender:
 
 def read_failures(stored: str) -> tuple[FailedDelivery, ...]:
     """Read the failures of one sender as they are stored: ``30006@1732280000000 30003@...``."""
-    return tuple(_parse(stored))
-
-
-def _parse(stored: str) -> Iterator[FailedDelivery]:
-    for item in stored.split():
-        code, _, at = item.partition("@")
-        if code.isdecimal() and at.isdecimal():
-            yield FailedDelivery(int(code), int(at))
+    pairs = (item.partition("@") for item in stored.split())
+    return tuple(
+        FailedDelivery(int(code), int(at)) for code, _, at in pairs if code.isdecimal() and at.isdecimal()
+    )
 
 
 def infer_unreachable(

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
 import hiredis
+from redis.crc import key_slot
 
 from sms_router.store.connection import RedisReply, run_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
@@ -36,7 +37,6 @@ from sms_router.store.slots import (
     Redirection,
     RedirectKind,
     owners_of,
-    slot_of,
 )
 from sms_router.store.url import Address, RedisUrl
 from sms_router.tasks import cancel_and_wait
@@ -144,7 +144,7 @@ class RedisClusterClient:
             ScriptFailedError: when it serves and this script failed.
 
         """
-        slot = slot_of(call[1][0])
+        slot = key_slot(call[1][0])
         owner = self._owners.get(slot)
         if owner is None:
             raise StoreUnavailableError(self.error or f"no node has the slot {slot}")

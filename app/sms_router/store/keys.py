@@ -7,7 +7,7 @@ buckets, and each bucket has its own journal and its own dead letters in the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from zlib import crc32
 
@@ -172,20 +172,7 @@ class Bucket:
 
 def _bucket(number: int) -> Bucket:
     tag = f"{_PREFIX}:{{{number}}}"
-    names = (
-        "journal",
-        "dead-letters",
-        "opt-outs",
-        "outbox",
-        "scheduled",
-        "events",
-        "probe",
-        "body-retention-cursor",
-        "abandoned-cursor",
-        "consents",
-        "consent-epoch",
-        "consent-loss",
-    )
+    names = (field.name.replace("_", "-") for field in fields(Bucket)[2:])
     return Bucket(number, tag, *(f"{tag}:{name}".encode() for name in names))
 
 

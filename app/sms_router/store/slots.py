@@ -19,9 +19,6 @@ PROBE_OF_SLOT = {key_slot(SCHEMA): SCHEMA_PROBE, key_slot(SUSPECTED): SUSPECTED 
 )
 """For each slot on which the workers run scripts, a key that a probe may write."""
 
-slot_of = key_slot
-"""Returns the slot of a key: that of its hash tag."""
-
 
 class Node(NamedTuple):
     """Where a node listens."""

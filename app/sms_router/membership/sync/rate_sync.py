@@ -13,7 +13,7 @@ from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
 from sms_router.senders.rate_limits import RateLimiter, SharedUsage, UsageDelta
 from sms_router.store.redis_py import run_script
-from sms_router.store.scripts.senders import sync_rates
+from sms_router.store.scripts import sync_rates
 from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.membership")

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from sms_router.membership.snapshot_store import redis_errors
 from sms_router.store.redis_py import run_script
-from sms_router.store.scripts.senders import restore_hash
+from sms_router.store.scripts import restore_hash
 
 
 class HashStatus(Enum):

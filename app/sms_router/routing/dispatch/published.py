@@ -23,7 +23,7 @@ import redis.asyncio
 from sms_router.files import write_atomically
 from sms_router.store.keys import RULES_CURRENT, RULES_DESCRIPTIONS, RULES_DOCUMENTS, RULES_WORKERS
 from sms_router.store.redis_py import run_script
-from sms_router.store.scripts.rules import publish_rules
+from sms_router.store.scripts import publish_rules
 
 log = logging.getLogger("sms_router.reload")
 

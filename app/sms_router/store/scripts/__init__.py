@@ -9,14 +9,28 @@ person texts from, ``scope`` a Service's sid or one of our numbers outside Servi
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+from sms_router.store.connection import Argument
 from sms_router.store.keys import (
     ALL_BUCKETS,
     ANSWERED_CHANNEL,
+    CHECKLISTS,
+    CHECKLISTS_VERSION,
     CONSENTS_CHANNEL,
     CONSOLE_SESSIONS,
+    POOLS_CHANNEL,
+    RULES_CHANNEL,
+    RULES_CURRENT,
+    RULES_DESCRIPTIONS,
+    RULES_DOCUMENTS,
     SCHEMA,
+    SENDER_USAGE,
+    SENDERS_LAST_USED,
     SUSPECTED,
+    TEXTED,
     Bucket,
+    PoolKeys,
     bucket_of,
 )
 from sms_router.store.scripts.loader import SCRIPTS, Call, Script
@@ -154,7 +168,6 @@ def release(
 
 
 def renew_lease(*, message: bytes, owner: bytes, lease_ms: int) -> Call:
-    """Renew the lease of a claim."""
     return SCRIPTS["renew_lease"], (message,), (owner, lease_ms)
 
 
@@ -247,7 +260,6 @@ def journal_missed(
 
 
 def get_contact(*, scope: str, contact: str) -> Call:
-    """Get what is stored of a contact."""
     return SCRIPTS["get_contact"], (bucket_of(contact).contact(scope, contact),), ()
 
 
@@ -296,7 +308,6 @@ def record_evidence(
 
 
 def raise_event(*, contact: str, raised: RaisedEvent) -> Call:
-    """Store an event for the team's handlers."""
     return SCRIPTS["raise_event"], (bucket_of(contact).events,), raised
 
 
@@ -384,8 +395,54 @@ def load_cookies(*, contact: str, number: str, ttl_ms: int) -> Call:
 
 
 def save_cookies(*, contact: str, number: str, jar: bytes, ttl_ms: int) -> Call:
-    """Store an application's cookies for a pair of numbers."""
     return SCRIPTS["save_cookies"], (bucket_of(contact).cookies(contact, number),), (jar, ttl_ms)
+
+
+# --- What workers share of senders, pending numbers and rules; redis-py runs these ---
+
+
+def store_snapshot(*, service_sid: str, version: int, read_at: float, changes: int, document: bytes) -> Call:
+    """Store a newer snapshot of a Service's pool; an empty ``document`` confirms the stored one."""
+    pool = PoolKeys.of(service_sid)
+    arguments = (version, str(read_at), changes, document, POOLS_CHANNEL, service_sid)
+    return SCRIPTS["store_snapshot"], (pool.snapshot, pool.version, pool.change_count), arguments
+
+
+def sync_rates(
+    *, since: str, max_senders: int, day_offset_s: int, sent: Iterable[tuple[str, int, int]]
+) -> Call:
+    """Add what one worker has sent, and get what all workers have.
+
+    ``sent`` has for each sender its address, the milliseconds of work, and the segments.
+    """
+    parts: Iterable[Argument] = (part for sender in sent for part in sender)
+    arguments = (since, max_senders, day_offset_s, *parts)
+    return SCRIPTS["sync_rates"], (SENDERS_LAST_USED, SENDER_USAGE), arguments
+
+
+def restore_hash(
+    *, hash_key: bytes, hash_version: bytes, version: int, fields: Mapping[bytes, bytes]
+) -> Call:
+    arguments: tuple[Argument, ...] = (version, *(part for field in fields.items() for part in field))
+    return SCRIPTS["restore_hash"], (hash_key, hash_version), arguments
+
+
+def replace_checklist(*, number: str, expected: bytes, checklist: bytes, is_finished: str) -> Call:
+    keys = (CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
+    return SCRIPTS["replace_checklist"], keys, (number, expected, checklist, is_finished)
+
+
+def mark_texted(*, number: str, texted_at: float) -> Call:
+    keys = (CHECKLISTS, TEXTED, CHECKLISTS_VERSION)
+    return SCRIPTS["mark_texted"], keys, (number, str(texted_at))
+
+
+def publish_rules(
+    *, expected: str, digest: str, description: bytes, document: bytes, max_versions: int
+) -> Call:
+    """Make a document the current version of the rules, if ``expected`` is still the current one."""
+    arguments = (expected, digest, description, document, max_versions, RULES_CHANNEL)
+    return SCRIPTS["publish_rules"], (RULES_CURRENT, RULES_DESCRIPTIONS, RULES_DOCUMENTS), arguments
 
 
 # --- The rest ---
@@ -397,7 +454,6 @@ def publish(*, key: bytes, channel: str, payload: str) -> Call:
 
 
 def get_time() -> Call:
-    """Get Redis' time."""
     return SCRIPTS["get_time"], (ALL_BUCKETS[0].probe,), ()
 
 
@@ -412,5 +468,4 @@ def write_session(*, digest: str, description: str, now: int, ttl_ms: int) -> Ca
 
 
 def read_session(*, digest: str) -> Call:
-    """Return what is known of a session of the console."""
     return SCRIPTS["read_session"], (CONSOLE_SESSIONS,), (digest,)
