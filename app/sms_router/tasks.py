@@ -58,7 +58,6 @@ class PeriodicTask:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start the task in the running event loop."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def aclose(self) -> None:

@@ -188,7 +188,7 @@ def published_rules(settings: Settings) -> PublishedRules | None:
         with (
             contextlib.suppress(*CLIENT_ERRORS, CommandError),
             store_url(settings) as url,
-            sync_client(url, seconds=2, retry=False) as client,
+            sync_client(url, seconds=2, attempts=2) as client,
         ):
             version = read_current(client)
     return version or PublishedRulesFile(settings.router.data_dir).read()
@@ -308,7 +308,7 @@ def _check_data_dir(settings: Settings, *, create: bool) -> None:
 def _check_redis(url: str, *, required: bool) -> None:
     """Check the version of the data in Redis, if it serves; else the command or a worker reports it."""
     try:
-        with sync_client(url, _FIRST_RESPONSE_TIMEOUT, retry=False, attempts=1) as client:
+        with sync_client(url, _FIRST_RESPONSE_TIMEOUT, attempts=1) as client:
             check_redis(client)
     except SchemaError as error:
         raise CommandError(str(error)) from error

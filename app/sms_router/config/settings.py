@@ -83,7 +83,6 @@ class Settings(RouterConfig):
 
     @property
     def local_url(self) -> str:
-        """The router's URL on this machine."""
         return _loopback_url(self.server.host, self.server.port)
 
     @property
@@ -114,7 +113,6 @@ class Settings(RouterConfig):
 
     @property
     def limits(self) -> RateLimits:
-        """The rate limits of senders, by kind and by number."""
         return RateLimits(
             {table.kind.kind: table.limit for table in self.senders if table.kind is not None},
             {table.number: table.limit for table in self.senders if table.number is not None},
@@ -122,7 +120,6 @@ class Settings(RouterConfig):
 
     @property
     def time_zones(self) -> TimeZones:
-        """The time zones in which the hours of rules apply."""
         by_service = {
             service.sid: service.time_zone for service in self.services if service.time_zone is not None
         }
@@ -149,11 +146,9 @@ class Settings(RouterConfig):
         return Tenancy({service.sid: service.account for service in self.services}, numbers)
 
     def account(self, sid: str) -> AccountSettings:
-        """Return a configured account."""
         return next(account for account in self.accounts if account.sid == sid)
 
     def service(self, sid: str | None) -> ServiceSettings | None:
-        """Return a Messaging Service; None when it is not configured."""
         return next((service for service in self.services if service.sid == sid), None)
 
     @property
@@ -169,7 +164,6 @@ class Settings(RouterConfig):
         }
 
     def rest_client(self, account_sid: str) -> Client:
-        """Return a client of Twilio's REST API for a configured account."""
         token, twilio = self.account(account_sid).tokens[0], self.twilio
         return build_client(account_sid, token, twilio.api_base_url, twilio.timeout)
 

@@ -46,7 +46,6 @@ class VoiceUrls:
 
     @property
     def is_set(self) -> bool:
-        """True when something answers a call."""
         return any((self.voice_url, self.voice_application_sid, self.trunk_sid))
 
 
@@ -87,7 +86,6 @@ class NumberFilter:
     """A part of the number; ``*`` matches one digit."""
 
     def parameters(self, type_: SenderType) -> dict[str, str]:
-        """Return the query parameters for one of the account's lists."""
         number = "short_code" if type_ is SenderType.SHORT_CODE else "phone_number"
         values = {"friendly_name": self.friendly_name, number: self.number}
         return {name: value for name, value in values.items() if value is not None}
@@ -172,7 +170,6 @@ class ServiceAdmin:
             self._service.update(**changes)
 
     def account_state(self) -> AccountState:
-        """Return the status of the account and its primary auth token."""
         with api_errors():
             # Not documented: the resource contains the primary token, also for a request with the secondary.
             account = self._account.fetch()

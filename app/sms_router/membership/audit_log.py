@@ -44,7 +44,6 @@ class AuditEntry:
 
 
 def current_operator() -> str:
-    """Return the user name of the operating system."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user of a container may have no name

@@ -126,17 +126,14 @@ class Membership:
         return pool
 
     def snapshot(self, service_sid: str) -> Snapshot | None:
-        """Return the Service's snapshot, with its settings and the URLs of its numbers."""
         service = self._services.get(service_sid)
         return service.snapshot if service else None
 
     def number_urls(self, service_sid: str, sid: str) -> NumberUrls | None:
-        """Return the own URLs of a number of a Service, by their sids."""
         snapshot = self.snapshot(service_sid)
         return snapshot.number_urls.get(sid) if snapshot is not None else None
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
-        """Return the status of each Service, for probes and metrics."""
         now = self._clock()
         return tuple(service.status(now, self._stale_after) for service in self._services.values())
 
@@ -159,7 +156,6 @@ class Membership:
                     await service.was_tried.wait()
 
     async def aclose(self) -> None:
-        """Stop the background tasks."""
         await self._watch.aclose()
         await self._subscription.aclose()
         await cancel_and_wait(*self._refreshing)

@@ -102,7 +102,6 @@ class ServiceState:
         return now - self.snapshot.read_at > max(stale_after, 2 * self.source.refresh_after)
 
     def due_in(self, now: float) -> float:
-        """Return the seconds until the next reading is due."""
         if self.snapshot is None or self.is_outdated:
             return 0.0
         if self.snapshot.read_at > now + MAX_CLOCK_DIFFERENCE:

@@ -80,11 +80,9 @@ class Snapshot:
         return replace(self, read_at=other.read_at, version=other.version) == other
 
     def confirmed(self, read_at: float) -> Snapshot:
-        """Return the same snapshot, read again at ``read_at``."""
         return replace(self, read_at=read_at)
 
     def to_bytes(self) -> bytes:
-        """Encode as JSON."""
         value = {
             "format": FORMAT,
             "account_sid": self.account_sid,
@@ -173,7 +171,6 @@ def parse_capabilities(names: list[str] | None) -> Capability:
 
 
 def parse_number_urls(number: Any) -> NumberUrls:
-    """Return the URLs in Twilio's record of a number or short code."""
     urls = {
         "friendly_name": number.friendly_name or "",
         "sms_url": number.sms_url or None,

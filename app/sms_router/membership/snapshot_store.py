@@ -90,7 +90,6 @@ class SnapshotStore:
         ]
 
     async def fetch(self, service_sid: str) -> bytes | None:
-        """Return the encoded snapshot; None when none is stored."""
         async with redis_errors():
             stored = await self._redis.get(PoolKeys.of(service_sid).snapshot)
         return stored.encode() if isinstance(stored, str) else stored
@@ -150,7 +149,6 @@ class SnapshotStore:
             return False
 
     async def extend_refresh_lock(self, service_sid: str, seconds: float) -> None:
-        """Set the rest of the lock to ``seconds``."""
         async with redis_errors():
             await self._redis.pexpire(PoolKeys.of(service_sid).refresh_lock, _ms(seconds))
 
@@ -165,7 +163,6 @@ class SnapshotStore:
         return int(count)
 
     async def reset_failures(self, service_sid: str) -> None:
-        """Reset the count after a successful reading."""
         async with redis_errors():
             await self._redis.delete(PoolKeys.of(service_sid).failure_count)
 

@@ -83,7 +83,7 @@ class PortWatch:
             log.warning("the port-in requests were not read: Redis failed (%s)", type(error).__name__)
 
     def _refresh(self) -> None:
-        with sync_client(self._redis_url, retry=False) as redis:
+        with sync_client(self._redis_url, attempts=2) as redis:
             state, at = load_state(redis), server_time(redis)
             ports = self._read_ports(state.pending)
             for checklist in state.pending:

@@ -32,7 +32,6 @@ class Availability:
 
     @classmethod
     def unrestricted(cls) -> Availability:
-        """Return one in which every sender can be used."""
         return cls(Cordons(time.time), RateLimiter(RateLimits(), time.monotonic, time.time))
 
     def conditions(self, texted: str = "") -> SenderConditions:
@@ -49,7 +48,6 @@ class Availability:
         return SenderConditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def is_limited(self, decision: Decision) -> bool:
-        """Return whether the chosen sender has a rate limit or a daily cap."""
         return self._rates.has_limits and self._rates.is_limited(decision)
 
     def record_sent(self, decision: Decision, texts: tuple[str, ...], is_mms: bool = False) -> None:

@@ -78,12 +78,10 @@ class Cordons:
         return tuple(cordon for cordon in self.installed if cordon.is_active(now))
 
     def notices(self) -> list[str]:
-        """Return a sentence for each sender out of use."""
         now = self._clock()
         return [f"{cordon.address} is {cordon.describe(now)}" for cordon in self.active]
 
     def install(self, cordons: Iterable[Cordon]) -> None:
-        """Replace all cordons."""
         self.installed = tuple(cordons)
         self._update()
 

@@ -62,7 +62,6 @@ def is_toll_free(address: str) -> bool:
 
 
 def _regions(address: str) -> tuple[str, ...]:
-    """Return the countries of the calling code."""
     # No calling code is the prefix of another one.
     for length in (1, 2, 3):
         regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(address[1 : 1 + length]))

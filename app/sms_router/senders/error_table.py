@@ -66,7 +66,6 @@ class ErrorTable:
         self.max_ttl_ms = max((entry.ttl_ms for entry in entries.values()), default=_DAY_MS)
 
     def find(self, code: int | None) -> ErrorEntry | None:
-        """Return the entry of a code; None when there is none."""
         return self.entries.get(code) if code is not None else None
 
 

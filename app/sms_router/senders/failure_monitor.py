@@ -135,7 +135,6 @@ class FailureMonitor:
         self._unreported.update(drained)
 
     def drain_alerts(self) -> list[FailureAlert]:
-        """Remove and return the warnings that have begun or ended."""
         alerts = list(self._alerts)
         self._alerts.clear()
         return alerts
@@ -153,7 +152,6 @@ class FailureMonitor:
             self._judge(self._figures(*key))
 
     def failing(self) -> list[FailingSender]:
-        """Return the warnings that hold now."""
         return [self._figures(*key) for key in self._warned]
 
     def shares(self) -> Iterator[FailingSender]:

@@ -117,11 +117,9 @@ class SenderConditions:
         )
 
     def without_rates(self) -> SenderConditions:
-        """Return the same conditions with no sender over its rate."""
         return replace(self, over_rate={})
 
     def as_if_live(self, sid: str) -> SenderConditions:
-        """Return the same conditions with one sender not pending."""
         return replace(self, pending={key: reason for key, reason in self.pending.items() if key != sid})
 
 

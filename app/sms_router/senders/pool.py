@@ -72,7 +72,6 @@ class Tenancy:
     numbers: Mapping[str, str]
 
     def is_foreign(self, account_sid: str, service_sid: str | None, number: str) -> bool:
-        """Return whether the Service or the number belongs to another account."""
         return (
             self.services.get(service_sid or "", account_sid) != account_sid
             or self.numbers.get(number, account_sid) != account_sid
@@ -88,7 +87,6 @@ def find_pool(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -
 
 
 def own_numbers(pools: Mapping[str, Pool]) -> frozenset[str]:
-    """Return the addresses of all pools."""
     return frozenset(sender.address for pool in pools.values() for sender in pool.senders)
 
 

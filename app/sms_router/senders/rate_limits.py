@@ -136,7 +136,6 @@ class RateLimiter:
         return decision.sender.sid in self._limit_of or self.limits.limit_for(decision.sender) is not None
 
     def record_sent(self, decision: Decision, segments: int = 0) -> None:
-        """Count a message from the chosen sender."""
         sender = decision.sender
         key = sender.sid if sender is not None else decision.address
         if key is None or (not segments and not decision.per_recipient):

@@ -83,7 +83,6 @@ class WorkerSignals:
             self._check_supervisor()
 
     def close(self) -> None:
-        """Restore the handlers of before."""
         if self._next_check is not None:
             self._next_check.cancel()
         for number, handler in self._previous_handlers.items():

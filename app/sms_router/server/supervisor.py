@@ -32,7 +32,6 @@ class WorkerProcess(Process):
     """A worker that imports the handlers before its event loop runs, as a single worker does."""
 
     def target(self, sockets: list[socket] | None = None) -> None:
-        """Run in the new process."""
         if isinstance(self.config.app, _ImportsHandlers):
             self.config.app.import_handlers()
         super().target(sockets)
@@ -66,7 +65,6 @@ class WorkerSupervisor(Multiprocess):
         """Whether no worker has ever served and one has exited with an error: there is no use in restarts."""
 
     def init_processes(self) -> None:
-        """Start all workers."""
         self.processes = [WorkerProcess(self.config, self.sockets) for _ in range(self.processes_num)]
         for process in self.processes:
             process.start()

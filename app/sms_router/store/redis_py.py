@@ -31,7 +31,7 @@ CLIENT_ERRORS = (RedisError, RedisClusterException)
 """What these clients raise when Redis does not serve; a Cluster has an exception class of its own."""
 
 
-def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True, attempts: int = 2) -> redis.Redis:
+def sync_client(url: str, seconds: float = 10.0, *, attempts: int | None = None) -> redis.Redis:
     """Return a client for a command or a thread.
 
     A Cluster's client has the same commands, for keys of one slot at a time and for pipelines over many.
@@ -39,16 +39,14 @@ def sync_client(url: str, seconds: float = 10.0, *, retry: bool = True, attempts
     Args:
         url: a Redis URL.
         seconds: for each response.
-        retry: try again for some seconds when the connection is lost; otherwise make so many ``attempts``,
-            without a pause.
-        attempts: where ``retry`` is False.
+        attempts: when the connection is lost, without a pause; None to try again for some seconds.
 
     Raises:
         redis.RedisError: when no node of a Cluster answers.
 
     """
     parsed = RedisUrl.parse(url)
-    retries: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), attempts - 1)}
+    retries: dict[str, Any] = {} if attempts is None else {"retry": Retry(NoBackoff(), attempts - 1)}
     match parsed.topology:
         case Topology.SERVER:
             return redis.Redis.from_url(url, socket_timeout=seconds, **retries)

@@ -73,7 +73,6 @@ class SentinelLocator:
         return max(masters, key=lambda master: master.epoch).address
 
     async def aclose(self) -> None:
-        """Close the connections to the Sentinels."""
         for connection in self._connections.values():
             await _close(connection)
 

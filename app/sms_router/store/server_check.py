@@ -29,7 +29,7 @@ from sms_router.store.keys import (
     RULES_CHANNEL,
 )
 from sms_router.store.scripts import SCRIPTS
-from sms_router.store.url import Address, Command, RedisUrl, Topology
+from sms_router.store.url import Address, Command, RedisUrl, Topology, tls_context
 from sms_router.tasks import PeriodicTask
 
 log = logging.getLogger("sms_router.store")
@@ -166,7 +166,6 @@ class StoreMonitor(PeriodicTask):
             self._lock.close()
 
     async def check(self) -> None:
-        """Look once."""
         if self._has_served and self._is_away():
             return
         found = await asyncio.to_thread(
@@ -258,8 +257,7 @@ def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
 
 
 def _masters(sentinel: Address) -> list[str]:
-    reply = _ask(sentinel, ("SENTINEL", "MASTERS"))[0]
-    masters = reply if isinstance(reply, list) else []
+    masters = _lists(_ask(sentinel, ("SENTINEL", "MASTERS"))[0])
     return [dict(zip(fields[::2], fields[1::2], strict=False))[b"name"].decode() for fields in masters]
 
 
@@ -338,27 +336,20 @@ def _check_rights(server: Address) -> Iterator[StoreProblem]:
         ("SUBSCRIBE", *_CHANNELS),
     )
     for command, reply in zip(commands, _ask(server, *commands), strict=True):
-        if isinstance(reply, hiredis.ReplyError) and "NOPERM" in str(reply):
-            text = str(reply).removeprefix("NOPERM ").rstrip(".")
-            if "channel" in text:
-                sentence = f"Redis does not let {name} use the router's channels: workers do not see at once"
-                yield StoreProblem(
-                    True,
-                    f"{sentence} what others have answered or changed ({command[0]}: {text}).",
-                    f"ACL SETUSER {name} &sms-router:*",
-                )
-            elif " key" in text:
-                remedy = f"ACL SETUSER {name} ~sms-router:* ~{{sms-router:*"
-                yield StoreProblem(True, f"Redis does not let {name} use the router's keys: {text}.", remedy)
-            else:
-                remedy = f"ACL SETUSER {name} +{str(command[0]).lower()}"
-                yield StoreProblem(True, f"Redis does not let {name} run {command[0]}: {text}.", remedy)
-        elif isinstance(reply, list) and command[0] == "EVAL" and reply:
+        text = str(reply).removeprefix("NOPERM ").rstrip(".")
+        if isinstance(reply, list) and command[0] == "EVAL" and reply:
             denied = [command.decode().lower() for command in reply]
-            sentence = f"Redis does not let {name} run {', '.join(denied)}, which the scripts use."
-            yield StoreProblem(
-                True, sentence, f"ACL SETUSER {name} {' '.join(f'+{each}' for each in denied)}"
-            )
+            action, rights = f"run {', '.join(denied)}, which the scripts use", f"+{' +'.join(denied)}"
+        elif not isinstance(reply, hiredis.ReplyError) or "NOPERM" not in str(reply):
+            continue
+        elif "channel" in text:
+            effect = "workers do not see at once what others have answered or changed"
+            action, rights = f"use the router's channels: {effect} ({command[0]}: {text})", "&sms-router:*"
+        elif " key" in text:
+            action, rights = f"use the router's keys: {text}", "~sms-router:* ~{sms-router:*"
+        else:
+            action, rights = f"run {command[0]}: {text}", f"+{str(command[0]).lower()}"
+        yield StoreProblem(True, f"Redis does not let {name} {action}.", f"ACL SETUSER {name} {rights}")
 
 
 def _info(server: Address) -> dict[str, str]:
@@ -437,7 +428,6 @@ def _open(server: Address, tls: ssl.SSLContext | None) -> socket.socket:
 
 
 def _describe(server: Address, error: Exception) -> _ProblemError:
-    """Return what a failed connection means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _ProblemError(
             f"{_UNREACHABLE}: the certificate of {server} is not trusted: {error.verify_message}.",
@@ -448,10 +438,11 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
             f"{server} speaks no TLS, and REDIS_URL asks for it.",
             "Write redis:// in place of rediss://, or name the server's TLS port.",
         )
+    any_certificate = tls_context({"ssl_cert_reqs": "none"})
     if (
         server.tls is None
         and not isinstance(error, ConnectionRefusedError)
-        and _speaks(server, _any_server())
+        and _speaks(server, any_certificate)
     ):
         return _ProblemError(
             f"{server} speaks TLS only, and REDIS_URL does not ask for it.",
@@ -475,9 +466,3 @@ def _speaks(server: Address, tls: ssl.SSLContext | None) -> bool:
     except (OSError, hiredis.ProtocolError) as error:
         return "ALERT" in str(error).upper()
     return True
-
-
-def _any_server() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context

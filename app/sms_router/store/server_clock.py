@@ -50,7 +50,6 @@ class ServerClock:
         self._is_warned = False
 
     def __call__(self) -> float:
-        """Return the seconds since the epoch."""
         return self.time_of(self._steady())
 
     def time_of(self, moment: float) -> float:

@@ -62,7 +62,7 @@ class Address:
             username=parts.get("username"),
             password=parts.get("password"),
             database=int(parts.get("db", 0)),
-            tls=_tls_context(parts) if url.startswith("rediss://") else None,
+            tls=tls_context(parts) if url.startswith("rediss://") else None,
         )
 
     def __str__(self) -> str:
@@ -70,7 +70,6 @@ class Address:
         return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
 
     def handshake(self) -> list[Command]:
-        """Return the commands that a new connection begins with."""
         commands: list[Command] = []
         if self.password:
             login = (self.username, self.password) if self.username else (self.password,)
@@ -135,14 +134,13 @@ class RedisUrl:
         return _checked(cls(Topology.SERVER, url, (address,), address))
 
 
-def _tls_context(parts: Mapping[str, Any]) -> ssl.SSLContext:
+def tls_context(parts: Mapping[str, Any]) -> ssl.SSLContext:
     """Apply the TLS options that redis-py takes from a URL, so that both clients agree."""
     context = ssl.create_default_context(
         cafile=parts.get("ssl_ca_certs"), capath=parts.get("ssl_ca_path"), cadata=parts.get("ssl_ca_data")
     )
     if parts.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if certificate := parts.get("ssl_certfile"):
         context.load_cert_chain(certificate, parts.get("ssl_keyfile"), parts.get("ssl_password"))
     return context

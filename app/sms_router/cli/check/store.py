@@ -31,7 +31,7 @@ def _find_other_schema(settings: Settings) -> Iterator[Finding]:
         if settings.redis.url:
             with (
                 contextlib.suppress(*CLIENT_ERRORS),  # reported as a problem of Redis
-                sync_client(settings.redis.url, 2.0, retry=False, attempts=1) as client,
+                sync_client(settings.redis.url, 2.0, attempts=1) as client,
             ):
                 check_redis(client)
     except SchemaError as error:

@@ -58,7 +58,6 @@ def store_cordon(redis: SynchronousRedis, cordon: Cordon) -> None:
 
 
 def release_cordon(redis: SynchronousRedis, cordon: Cordon, now: float) -> None:
-    """End a cordon on every worker."""
     _change(redis, cordon.service_sid, now, {}, [cordon.sid])
 
 

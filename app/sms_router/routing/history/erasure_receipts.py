@@ -189,7 +189,7 @@ class ErasureTask(PeriodicTask):
 
     def erase_due(self) -> int:
         """Try what is due; return how many messages were tried. It blocks."""
-        with sync_client(self._redis_url, retry=False) as client:
+        with sync_client(self._redis_url, attempts=2) as client:
             if not client.set(ERASURES_LOCK, b"1", nx=True, px=int(POLL_INTERVAL * 670)):
                 return 0  # another worker does it
             receipts, tried = ErasureReceipts(client, self._retention_days), 0

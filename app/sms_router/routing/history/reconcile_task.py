@@ -105,7 +105,7 @@ class ReconcileTask(PeriodicTask):
             return None
 
     def _compare(self, numbers: list[PoolNumber]) -> Comparison:
-        with sync_client(self._redis_url, retry=False) as client:
+        with sync_client(self._redis_url, attempts=2) as client:
             try:
                 reconciler = self._build(client, self._pause)
                 now = int(self._clock() * 1000)

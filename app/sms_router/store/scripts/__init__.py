@@ -143,7 +143,6 @@ def update_conversation(
 
 
 def count_reply(*, counter: ReplyCount) -> Call:
-    """Count a reply that leaves by REST."""
     return SCRIPTS["count_reply"], counter[:1], counter[1:]
 
 
@@ -157,7 +156,6 @@ def release(
     request: bytes,
     received: int,
 ) -> Call:
-    """Give up the claim on a failed message, for Twilio's fallback request."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.journal, bucket.dead_letters)
     return (
@@ -174,7 +172,6 @@ def renew_lease(*, message: bytes, owner: bytes, lease_ms: int) -> Call:
 def annotate(
     *, contact: str, reference: str, field: str, text: bytes, retention_ms: int | bytes, cause: bytes
 ) -> Call:
-    """Store in a field of a message what happened after its answer."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.dead_letters)
     return SCRIPTS["annotate"], keys, (reference, field, text, retention_ms, cause)
@@ -191,7 +188,6 @@ def request_replay(
     answer_timeout_ms: int,
     accept_unknown: str,
 ) -> Call:
-    """Ask for a message to be answered once more."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.outbox, bucket.contact(scope, contact))
     return (
@@ -210,7 +206,6 @@ def remove_bodies(
     kept_parameters: str,
     retention_ms: int | bytes,
 ) -> Call:
-    """Remove texts from old messages of a bucket, some at a time."""
     return (
         SCRIPTS["remove_bodies"],
         (bucket.journal, bucket.body_retention_cursor),
@@ -228,7 +223,6 @@ def record_abandoned(
     max_tries: int,
     max_age_ms: int,
 ) -> Call:
-    """Make dead letters of messages of a bucket that nobody answered, some at a time."""
     return (
         SCRIPTS["record_abandoned"],
         (bucket.journal, bucket.dead_letters, bucket.abandoned_cursor),
@@ -300,7 +294,6 @@ def change_consent(
 def record_evidence(
     *, scope: str, contact: str, at: int, consent_ttl_ms: int, entry_id: str, entry: bytes
 ) -> Call:
-    """Append an entry to the ledger of a contact's consent."""
     bucket = bucket_of(contact)
     keys = (bucket.contact(scope, contact), bucket.consent(scope, contact), bucket.consents)
     arguments = (at, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL, entry_id, entry)
@@ -375,13 +368,11 @@ def record_receipt(
 
 
 def set_sticky_sender(*, scope: str, contact: str, sender: str, chosen_at: int, ttl_ms: int) -> Call:
-    """Store which of several equal senders a contact was answered from."""
     keys = (bucket_of(contact).contact(scope, contact),)
     return SCRIPTS["set_sticky_sender"], keys, (sender, chosen_at, ttl_ms)
 
 
 def store_profile(*, scope: str, contact: str, changes: str, max_size: int, ttl_ms: int) -> Call:
-    """Change what handlers have stored of a contact."""
     return (
         SCRIPTS["store_profile"],
         (bucket_of(contact).contact(scope, contact),),
@@ -390,7 +381,6 @@ def store_profile(*, scope: str, contact: str, changes: str, max_size: int, ttl_
 
 
 def load_cookies(*, contact: str, number: str, ttl_ms: int) -> Call:
-    """Get an application's cookies for a pair of numbers, and extend their life."""
     return SCRIPTS["load_cookies"], (bucket_of(contact).cookies(contact, number),), (ttl_ms,)
 
 

@@ -56,7 +56,6 @@ def schedule(
     empty_answer: bytes,
     delay_ms: int = 0,
 ) -> Call:
-    """Store a message that is no reply until it is due."""
     bucket = bucket_of(contact)
     arguments = (
         reference, document, trail, reason, entry_suffix, count, due, retention_ms, request, empty_answer,
@@ -66,7 +65,6 @@ def schedule(
 
 
 def cancel(*, contact: str, reference: str, entry_suffix: bytes) -> Call:
-    """Withdraw the messages of a document that still wait."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.outbox, bucket.scheduled)
     return SCRIPTS["outbox_cancel"], keys, (reference, entry_suffix)
@@ -75,7 +73,6 @@ def cancel(*, contact: str, reference: str, entry_suffix: bytes) -> Call:
 def start_conversation(
     *, conversation: bytes, state: bytes, valid_ms: int, ttl_ms: int, timer: bytes
 ) -> Call:
-    """Begin a conversation with a message of ours."""
     return SCRIPTS["start_conversation"], (conversation,), (state, valid_ms, ttl_ms, timer)
 
 
@@ -89,7 +86,6 @@ def lease_due(
 
 
 def claim_event(*, contact: str, reference: str, entry: bytes, lease_ms: int) -> Call:
-    """Lease an event whose handlers are to run."""
     bucket = bucket_of(contact)
     return SCRIPTS["event_claim"], (bucket.message(reference), bucket.events), (entry, lease_ms)
 
@@ -152,7 +148,6 @@ def claim(
 
 
 def release(*, contact: str, reference: str, entry: bytes, owner: bytes, kind: str) -> Call:
-    """Give unfinished work back."""
     bucket = bucket_of(contact)
     return SCRIPTS["outbox_release"], (bucket.message(reference), bucket.outbox), (entry, owner, kind)
 
@@ -172,7 +167,6 @@ def mark_sending(
     lease_ms: int,
     part_before: str,
 ) -> Call:
-    """Check a last time whether a message may leave, and mark that it is being sent."""
     bucket = bucket_of(contact)
     receipt_prefix = bucket.receipt(f"{reference.partition('/')[0]}/")
     keys = (
@@ -192,7 +186,6 @@ def mark_sending(
 def postpone(
     *, contact: str, reference: str, entry: bytes, part: str, delay_ms: int, mark: str, due: int | bytes = b""
 ) -> Call:
-    """Have a message that Twilio has surely not seen tried again, or schedule it again."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.outbox, bucket.scheduled)
     return SCRIPTS["outbox_postpone"], keys, (entry, part, delay_ms, mark, due)
@@ -213,7 +206,6 @@ def record_result(
     resend_part: str,
     resend: str,
 ) -> Call:
-    """Store how a message left, or why not."""
     bucket = bucket_of(contact)
     keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters)
     arguments = (
@@ -238,6 +230,5 @@ def restore(
     cause: Argument,
     due_ms: Argument,
 ) -> Call:
-    """Store again what became of a message that Redis may have lost."""
     arguments = (entry, reference, part, send, sid, reply_reference, retention_ms, cause, due_ms)
     return SCRIPTS["outbox_restore"], (message, outbox, dead_letters), arguments

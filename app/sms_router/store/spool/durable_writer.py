@@ -95,7 +95,7 @@ class DurableWriter:
             result = await self._store.run((script, entry.keys, entry.arguments))
             self._observe_replay(script.name, result)
         except ScriptFailedError as error:
-            self._spool.drop(1)
+            self._spool.drop()
             log.error("a journal entry is dropped: %s", error)
         if self._deferred_keys and entry.keys:
             self._deferred_keys.discard(entry.keys[0])

@@ -105,7 +105,6 @@ class SpoolFile:
 
     @classmethod
     def create(cls, folder: Path) -> SpoolFile:
-        """Start a new file."""
         while True:
             path = folder / f"{os.getpid()}-{time.time_ns()}.db"
             create_private_file(path)
@@ -219,7 +218,6 @@ class SpoolFolder:
         return []
 
     def advance(self) -> None:
-        """Mark the last batch as restored."""
         self._files[0].advance()
 
     def close(self) -> None:

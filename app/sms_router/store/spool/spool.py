@@ -76,9 +76,9 @@ class Spool:
             if self._writing is None and not self._is_waiting_for_retry:
                 self._writing = asyncio.create_task(self._write(), name="spool-writer")
 
-    def drop(self, count: int) -> None:
-        """Count entries that can never be restored; the caller has logged why."""
-        self._lost += count
+    def drop(self) -> None:
+        """Count an entry that can never be restored; the caller has logged why."""
+        self._lost += 1
 
     async def flush(self) -> None:
         """Wait until everything added so far is on the disk, or the disk refuses it."""

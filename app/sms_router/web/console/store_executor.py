@@ -84,7 +84,7 @@ class StoreExecutor:
 
     def _call(self, work: Callable[[redis.Redis], _Result]) -> _Result:
         try:
-            probe = sync_client(self._url, _PROBE_TIMEOUT, retry=False, attempts=1)
+            probe = sync_client(self._url, _PROBE_TIMEOUT, attempts=1)
             # A Redis with a full disk refuses PING alone.
             with probe, contextlib.suppress(redis.ResponseError):
                 probe.ping()
@@ -100,7 +100,7 @@ class StoreExecutor:
     def _connected_client(self) -> redis.Redis:
         with self._connect_lock:
             if self._client is None:
-                self._client = sync_client(self._url, _REDIS_TIMEOUT, retry=False)
+                self._client = sync_client(self._url, _REDIS_TIMEOUT, attempts=2)
             return self._client
 
     def _finish(self, future: asyncio.Future[_Result]) -> None:
