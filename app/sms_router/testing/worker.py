@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import redis
 from starlette.types import ASGIApp, Message
 
@@ -27,10 +26,9 @@ from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.validation import MessageDraft
 from sms_router.sandbox.state.messages import Direction
-from sms_router.sandbox.webhooks.client import WebhookClient
+from sms_router.sandbox.webhooks.client import WebhookCall, WebhookClient
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
 from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget
-from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.errors import ApiRejection
 from sms_router.sandbox.world.world import World
 from sms_router.store.errors import ScriptFailedError
@@ -86,19 +84,11 @@ class _Webhooks(WebhookClient):
 
     def __init__(self, world: World, identifiers: Identifiers, public_url: str) -> None:
         super().__init__(world.auth_token, identifiers, ConnectionPolicy())
-        self._signer = WebhookSigner(world.auth_token)
         self._public_url = public_url
         self.applications: Mapping[str, ASGIApp] = {}
 
-    async def fetch(
-        self,
-        target: WebhookTarget,
-        parameters: Mapping[str, str],
-        cookies: aiohttp.CookieJar | None = None,  # noqa: ARG002 (the router sets none)
-    ) -> WebhookPage | FetchFailure:
-        signed = self._signer.sign(
-            target.method, target.url, parameters, self._identifiers.idempotency_token()
-        )
+    async def _fetch(self, target: WebhookTarget, call: WebhookCall) -> WebhookPage | FetchFailure:
+        signed = self._signer.sign(target.method, target.url, call.parameters, call.idempotency_token)
         parts = urlsplit(signed.url)
         path = signed.url.removeprefix(self._public_url).partition("?")[0]
         application = self.applications.get(path)
@@ -128,13 +118,6 @@ class _Webhooks(WebhookClient):
         media_type = dict(sent[0]["headers"]).get(b"content-type", b"").decode().partition(";")[0]
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return WebhookPage(target.url, status, media_type, body)
-
-    async def fetch_twice(
-        self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
-    ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
-        both = (self.fetch(target, parameters, cookies) for _ in range(2))
-        first, second = await asyncio.gather(*both)
-        return first, second
 
 
 class _Sender(TwilioSender):

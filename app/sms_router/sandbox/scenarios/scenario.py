@@ -22,8 +22,7 @@ from pydantic import (
 from sms_router.sandbox.inbound.session import SessionOutcome
 from sms_router.sandbox.state.ports import PortStatus
 from sms_router.sandbox.world.fault import FaultSet
-from sms_router.sandbox.world.loader import phones_by_number, strings_at
-from sms_router.sandbox.world.models import PhoneTable, ServiceChanges
+from sms_router.sandbox.world.loader import PhoneTable, ServiceChanges, phones_by_number, strings_at
 from sms_router.sandbox.world.numbers import NumberKind
 from sms_router.sandbox.world.types import (
     E164,

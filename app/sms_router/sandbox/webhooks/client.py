@@ -1,29 +1,58 @@
-"""Calls a customer's URL with Twilio's timeouts, retries, redirects and limits (facts 1.4, 1.5)."""
+"""Calls a customer's URL with Twilio's timeouts, retries, redirects and limits (facts 1.3 to 1.5, 3)."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http.cookies import CookieError
 from types import TracebackType
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
+from yarl import URL
 
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.webhooks.connection_policy import (
     ConnectionPolicy,
     InvalidOverride,
+    WebhookFailureKind,
     apply_overrides,
 )
 from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, resolve_url
-from sms_router.sandbox.webhooks.request import WebhookCall, WebhookRedirect, WebhookRequester
 from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.sandbox.world.world import ReverseProxy
+
+MAX_PAGE_BYTES = 64 * 1024
+"""A larger page is rejected with 11750."""
 
 _MAX_REDIRECTS = 10
 _MAX_CONNECTIONS = 200
 _IDLE_CONNECTION_TIMEOUT = 2.0
 """Seconds; shorter than servers keep idle connections, so that none is used after the server closed it."""
+
+_REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
+"""By status: whether the request is repeated; otherwise a GET without parameters follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookCall:
+    """What stays the same through retries and redirects."""
+
+    parameters: Mapping[str, str]
+    idempotency_token: str
+    cookies: aiohttp.CookieJar | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRedirect:
+    """A response that leads to another URL."""
+
+    location: str
+    keeps_method: bool
 
 
 class WebhookClient:
@@ -60,57 +89,157 @@ class WebhookClient:
         self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
     ) -> WebhookPage | FetchFailure:
         """Call a URL and return its page, or why there is none; never raises for what a server does."""
-        (result,) = await self._fetch(target, parameters, cookies, times=1)
-        return result
+        return await self._fetch(target, self._call(parameters, cookies))
 
     async def fetch_twice(
         self, target: WebhookTarget, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None = None
     ) -> tuple[WebhookPage | FetchFailure, WebhookPage | FetchFailure]:
         """Deliver one request twice at once, like a retry after a first attempt that did arrive."""
-        first, second = await self._fetch(target, parameters, cookies, times=2)
-        return first, second
+        call = self._call(parameters, cookies)
+        return await asyncio.gather(self._fetch(target, call), self._fetch(target, call))
 
-    async def _fetch(
-        self,
-        target: WebhookTarget,
-        parameters: Mapping[str, str],
-        cookies: aiohttp.CookieJar | None,
-        *,
-        times: int,
-    ) -> list[WebhookPage | FetchFailure]:
-        call = WebhookCall(parameters, self._identifiers.idempotency_token(), cookies)
+    def _call(self, parameters: Mapping[str, str], cookies: aiohttp.CookieJar | None) -> WebhookCall:
+        return WebhookCall(parameters, self._identifiers.idempotency_token(), cookies)
+
+    async def _fetch(self, target: WebhookTarget, call: WebhookCall) -> WebhookPage | FetchFailure:
         policy = apply_overrides(target.url, self._policy)
         if isinstance(policy, InvalidOverride):
-            return [FetchFailure(policy.code, policy.reason, target.url)] * times
-        return await asyncio.gather(*(self._fetch_once(target, call, policy) for _ in range(times)))
-
-    async def _fetch_once(
-        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy
-    ) -> WebhookPage | FetchFailure:
-        if self._session is None:
-            raise RuntimeError("enter the WebhookClient before calling")
-        requester = WebhookRequester(self._session, self._signer, policy, self._proxy)
+            return FetchFailure(policy.code, policy.reason, target.url)
         try:
             async with asyncio.timeout(policy.total):
                 for _ in range(policy.retries):
-                    result = await _follow_redirects(requester, target, call)
+                    result = await self._follow_redirects(target, call, policy)
                     if isinstance(result, WebhookPage) or result.kind not in policy.retried:
                         return result
-                return await _follow_redirects(requester, target, call)
+                return await self._follow_redirects(target, call, policy)
         except TimeoutError:
             return FetchFailure(11200, f"no response within {policy.total:g} s", target.url)
 
+    async def _follow_redirects(
+        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy
+    ) -> WebhookPage | FetchFailure:
+        for _ in range(_MAX_REDIRECTS + 1):
+            result = await self._send(target, call, policy)
+            if not isinstance(result, WebhookRedirect):
+                return result
+            url = resolve_url(target.url, result.location)
+            if result.keeps_method:
+                target = WebhookTarget(url, target.method)
+            else:
+                target, call = WebhookTarget(url, HttpMethod.GET), replace(call, parameters={})
+        return FetchFailure(11215, f"more than {_MAX_REDIRECTS} redirects", target.url)
 
-async def _follow_redirects(
-    requester: WebhookRequester, target: WebhookTarget, call: WebhookCall
-) -> WebhookPage | FetchFailure:
-    for _ in range(_MAX_REDIRECTS + 1):
-        result = await requester.send(target, call)
-        if not isinstance(result, WebhookRedirect):
-            return result
-        url = resolve_url(target.url, result.location)
-        if result.keeps_method:
-            target = WebhookTarget(url, target.method)
-        else:
-            target, call = WebhookTarget(url, HttpMethod.GET), call.without_parameters()
-    return FetchFailure(11215, f"more than {_MAX_REDIRECTS} redirects", target.url)
+    async def _send(
+        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy
+    ) -> WebhookPage | FetchFailure | WebhookRedirect:
+        """Send a request, with the credentials in its URL only when the server requires them (facts 1.5)."""
+        result = await self._attempt(target, call, policy, {})
+        if isinstance(result, FetchFailure) and result.challenge.startswith("basic"):
+            authorization = _basic_authorization(target.url)
+            if authorization:
+                return await self._attempt(target, call, policy, {"Authorization": authorization})
+        return result
+
+    async def _attempt(
+        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy, headers: Mapping[str, str]
+    ) -> WebhookPage | FetchFailure | WebhookRedirect:
+        try:
+            return await self._request(target, call, policy, headers)
+        except (aiohttp.ClientError, ValueError) as error:
+            return _failure(error, target.url)
+
+    async def _request(
+        self, target: WebhookTarget, call: WebhookCall, policy: ConnectionPolicy, headers: Mapping[str, str]
+    ) -> WebhookPage | FetchFailure | WebhookRedirect:
+        if self._session is None:
+            raise RuntimeError("enter the WebhookClient before calling")
+        request = self._signer.sign(target.method, target.url, call.parameters, call.idempotency_token)
+        url = URL(request.url, encoded=True)
+        forwarded = URL(self._proxy.forward(request.url), encoded=True) if self._proxy else url
+        host = {"Host": url.raw_authority} if forwarded != url else {}
+        async with self._session.request(
+            request.method.value,
+            forwarded,
+            headers={**request.headers, **headers, **host, **_cookie_header(call.cookies, url)},
+            data=request.body,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.connect, sock_read=policy.read),
+        ) as response:
+            if call.cookies is not None:
+                # Patched Pythons refuse a cookie for a folder whose name has control characters.
+                with contextlib.suppress(CookieError):
+                    call.cookies.update_cookies(response.cookies, url)
+            try:
+                return await _read(response, target.url)
+            except aiohttp.ClientError as error:
+                reason = f"the response is incomplete: {error!r}"
+                return FetchFailure(11200, reason, target.url, response.status)
+
+
+async def _read(response: aiohttp.ClientResponse, url: str) -> WebhookPage | FetchFailure | WebhookRedirect:
+    if response.status in _REDIRECTS and "Location" in response.headers:
+        return WebhookRedirect(response.headers["Location"], _REDIRECTS[response.status])
+    if response.status >= 400:
+        return _error_status(response, url)
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_PAGE_BYTES:
+            return FetchFailure(11750, "the response is larger than 64 kB", url, response.status)
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return WebhookPage(url, response.status, media_type, bytes(body))
+
+
+def _error_status(response: aiohttp.ClientResponse, url: str) -> FetchFailure:
+    kind = WebhookFailureKind.CLIENT_ERROR if response.status < 500 else WebhookFailureKind.SERVER_ERROR
+    challenge = response.headers.get("WWW-Authenticate", "") if response.status == 401 else ""
+    reason = f"HTTP {response.status}"
+    return FetchFailure(11200, reason, url, response.status, kind, challenge.strip().lower())
+
+
+def _failure(error: Exception, url: str) -> FetchFailure:
+    """Return the failure for an exception that was raised before there was a response."""
+    for exceptions, code, kind, reason in _FAILURES:
+        if isinstance(error, exceptions):
+            return FetchFailure(code, reason.format(error=_description(error)), url, kind=kind)
+    return FetchFailure(11200, f"the response is incomplete: {error!r}", url)
+
+
+def _description(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno and error.errno > 0:
+        return f"{error.host}:{error.port}: {os.strerror(error.errno)}"
+    return error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+
+
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], int, WebhookFailureKind | None, str], ...] = (
+    ((aiohttp.ClientConnectorDNSError,), 11210, WebhookFailureKind.CONNECT, "host not found: {error}"),
+    ((aiohttp.ClientSSLError,), 11220, WebhookFailureKind.CONNECT, "TLS: {error}"),
+    (
+        (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
+        11205,
+        WebhookFailureKind.CONNECT,
+        "no connection to {error}",
+    ),
+    ((aiohttp.SocketTimeoutError,), 11200, WebhookFailureKind.READ, "no response in time: {error}"),
+    (
+        (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError),
+        11100,
+        None,
+        "not a URL that can be called: {error}",
+    ),
+    ((aiohttp.ClientResponseError,), 11206, None, "not HTTP: {error}"),
+)
+"""The first entry that matches counts: some exceptions are subclasses of others."""
+
+
+def _basic_authorization(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.username:
+        return ""
+    return aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+
+
+def _cookie_header(cookies: aiohttp.CookieJar | None, url: URL) -> Mapping[str, str]:
+    matching = cookies.filter_cookies(url) if cookies is not None else {}
+    pairs = "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in matching.values())
+    return {"Cookie": pairs} if pairs else {}

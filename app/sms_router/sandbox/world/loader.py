@@ -1,4 +1,4 @@
-"""Loads ``config/sandbox.toml`` as a World."""
+"""Loads ``config/sandbox.toml``, whose tables are pydantic models, as a World."""
 
 from __future__ import annotations
 
@@ -7,12 +7,134 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from sms_router.sandbox.world.models import PhoneTable, SandboxFile, ServiceTable
-from sms_router.sandbox.world.types import DefinedNames
-from sms_router.sandbox.world.world import Carrier, Phone, Service, World
-from sms_router.toml import RawTable, read_toml, validate
+from sms_router.sandbox.world.fault import FaultSet
+from sms_router.sandbox.world.numbers import Capabilities, HttpMethod, Number, country_of
+from sms_router.sandbox.world.opt_out_keywords import OptOutKeywordList
+from sms_router.sandbox.world.types import (
+    E164,
+    AccountSid,
+    CarrierName,
+    Country,
+    DefinedNames,
+    DefinedOnce,
+    Flag,
+    OptionalUrl,
+    OwnNumber,
+    PhoneNumberSid,
+    ServiceSid,
+    ShortCode,
+    ShortCodeSid,
+)
+from sms_router.sandbox.world.world import Carrier, Phone, PhoneState, Service, World
+from sms_router.toml import RawTable, StrictModel, read_toml, validate
+
+
+class AccountTable(StrictModel):
+    """``[account]``."""
+
+    sid: AccountSid
+    auth_token: str = ""
+    """Empty: made per installation."""
+    permitted_countries: frozenset[Country] = frozenset()
+
+
+class ServiceChanges(StrictModel):
+    """``[service]`` in a scenario; None for settings that stay as they are."""
+
+    inbound_request_url: OptionalUrl | None = None
+    inbound_method: HttpMethod | None = None
+    fallback_url: OptionalUrl | None = None
+    fallback_method: HttpMethod | None = None
+    status_callback: OptionalUrl | None = None
+    use_inbound_webhook_on_number: Flag | None = None
+    sticky_sender: Flag | None = None
+    area_code_geomatch: Flag | None = None
+    mms_converter: Flag | None = None
+    smart_encoding: Flag | None = None
+    advanced_opt_out: Flag | None = None
+    opt_out_lists: tuple[OptOutKeywordList, ...] | None = None
+
+    def applied_to(self, service: Service) -> Service:
+        names = self.model_fields_set & ServiceChanges.model_fields.keys()
+        return replace(service, **{name: getattr(self, name) for name in names})
+
+
+class ServiceTable(ServiceChanges):
+    """``[[services]]``."""
+
+    sid: ServiceSid
+    friendly_name: str
+    senders: tuple[OwnNumber, ...] = ()
+
+
+class _NumberTable(StrictModel):
+    sid: str
+    friendly_name: str | None = None
+    capabilities: frozenset[Literal["SMS", "MMS", "Voice"]] = frozenset({"SMS"})
+    sms_url: OptionalUrl = ""
+    sms_method: HttpMethod = HttpMethod.POST
+    sms_fallback_url: OptionalUrl = ""
+    sms_fallback_method: HttpMethod = HttpMethod.POST
+
+    def _number(self, address: str, country: str) -> Number:
+        names = self.capabilities
+        capabilities = Capabilities(sms="SMS" in names, mms="MMS" in names, voice="Voice" in names)
+        return Number(
+            self.sid,
+            address,
+            country,
+            capabilities,
+            address if self.friendly_name is None else self.friendly_name,
+            self.sms_url,
+            self.sms_method,
+            self.sms_fallback_url,
+            self.sms_fallback_method,
+        )
+
+
+class ShortCodeTable(_NumberTable):
+    """``[[short_codes]]``."""
+
+    sid: ShortCodeSid
+    short_code: Annotated[ShortCode, DefinedOnce]
+    country: Country
+
+    def number(self) -> Number:
+        return self._number(self.short_code, self.country)
+
+
+class PhoneNumberTable(_NumberTable):
+    """``[[phone_numbers]]``."""
+
+    sid: PhoneNumberSid
+    phone_number: Annotated[E164, DefinedOnce]
+
+    def number(self) -> Number:
+        return self._number(self.phone_number, country_of(self.phone_number))
+
+
+class PhoneTable(StrictModel):
+    """``[[phones]]``."""
+
+    number: E164
+    carrier: CarrierName
+    state: PhoneState = PhoneState.ON
+
+
+class SandboxFile(StrictModel):
+    """``sandbox.toml``."""
+
+    default_carrier: CarrierName
+    account: AccountTable
+    services: tuple[ServiceTable, ...] = ()
+    short_codes: tuple[ShortCodeTable, ...] = ()
+    phone_numbers: tuple[PhoneNumberTable, ...] = ()
+    carriers: tuple[Carrier, ...] = ()
+    phones: tuple[PhoneTable, ...] = ()
+    faults: FaultSet = FaultSet()
 
 
 def load_world(path: str | Path, router_url: str | None = None, auth_token: str = "") -> World:
@@ -75,17 +197,14 @@ def _defined_names(document: RawTable) -> DefinedNames:
 def _service(table: ServiceTable, sids: Mapping[str, str], router_url: str | None) -> Service:
     senders = tuple(sids[address] for address in table.senders)
     service = table.applied_to(Service(table.sid, table.friendly_name, senders=senders))
-    return replace(
-        service,
-        inbound_request_url=_moved(service.inbound_request_url, router_url),
-        fallback_url=_moved(service.fallback_url, router_url),
-        status_callback=_moved(service.status_callback, router_url),
-    )
+    if not router_url:
+        return service
+    urls = (service.inbound_request_url, service.fallback_url, service.status_callback)
+    inbound, fallback, status = (url and _moved(url, router_url) for url in urls)
+    return replace(service, inbound_request_url=inbound, fallback_url=fallback, status_callback=status)
 
 
-def _moved(url: str, router_url: str | None) -> str:
-    if not url or not router_url:
-        return url
+def _moved(url: str, router_url: str) -> str:
     target, parts = urlsplit(router_url), urlsplit(url)
     path = target.path.rstrip("/") + parts.path
     return urlunsplit(parts._replace(scheme=target.scheme, netloc=target.netloc, path=path))
