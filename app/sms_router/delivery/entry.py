@@ -33,7 +33,6 @@ class MessagePart(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> MessagePart | None:
-        """Parse a name; None when it is not one."""
         match = _NAME.fullmatch(name)
         if match is None:
             return None

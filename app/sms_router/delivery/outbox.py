@@ -187,15 +187,8 @@ class Outbox:
     ) -> bool:
         """Store a message that is no reply until it is due; False where it was stored before.
 
-        Args:
-            entry: stands for it; its reference follows from what makes it unique.
-            document: its TwiML.
-            trail_text: the trail of the sender selection.
-            count: messages in the document.
-            reason: why it is sent.
-            request: the parameters under which it is stored.
-            due: seconds since the epoch.
-
+        The reference of ``entry`` follows from what makes the message unique. ``request`` are the parameters
+        under which it is stored; ``due`` is in seconds since the epoch.
         """
         call = scripts.schedule(
             contact=entry.contact,
@@ -270,12 +263,8 @@ class Outbox:
     ) -> ClaimedWork | None:
         """Claim work whose worker was lost; None when another worker has it or it is finished.
 
-        Args:
-            entry: the work.
-            kind: of the reply.
-            owner: this worker.
-            lease_ms: milliseconds until another worker may claim it.
-            in_conversation: also wait for the contact's earlier messages, and return the conversation.
+        With ``in_conversation`` it also waits for the contact's earlier messages, and gets the conversation.
+        After ``lease_ms`` another worker may claim the work.
 
         Raises:
             StoreUnavailableError: when Redis is unavailable.
@@ -414,15 +403,8 @@ class Outbox:
     ) -> None:
         """Record the result of a message.
 
-        Args:
-            entry: of the message.
-            part: of the reply.
-            message: as it was sent; None when it was not.
-            result: of the call, or why there was none.
-            lease: from `mark_sending`.
-            now: milliseconds since the epoch.
-            resend: enqueued in the same step, to send the message from another sender.
-
+        ``message`` is None when it was not sent; ``now`` is in milliseconds since the epoch. ``resend`` is
+        enqueued in the same step, to send the message from another sender.
         """
         sid, cause = "", ""
         match result:

@@ -105,13 +105,8 @@ class OutboxWorker:
     The messages of one reply are sent in their order. A message that Twilio has not processed (429, no
     connection) is sent again after a growing delay.
 
-    Args:
-        outbox: the entries in Redis.
-        send: sends one message through Twilio's API.
-        report: counts results.
-        clock: seconds since the epoch.
-        max_events: events that this worker handles at once; 0 where no handler takes any.
-
+    ``clock`` returns seconds since the epoch. ``max_events`` are handled at once; 0 where no handler takes
+    any.
     """
 
     def __init__(
@@ -151,7 +146,6 @@ class OutboxWorker:
         self._wake.set()
 
     def wake_all(self) -> None:
-        """Poll all buckets now."""
         self._woken_buckets.update(ALL_BUCKETS)
         self._wake.set()
 

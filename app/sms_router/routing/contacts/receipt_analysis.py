@@ -48,13 +48,7 @@ class ReceiptAnalysis:
 
 
 class ReceiptAnalyzer:
-    """Analyzes receipts with the error table and the pools.
-
-    Args:
-        contacts: has the error table.
-        pool_for: finds the pool of a Service or a number.
-
-    """
+    """Analyzes receipts with the error table and the pools."""
 
     def __init__(self, contacts: Contacts, pool_for: PoolFinder) -> None:
         self.contacts = contacts

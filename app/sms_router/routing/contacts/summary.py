@@ -30,12 +30,10 @@ class ContactSummary:
 
     @property
     def facts(self) -> RecipientFacts:
-        """The facts for sender selection."""
         return self.contact.facts(self.table, self.at)
 
     @property
     def unreachable_senders(self) -> tuple[UnreachableSender, ...]:
-        """The senders that do not reach the contact."""
         return self.contact.unreachable_senders(self.table, self.at)
 
 
@@ -66,16 +64,7 @@ def preview_failover(
     conditions: SenderConditions,
     decision: Decision,
 ) -> FailoverPreview | None:
-    """Select a sender again without the short code of a decision; return None if it has none.
-
-    Args:
-        pool: the senders of the Service.
-        request: what is to be sent, and to whom.
-        facts: what is known of the contact.
-        conditions: cordons, rates and pending numbers.
-        decision: the first selection, made with the same arguments.
-
-    """
+    """Make a decision again, with the same arguments, without its short code; return None if it has none."""
     if decision.sender is None or decision.sender.kind is not SenderKind.SHORT_CODE:
         return None
     without = replace(facts, unreachable=facts.unreachable | {decision.sender.address})

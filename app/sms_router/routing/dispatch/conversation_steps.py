@@ -115,14 +115,10 @@ class ConversationManager:
         stored: StoredConversation | None,
         profile: str = "",
     ) -> Resolution:
-        """Return what takes a message, given the contact's conversation.
+        """Return what takes a message that is no opt-out keyword, given the contact's conversation.
 
-        Args:
-            resolution: what takes it outside of any conversation.
-            message: the message; opt-out keywords have been handled.
-            stored: the conversation.
-            profile: what handlers have stored of the contact.
-
+        ``resolution`` is what takes it outside of any conversation; ``profile`` is what handlers have stored
+        of the contact.
         """
         if resolution.is_reaction:
             return resolution

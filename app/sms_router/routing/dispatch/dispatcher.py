@@ -77,17 +77,9 @@ class Defaults:
 
 
 class Dispatcher:
-    """Resolves messages.
+    """Resolves messages: opt-out keywords come before rules, and rules before defaults.
 
-    Args:
-        table: the rules.
-        defaults: what responds where no rule does.
-        opt_outs: the opt-out keywords, which come before rules.
-        forwards: how messages are forwarded.
-        zones: the time zones of the Services, for rules with opening hours.
-        clock: returns seconds since the epoch, for rules with opening hours.
-        handlers: the team's, with their conversations and middlewares.
-
+    ``clock`` returns seconds since the epoch, for rules with opening hours.
     """
 
     def __init__(
@@ -127,10 +119,7 @@ class Dispatcher:
     def resolve(self, message: InboundMessage, moment: float | None = None) -> Resolution:
         """Return what responds to a message; there is always something, if only silence.
 
-        Args:
-            message: the message.
-            moment: seconds since the epoch, for opening hours; now if it is not given.
-
+        ``moment``, for opening hours, is in seconds since the epoch; now if it is not given.
         """
         if message.opt_out_type is not None:
             match = match_from_twilio(message.opt_out_type)  # Advanced Opt-Out has replied already (facts 8)
@@ -156,7 +145,6 @@ class Dispatcher:
             self.conversations.replies = replies
 
     def opt_out_reply(self, match: OptOutMatch, message: InboundMessage, profile: str) -> Reply:
-        """Return the router's reply to an opt-out keyword."""
         if match.reply is SILENCE:
             return SILENCE
         texts = {code: language.replies[match.intent] for code, language in self.opt_outs.languages.items()}

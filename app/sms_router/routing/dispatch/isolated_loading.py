@@ -32,10 +32,7 @@ _MAX_PLAIN_BYTES = 2_000_000
 async def find_excess(folder: Path, published: PublishedRules | None = None) -> list[str]:
     """Return a sentence where the rules take too much to be loaded, or nothing; mistakes are no concern here.
 
-    Args:
-        folder: the configuration folder.
-        published: the version that stands for its keywords.toml and templates.
-
+    A published version stands for the folder's keywords.toml and templates.
     """
     with contextlib.ExitStack() as stack:
         if published is not None:

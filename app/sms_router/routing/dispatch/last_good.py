@@ -40,10 +40,7 @@ class LastGoodRuleSet:
     def keep(self, folder: Path, unchanged: Callable[[], bool]) -> None:
         """Copy the files of a folder that was read without mistakes; a failure is logged.
 
-        Args:
-            folder: of the files.
-            unchanged: returns whether they are still what was read; if not, nothing is copied.
-
+        ``unchanged`` returns whether they are still what was read; if not, nothing is copied.
         """
         try:
             paths = [path for name in FILES if (path := folder / name).is_file()]

@@ -61,7 +61,6 @@ class PublishedRules:
 
     @property
     def uses_files(self) -> bool:
-        """Whether the files of each replica count."""
         return not self.files
 
     @property
@@ -79,7 +78,6 @@ class PublishedRules:
         return f"{self.number} {self.digest}"
 
     def unpacked(self) -> AbstractContextManager[Path]:
-        """Yield a temporary folder with the files."""
         return unpacked({path: text.encode() for path, text in self.files.items()})
 
     def __str__(self) -> str:
@@ -185,7 +183,6 @@ def read_current(client: redis.Redis) -> PublishedRules | None:
 
 
 def read_version(client: redis.Redis, number: int) -> PublishedRules | None:
-    """Return a version; None where it is not kept."""
     description = cast("bytes | None", client.hget(RULES_DESCRIPTIONS, str(number)))
     document = cast("bytes | None", client.hget(RULES_DOCUMENTS, str(number)))
     return _decode(number, description, document)
@@ -275,7 +272,6 @@ class PublishedRulesFile:
         self._path = data_dir / "published-rules.json"
 
     def read(self) -> PublishedRules | None:
-        """Return the copy; None where there is none."""
         try:
             value = json.loads(self._path.read_text(encoding="utf-8"))
             return _version(int(value["number"]), value, value["files"])

@@ -41,13 +41,8 @@ COMMAND_TIMEOUT = 2.0
 class PublishedRulesSync:
     """Loads each version that is published, within a second.
 
-    Args:
-        redis: shared by all workers.
-        reloader: uses the rules.
-        file: the copy on disk.
-        worker: the name of this worker, for people: host, port and process.
-        clock: returns seconds since the epoch, by the clock of Redis.
-
+    ``worker`` is the name of this worker for people: host, port and process. ``clock`` returns seconds since
+    the epoch, by the clock of Redis.
     """
 
     def __init__(
@@ -161,7 +156,6 @@ class PublishedRulesSync:
         await asyncio.to_thread(self._file.write, version)
 
     def _rules(self) -> WorkerRules:
-        """Return what this worker uses."""
         failure, known = "; ".join(self._mistakes[:1]), self._reloader.names
         return WorkerRules(self._worker, self._identity, 0.0, failure, known.digest, known.steps, known.files)
 

@@ -130,7 +130,6 @@ class Reloader:
 
     @property
     def names(self) -> RuleNames:
-        """The names of the rules in use."""
         return self._rules.names
 
     def errors(self) -> list[str]:
@@ -181,7 +180,6 @@ class Reloader:
             await self.reload()
 
     async def reload(self) -> ReloadResult:
-        """Read the files, and use them if they have no mistakes."""
         async with self._reloading:
             present = await asyncio.to_thread(self._reader.present)
             fingerprint = await asyncio.to_thread(self._reader.fingerprint)

@@ -113,17 +113,9 @@ def load_rules(
 ) -> Dispatcher:
     """Read the rules of a file and index them together with those of handlers.
 
-    A missing or empty file is allowed, for teams that only have handlers; it is logged.
-
-    Args:
-        file: ``keywords.toml``.
-        templates: the folder of template files.
-        handlers: the team's.
-        opt_outs: the opt-out keywords, which come before rules.
-        forwards: how messages are forwarded; nothing is if it is not given.
-        zones: the time zones of the Services, for opening hours.
-        clock: returns seconds since the epoch, for opening hours.
-        label: stands for the file in messages to people; its path if it is not given.
+    A missing or empty file is allowed, for teams that only have handlers; it is logged. ``clock`` returns
+    seconds since the epoch, for opening hours. ``label`` stands for the file in messages to people; its path
+    if it is not given.
 
     Raises:
         ConfigurationError: with all mistakes.
@@ -244,7 +236,6 @@ class _RuleLoader:
         return Rule(table.words, kind, scope, answer, name, source, table.fold_accents, table.opts_in)
 
     def defaults(self, table: _Default | None) -> Defaults:
-        """Compile what responds to texts that no rule takes."""
         if table is None:
             return Defaults()
         for sid in table.services:

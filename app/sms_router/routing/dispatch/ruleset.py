@@ -38,7 +38,6 @@ class RuleSetDiff:
         return bool(self.added or self.removed or self.changed)
 
     def __str__(self) -> str:
-        """Name all differences in one line."""
         kinds = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
         return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names) or "nothing changed"
 
@@ -73,7 +72,6 @@ class RuleSet:
         return replace(self, names=RuleNames(digest, steps, files))
 
     def difference(self, other: RuleSet) -> RuleSetDiff:
-        """Return how another rule set differs from this one."""
         own, others = dict(self._parts()), dict(other._parts())
         return RuleSetDiff(
             tuple(name for name in others if name not in own),

@@ -60,12 +60,9 @@ class Dependency:
 class ContactStore(Protocol):
     """Reads and stores what handlers set of contacts (`Contacts`)."""
 
-    async def profile_of(self, message: InboundMessage) -> str:
-        """Return what is stored of the contact of a message."""
-        ...
+    async def profile_of(self, message: InboundMessage) -> str: ...
 
-    async def change_profile(self, message: InboundMessage, changes: Mapping[str, str | bool]) -> None:
-        """Store what a handler has set."""
+    async def change_profile(self, message: InboundMessage, changes: Mapping[str, str | bool]) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +103,6 @@ class HandlerEnvironment:
 
     @property
     def own(self) -> list[str]:
-        """The names of resources and values."""
         return [*self.lifespans, *self.providers]
 
     def add(self, functions: Iterable[tuple[str, str, Callable[..., object]]]) -> Iterator[str]:

@@ -101,7 +101,6 @@ class HandlerContext:
         self._changes = contact.changes() if isinstance(contact, HandlerContact) else {}
 
     async def store_contact(self) -> None:
-        """Store what is set of the contact."""
         if self._changes and self._environment.contacts is not None:
             await self._environment.contacts.change_profile(self._message, self._changes)
 

@@ -61,6 +61,5 @@ class HandlerHttpClient:
         return self._session
 
     async def aclose(self) -> None:
-        """Close all connections."""
         if self._session is not None:
             await self._session.close()

@@ -80,7 +80,6 @@ class TemplateAttributes(dict[str, Any]):
 
 
 def language_of(profile: str) -> str | None:
-    """Return the language of a stored profile."""
     if '"language"' not in profile:
         return None
     language: str | None = json.loads(json.loads(profile).get("language", "null"))

@@ -107,7 +107,6 @@ class Reply:
 
     @property
     def next_step(self) -> str | None:
-        """The name of the step that takes the next message."""
         return None if self.then is None else _step_name(self.then)
 
     @property

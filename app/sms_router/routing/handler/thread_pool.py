@@ -30,13 +30,9 @@ _Job = tuple["Future[object]", Callable[[], object]]
 
 
 class HandlerThreadPool:
-    """Runs plain functions in threads.
+    """Runs plain functions in threads, each of which is started when it is needed first.
 
     The threads are daemons: a handler that never returns must not keep the worker from stopping.
-
-    Args:
-        max_threads: threads are started up to this number, each when it is needed first.
-
     """
 
     def __init__(self, max_threads: int) -> None:

@@ -42,13 +42,9 @@ KEPT_PARAMETERS = (
 
 
 class BodyRetention(PeriodicTask):
-    """Removes texts from old records; one in each worker.
+    """Removes texts from records, some days after their arrival; one in each worker.
 
-    Args:
-        store: where the records are.
-        days: age at which the texts are removed.
-        retention_days: age at which a record is deleted.
-
+    ``retention_days`` is the age at which a record is deleted.
     """
 
     def __init__(self, store: Store, days: float, retention_days: float) -> None:

@@ -72,14 +72,7 @@ class StoredData:
 
 
 class ContactEraser:
-    """Finds and removes everything that is stored about one contact.
-
-    Args:
-        client: redis-py's client, which returns bytes.
-        contact: the number from which the contact texts.
-        progress: receives the number of entries that were read.
-
-    """
+    """Finds and removes everything that is stored about one contact."""
 
     def __init__(self, client: redis.Redis, contact: str, progress: Progress = lambda _: None) -> None:
         self._client = client
@@ -160,7 +153,6 @@ class ContactEraser:
             pipeline.execute()
 
     def _find_messages(self, data: StoredData) -> None:
-        """Find the contact's messages among the entries of the bucket's journal."""
         now = int(server_time(self._client) * 1000)
         entries = self._stream(self._bucket.journal)
         while batch := [(entry, fields[b"message"].decode()) for entry, fields in islice(entries, BATCH)]:

@@ -81,13 +81,7 @@ class PendingMessage(NamedTuple):
 
 
 class ErasureReceipts:
-    """The receipts in Redis; every method blocks.
-
-    Args:
-        client: redis-py's client, which returns bytes.
-        retention_days: how long a receipt is kept.
-
-    """
+    """The receipts in Redis, each for ``retention_days``; every method blocks."""
 
     def __init__(self, client: redis.Redis, retention_days: float) -> None:
         self._client = client
@@ -121,7 +115,6 @@ class ErasureReceipts:
         return receipt, pending
 
     def newest(self) -> list[ErasureReceipt]:
-        """Return all receipts, the newest first."""
         ids = cast("list[bytes]", self._client.zrevrange(ERASURE_RECEIPTS, 0, -1))
         found = (self.get(receipt_id.decode()) for receipt_id in ids)
         return [receipt for receipt in found if receipt is not None]
@@ -166,11 +159,7 @@ class ErasureReceipts:
 class ErasureTask(PeriodicTask):
     """Erases at Twilio what was not final when a contact was erased; one in each worker.
 
-    Args:
-        redis_url: of the Redis with the receipts.
-        log_of: returns the message log of an account; None where the account is not configured.
-        retention_days: how long a receipt is kept.
-
+    ``log_of`` returns the message log of an account; None where the account is not configured.
     """
 
     def __init__(

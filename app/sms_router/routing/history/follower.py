@@ -52,7 +52,6 @@ class JournalFollower:
         return new
 
     def read(self) -> list[MessageRecord]:
-        """Return what is new, the oldest first."""
         now = time.monotonic()
         self._open |= {entry.reference: (entry, now) for entry in self._new_entries()}
         records = self._history.of_entries([entry for entry, _ in self._open.values()])

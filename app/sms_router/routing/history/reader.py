@@ -43,18 +43,12 @@ class RecordPage(NamedTuple):
 
 
 class HistoryReader:
-    """Reads stored messages.
-
-    Args:
-        client: redis-py's client, which returns bytes.
-
-    """
+    """Reads stored messages with redis-py's client, which returns bytes."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def recent(self, limit: int) -> list[MessageRecord]:
-        """Return the newest messages."""
         return self._records([entry.location for entry in self._newest(limit)], {})
 
     def failed(self, limit: int, since: int = 0, cause: str = "") -> list[MessageRecord]:

@@ -194,13 +194,9 @@ class Reconciler:
     def record(self, missed: MissedMessage, now: int, *, answer: bool) -> None:
         """Journal a message as a dead letter, or have it answered; it gets its status.
 
-        An opt-out keyword counts from when it was sent, and is not replied to: Twilio may have done so.
-
-        Args:
-            missed: as `compare` returns it.
-            now: milliseconds since the epoch.
-            answer: whether a running router answers it, if it is not older than the limit.
-
+        An opt-out keyword counts from when it was sent, and is not replied to: Twilio may have done so. With
+        ``answer`` a running router answers a message that is not older than the limit; ``now`` is in
+        milliseconds since the epoch.
         """
         logged = missed.logged
         try:

@@ -164,7 +164,6 @@ class MessageRecord:
 
     @property
     def rule(self) -> str | None:
-        """The rule that answered."""
         return self.answer.rule if self.answer is not None else None
 
     @property
@@ -175,12 +174,10 @@ class MessageRecord:
 
     @property
     def trail(self) -> tuple[str, ...]:
-        """How the sender of the answer was selected."""
         return self.answer.trail if self.answer is not None else ()
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The texts of the answer."""
         return self.answer.texts if self.answer is not None else ()
 
     @property

@@ -152,15 +152,8 @@ def request_replay(
 ) -> ReplayCheck:
     """Put a request for a replay into the outbox, from which a running router takes it.
 
-    A second request has no effect. Changes since `check_replayable` are checked atomically.
-
-    Args:
-        client: redis-py's client, which returns bytes.
-        record: a message that `check_replayable` has accepted.
-        scope: the Service, or the number without one, to which the contact's opt-out belongs.
-        retention_days: how long the request is kept with the message.
-        even_unknown: as in `check_replayable`.
-
+    A second request has no effect. Changes since `check_replayable`, which has accepted the message, are
+    checked atomically. ``scope`` is where the contact's opt-out belongs (`Contacts.scope_of`).
     """
     assert record.message is not None, "check_replayable has refused it"
     contact = record.message.contact

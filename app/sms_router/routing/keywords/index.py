@@ -120,7 +120,6 @@ class KeywordIndex(Generic[Action]):
 
 
 def _cutter(kind: MatchKind, size: int) -> Callable[[str], str]:
-    """Return the function that cuts the part that this kind compares out of a text."""
     if kind is MatchKind.FIRST_WORD:
         return lambda text: trim(" ".join(text.split(" ", size)[:size]))
     if kind is MatchKind.PREFIX:

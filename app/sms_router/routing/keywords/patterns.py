@@ -75,10 +75,7 @@ def _options(max_memory: int) -> Any:
 
 
 class PatternIndex(Generic[Action]):
-    """The patterns of a rule table.
-
-    Args:
-        entries: those of checked patterns, in the order in which they are written.
+    """The patterns of a rule table, which were checked, in the order in which they are written.
 
     Raises:
         PatternError: when there are too many to be matched in one pass.

@@ -91,7 +91,6 @@ class Scope:
         )
 
     def admits(self, context: MatchContext) -> bool:
-        """Return whether the rule applies in this context."""
         return (
             (not self.numbers or context.number in self.numbers)
             and (not self.services or context.service_sid in self.services)

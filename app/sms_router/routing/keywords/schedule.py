@@ -36,7 +36,6 @@ class Schedule:
 
     @classmethod
     def of(cls, windows: Sequence[Schedule]) -> Schedule:
-        """Return the union of several windows."""
         is_always = any(not window.spans for window in windows)
         spans = [] if is_always else sorted(span for window in windows for span in window.spans)
         return cls(tuple(_merge(spans)), ", ".join(window.description for window in windows))
@@ -83,7 +82,6 @@ class Schedule:
         return Schedule(self.spans, ", ".join(filter(None, (self.description, " ".join(dates)))), first, last)
 
     def __bool__(self) -> bool:
-        """Return whether the schedule restricts anything."""
         return bool(self.spans) or self.opens is not None or self.closes is not None
 
     @property
@@ -113,7 +111,6 @@ class Schedule:
         )
 
     def overlaps(self, other: Schedule) -> bool:
-        """Return whether some minute is admitted by both."""
         for one, two in ((self, other), (other, self)):
             if one.closes is not None and two.opens is not None and one.closes <= two.opens:
                 return False
@@ -206,7 +203,6 @@ class Timetable:
         self._is_weekly = bool(edges)
 
     def __bool__(self) -> bool:
-        """Return whether any rule has hours or dates."""
         return self._is_weekly or len(self._dates) > 1
 
     def transition_before(self, minute: int) -> int:
@@ -220,13 +216,7 @@ class Timetable:
 
 
 class TimeZones:
-    """The time zones of the Services.
-
-    Args:
-        default: IANA name of the zone of every Service that is not named.
-        by_service: IANA names by Service sid.
-
-    """
+    """The time zones of the Services, by IANA names; ``default`` is that of Services that are not named."""
 
     def __init__(self, default: str = "UTC", by_service: Mapping[str, str] | None = None) -> None:
         self._default = ZoneInfo(default)

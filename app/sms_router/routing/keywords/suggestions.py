@@ -11,14 +11,10 @@ MIN_LENGTH, MAX_LENGTH = 4, 24
 
 
 class Suggestions:
-    """Finds similar keywords with a deletion index: a lookup does not depend on the number of keywords.
+    """Finds similar normalized keywords with a deletion index: a look-up does not depend on their number.
 
     A typing mistake is one letter too many, one too few, one wrong letter, or two letters exchanged.
     Digits are compared exactly: a contact who votes for 3 does not mean 2.
-
-    Args:
-        keys: normalized keywords.
-
     """
 
     def __init__(self, keys: Iterable[str]) -> None:

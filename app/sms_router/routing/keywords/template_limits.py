@@ -307,7 +307,6 @@ def _blank_for_none(value: object) -> object:
 
 
 def _output(value: object) -> object:
-    """Count an output."""
     if value is None:
         return ""
     _budget.output(len(value) if isinstance(value, str) else _size(value))

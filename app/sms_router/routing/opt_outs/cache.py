@@ -70,7 +70,6 @@ class OptOutCache:
         """Set when Redis does not have an opt-out that is here, or asks for what is here."""
 
     def __bool__(self) -> bool:
-        """Return whether there is any entry."""
         return len(self.stops) > 0
 
     def __contains__(self, key: OptOutKey) -> bool:

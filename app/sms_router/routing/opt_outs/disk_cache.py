@@ -218,7 +218,6 @@ class OptOutDiskCache:
         self._task.start()
 
     async def aclose(self) -> None:
-        """Stop, and store the last changes."""
         await self._task.aclose()
         if self._is_started:
             await self._sync()
@@ -270,7 +269,6 @@ class OptOutDiskCache:
             await self._disk.run(self._database.remove_old, redis_sync.retention_start)
 
     async def _load(self) -> None:
-        """Apply what other workers have stored."""
         rows, is_whole = await self._disk.run(self._database.read_new)
         while rows:
             for key, change in rows:

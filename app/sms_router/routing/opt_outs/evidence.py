@@ -76,7 +76,6 @@ class Evidence:
         return f"{self.event}:{self.message or f'{at}:{sha256(self.source.encode()).hexdigest()[:8]}'}"
 
     def to_json(self) -> str:
-        """Return the entry as it is stored."""
         values = {name: value[:MAX_TEXT] for name, value in asdict(self).items() if value}
         return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 

@@ -136,12 +136,7 @@ class OptOutKeywords:
     ) -> OptOutMatch | None:
         """Return the meaning of a text and the reply to it; None for an ordinary text.
 
-        Args:
-            body: the text.
-            service_sid: the texted number's Service; None outside Services.
-            number: the number that was texted.
-            country: the contact's, which decides between languages.
-
+        ``country`` is the contact's, which decides between languages.
         """
         meanings, _ = self._recognizer.find(body)
         if not meanings:

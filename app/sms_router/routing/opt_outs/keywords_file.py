@@ -53,11 +53,9 @@ class _OptOutsFile(StrictModel):
 def load_opt_out_keywords(
     folder: Path | None = None, by_twilio: frozenset[str] = frozenset()
 ) -> OptOutKeywords:
-    """Read the included languages and, over them, those of an ``opt-outs.toml``.
+    """Read the included languages and, over them, those of the ``opt-outs.toml`` of a folder, if it has one.
 
-    Args:
-        folder: the configuration folder, with or without the file.
-        by_twilio: the Services with ``opt_out = "twilio"``.
+    ``by_twilio`` are the Services with ``opt_out = "twilio"``.
 
     Raises:
         ConfigurationError: with every mistake found.

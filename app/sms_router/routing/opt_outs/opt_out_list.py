@@ -153,7 +153,6 @@ class OptOutList:
         return sum(changed for changed, *_ in changes)
 
     def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
-        """Read the source of each entry."""
         names = [tuple(member.decode().split(" ", 1)) for member, _ in members]
         pipeline = self._client.pipeline(transaction=False)
         for service, number in names:

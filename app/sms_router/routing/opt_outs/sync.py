@@ -91,7 +91,6 @@ def restore_call(request: str, key: OptOutKey, at: int, ttl_ms: int, consent_ttl
 
 
 async def _by_bucket(entries: ItemsView[OptOutKey, int]) -> list[list[tuple[OptOutKey, int]]]:
-    """Return entries by the bucket of the contact."""
     buckets: list[list[tuple[OptOutKey, int]]] = [[] for _ in ALL_BUCKETS]
     for count, entry in enumerate(tuple(entries)):
         buckets[bucket_of(entry[0][1]).number].append(entry)
@@ -235,9 +234,8 @@ class OptOutSync(PeriodicTask):
     async def merge(self, run: Run, *, lost_only: bool = False) -> None:
         """Read the list, write back what is missing from it, and begin the epochs that are missing.
 
-        Args:
-            run: runs scripts, maybe on one node of a Cluster alone.
-            lost_only: whether only buckets are read whose epoch is missing or has changed.
+        ``run`` may run scripts on one node of a Cluster alone. With ``lost_only`` only buckets are read whose
+        epoch is missing or has changed.
 
         Raises:
             StoreUnavailableError: when Redis fails in between.

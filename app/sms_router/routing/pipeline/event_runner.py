@@ -51,7 +51,6 @@ class EventRunner:
         return self._lag if time.monotonic() - self._lag_at < LAG_LIFETIME else 0.0
 
     def notices(self) -> list[str]:
-        """Return what an operator should know."""
         late = f"events wait {self.lag:.0f} s for their handlers: they are slow, or there are too few workers"
         return [late] if self.lag > MAX_LAG else []
 

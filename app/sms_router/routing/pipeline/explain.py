@@ -60,7 +60,6 @@ class Explanation:
 
     @property
     def sender(self) -> str | None:
-        """The number that the reply leaves from."""
         return self.decision.address if self.decision else None
 
     @property
@@ -107,14 +106,7 @@ def explain(
 ) -> Explanation:
     """Return what would be answered at the moment for which the contact's summary holds.
 
-    Args:
-        message: the text.
-        contact: what is known of the contact.
-        dispatcher: the rules.
-        composer: selects the sender.
-        conditions: those of the senders.
-        conversation: that of the contact, which may take the text.
-
+    ``conversation`` is that of the contact, which may take the text.
     """
     moment, opted_out = contact.at / 1000, contact.facts.opted_out
     resolution = dispatcher.resolve(message, moment).for_contact(opted_out)
@@ -195,7 +187,6 @@ def preview_answer(resolution: Resolution, message: InboundMessage, profile: str
 
 
 def by_precedence(rules: Iterable[Rule[RuleAction]]) -> list[Rule[RuleAction]]:
-    """Return the rules in the order in which their kinds are tried."""
     return sorted(rules, key=lambda rule: _KINDS.index(rule.kind))
 
 

@@ -55,16 +55,8 @@ def preview_replay(
 ) -> ReplayPreview:
     """Return what a replay would send; nothing is run.
 
-    Args:
-        message: what is replayed.
-        scope: where the contact's facts belong.
-        facts: what is known of the contact now.
-        conversation: the contact's now; a replayed message may be taken by a step that it did not know.
-        dispatcher: the rules.
-        composer: selects the sender.
-        conditions: those of the senders now.
-        failed: the rule that has failed; None where it is not known.
-
+    The facts, the conversation and the conditions are those of now: a replayed message may be taken by a step
+    that it did not know. ``failed`` is the rule that has failed; None where it is not known.
     """
     if (event := dispatcher.resolve_event(message)) is not None:
         return ReplayPreview(scope, event.rule, runs="the functions with @on are called")

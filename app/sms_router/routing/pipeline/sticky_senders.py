@@ -28,11 +28,7 @@ Key = tuple[str, str]
 class StickySenders:
     """The senders that this worker chose lately.
 
-    Args:
-        journal: writes them to Redis.
-        ttl: returns the milliseconds that they are kept there.
-        clock: returns seconds since the epoch.
-
+    ``ttl`` returns the milliseconds for which they are kept in Redis, ``clock`` seconds since the epoch.
     """
 
     def __init__(

@@ -49,7 +49,6 @@ class Cookie:
     """Seconds since the epoch; None for a session cookie."""
 
     def is_sent_to(self, url: WebhookUrl, now: float) -> bool:
-        """Return whether a request to a URL contains the cookie."""
         return (
             self.host == url.host
             and (not self.secure or url.called.startswith("https:"))
@@ -59,13 +58,7 @@ class Cookie:
 
 
 class CookieJar:
-    """The cookies of one pair of numbers while one text is forwarded.
-
-    Args:
-        cookies: the stored cookies.
-        clock: returns the time in seconds since the epoch.
-
-    """
+    """The cookies of one pair of numbers while one text is forwarded."""
 
     def __init__(self, cookies: Iterable[Cookie] = (), clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -103,13 +96,7 @@ class CookieJar:
 
 
 class CookieStore:
-    """Reads and writes the cookies of all pairs of numbers.
-
-    Args:
-        store: where they are shared between workers.
-        clock: returns the time in seconds since the epoch.
-
-    """
+    """Reads and writes the cookies of all pairs of numbers; ``clock`` returns seconds since the epoch."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store

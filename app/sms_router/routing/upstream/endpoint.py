@@ -42,11 +42,7 @@ class EndpointStatus:
 class Endpoint:
     """Limits the calls to one origin in one role; an origin that is its own fallback has two endpoints.
 
-    Args:
-        name: the origin and the role, for people.
-        max_concurrent: calls that may be in progress at once.
-        clock: monotonic, in seconds.
-
+    ``name`` is the origin and the role, for people. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(self, name: str, max_concurrent: int, clock: Callable[[], float]) -> None:
@@ -68,11 +64,7 @@ class Endpoint:
     ) -> _Response | UpstreamFailure:
         """Make a call, unless the circuit is open or too many calls wait.
 
-        Args:
-            url: the called URL, for the failure.
-            deadline: of the clock; until then the call may wait for the concurrency limit.
-            fetch: makes the call, and ends before the deadline.
-
+        Until the ``deadline`` of the clock it may wait for the concurrency limit; ``fetch`` ends before it.
         """
         if not self._breaker.allows(self._clock()):
             return self._short_circuit(url)
@@ -137,13 +129,7 @@ class Endpoint:
 
 
 class EndpointPool:
-    """The endpoints of one worker, by origin and role.
-
-    Args:
-        max_concurrent: calls that may be in progress to one endpoint at once.
-        clock: monotonic, in seconds.
-
-    """
+    """The endpoints of one worker, by origin and role; ``clock`` is monotonic, in seconds."""
 
     def __init__(self, max_concurrent: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_concurrent = max_concurrent

@@ -40,7 +40,6 @@ class Forward:
     """With ``public_only``: the router's public URL, below which the URLs may not lead either."""
 
     def allows(self, url: WebhookUrl) -> bool:
-        """Return whether the upstream may redirect to a URL."""
         if self.own_url and is_own(url, self.own_url):
             return False
         targets = [target.url for target in (self.primary, self.fallback) if target is not None]
@@ -123,7 +122,6 @@ class ForwardModel(BaseModel):
         return self
 
     def build(self) -> Forward:
-        """Return the forward that the table describes."""
         fallback = None
         if self.fallback_url is not None:
             fallback = Target(WebhookUrl.parse(self.fallback_url), self.fallback_method)

@@ -87,12 +87,10 @@ class Forwarder:
             return self._fetch
 
     async def aclose(self) -> None:
-        """Close all connections."""
         if self._http_sessions is not None:
             await self._http_sessions.aclose()
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
-        """Return the state of each endpoint, for probes and metrics."""
         return self._endpoints.statuses()
 
     async def forward_for_handler(self, target: HandlerForward, message: InboundMessage) -> Reply:
@@ -116,12 +114,8 @@ class Forwarder:
     ) -> Reply | ReplyFailed:
         """Forward a text and return the reply of the upstream, else of its fallback.
 
-        Args:
-            forward: the upstream and its fallback.
-            message: the text.
-            deadline: of the monotonic clock, in seconds; the call ends before it.
-            headers: those of Twilio's request.
-
+        ``deadline`` is of the monotonic clock, in seconds; the call ends before it. ``headers`` are those of
+        Twilio's request.
         """
         auth_token = self._auth_tokens.get(message.account_sid)
         if auth_token is None:

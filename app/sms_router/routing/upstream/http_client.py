@@ -86,7 +86,6 @@ class HttpSessions:
         return self.public
 
     async def aclose(self) -> None:
-        """Close all connections."""
         await self.unrestricted.close()
         await self.public.close()
 
@@ -141,13 +140,7 @@ def open_sessions(private_hosts: frozenset[str]) -> HttpSessions:
 async def fetch(
     sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
 ) -> UpstreamResponse | UpstreamFailure:
-    """Fetch a document and follow its HTTP redirects.
-
-    Args:
-        sessions: those of `open_sessions`.
-        target: the URL and its method.
-        request: the parameters and headers.
-        deadline: of the monotonic clock, in seconds.
+    """Fetch a document and follow its HTTP redirects, until a deadline of the monotonic clock.
 
     Returns:
         The page, or why there is none; no behaviour of a server raises an exception.

@@ -65,7 +65,6 @@ class NumberForwards:
         self._log_application = lru_cache(maxsize=4096)(_log_application)
 
     def forward_for(self, message: InboundMessage) -> Forward | None:
-        """Return the forward of the texted number; None if it has none."""
         pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
         if pool is None or not self._is_enabled(pool.service_sid):
             return None

@@ -32,13 +32,9 @@ def refuse_message(message: SendMessage, page: WebhookUrl, inbound: InboundMessa
 async def resolve_recipients(
     messages: Sequence[tuple[SendMessage, WebhookUrl]], inbound: InboundMessage, contacts: Contacts
 ) -> tuple[list[Part], list[str]]:
-    """Return the messages that may be sent as parts of a reply, and a note for each omission.
+    """Return the messages of an upstream that may be sent as parts of a reply, and a note for each omission.
 
-    Args:
-        messages: the messages of an upstream, each with the URL of its document.
-        inbound: the text that they answer.
-        contacts: tells whether another recipient has opted out.
-
+    Each message comes with the URL of its document.
     """
     parts: list[Part] = []
     omissions: list[str] = []
