@@ -11,6 +11,7 @@ import pytest
 SANDBOX = Path(__file__).parents[2] / "app" / "sms_router" / "sandbox"
 SHARED = {
     "sms_router.errors",
+    "sms_router.tasks",
     "sms_router.toml",
     "sms_router.twilio.area_codes",
     "sms_router.twilio.form",

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
+from sms_router.tasks import cancel_and_wait
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +42,7 @@ class BackgroundTasks:
         """Let the tasks finish for ``grace`` seconds, then cancel them; return when all have ended."""
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=grace)
-        unfinished = tuple(self._tasks)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await cancel_and_wait(*self._tasks)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -12,7 +12,7 @@ from twilio.request_validator import RequestValidator
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.webhooks.connection_policy import (
     ConnectionPolicy,
-    InvalidOverride,
+    InvalidOverrideError,
     WebhookFailureKind,
     apply_overrides,
 )
@@ -61,9 +61,9 @@ def test_a_fragment_overrides_twilios_defaults(fragment: str, policy: Connection
     ],
 )
 def test_an_invalid_override_has_a_code(fragment: str, code: int) -> None:
-    override = apply_overrides(f"https://example.com/sms#{fragment}", TWILIO)
-    assert isinstance(override, InvalidOverride)
-    assert override.code == code
+    with pytest.raises(InvalidOverrideError) as invalid:
+        apply_overrides(f"https://example.com/sms#{fragment}", TWILIO)
+    assert invalid.value.code == code
 
 
 async def _configure(sandbox: SandboxFixture, url: str) -> None:

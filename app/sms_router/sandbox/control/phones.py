@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Set
+from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Self
 
@@ -18,7 +19,8 @@ from sms_router.sandbox.inbound.session import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.rest.responses import Resource
 from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
-from sms_router.sandbox.state.messages import SandboxMessageStatus
+from sms_router.sandbox.state.messages import Message, SandboxMessageStatus
+from sms_router.sandbox.state.phones import ReceivedMessage
 from sms_router.sandbox.world.numbers import can_be_from, is_e164
 from sms_router.sandbox.world.types import CarrierName, DefinedNames, HttpUrl
 from sms_router.sandbox.world.world import Phone, PhoneState
@@ -97,14 +99,7 @@ class PhoneRoutes(Resource):
                 "webhook": {
                     "outcome": result.outcome.value,
                     "requests": [
-                        {
-                            "url": exchange.url,
-                            "method": exchange.method.value,
-                            "status": exchange.status,
-                            "error_code": exchange.error_code,
-                            "reason": exchange.reason,
-                        }
-                        for exchange in result.exchanges
+                        {**asdict(exchange), "method": exchange.method.value} for exchange in result.exchanges
                     ],
                 },
                 **self._messages(inbound.message.sender or "", result.sids),
@@ -143,40 +138,24 @@ class PhoneRoutes(Resource):
     def _messages(self, number: str, only: Set[str] | None = None) -> Json:
         """Return the messages that a phone received, missed and will get; ``only`` those with these sids."""
         inbox, store = self._platform.inboxes.get(number), self._platform.messages
-        received = [
-            {
-                "sid": shown.sid,
-                "from": shown.sender,
-                "body": shown.body,
-                "media": list(shown.media),
-                "received_at": shown.received.isoformat(),
-                "status": message.status.value if (message := store.get(shown.sid)) else None,
-            }
-            for shown in inbox.received
-            if only is None or shown.sid in only
+        recent = islice(store.newest_first(), MAX_RECENT)
+        on_the_way = [
+            message for message in recent if message.recipient == number and message.status in _ON_THE_WAY
         ]
         missed = [message for sid in inbox.missed if (message := store.get(sid))]
-        recent = islice(store.newest_first(), MAX_RECENT)
-        others = {
-            "undelivered": missed,
-            "on_the_way": [
-                message for message in recent if message.recipient == number and message.status in _ON_THE_WAY
-            ][::-1],
+        received = []
+        for shown in inbox.received:
+            message = store.get(shown.sid)
+            status = message.status.value if message else None
+            received.append(_content(shown) | {"received_at": shown.received.isoformat(), "status": status})
+        lists = {
+            "messages": received,
+            "undelivered": [_content(message) | _outcome(message) for message in missed],
+            "on_the_way": [_content(message) | _outcome(message) for message in reversed(on_the_way)],
         }
-        return {"messages": received} | {
-            name: [
-                {
-                    "sid": message.sid,
-                    "from": message.sender,
-                    "body": message.body,
-                    "media": list(message.media),
-                    "status": message.status.value,
-                    "error_code": message.error_code,
-                }
-                for message in messages
-                if only is None or message.sid in only
-            ]
-            for name, messages in others.items()
+        return {
+            name: [message for message in messages if only is None or message["sid"] in only]
+            for name, messages in lists.items()
         }
 
 
@@ -196,6 +175,19 @@ def _sender(request: Request) -> str:
             " or a name of up to 11 letters and digits."
         )
     return sender
+
+
+def _content(message: Message | ReceivedMessage) -> Json:
+    return {
+        "sid": message.sid,
+        "from": message.sender,
+        "body": message.body,
+        "media": list(message.media),
+    }
+
+
+def _outcome(message: Message) -> Json:
+    return {"status": message.status.value, "error_code": message.error_code}
 
 
 def _phone(phone: Phone) -> Json:

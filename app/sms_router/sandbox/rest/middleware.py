@@ -14,6 +14,7 @@ from sms_router.sandbox.rest.responses import error_response
 from sms_router.sandbox.state.faults import Faults
 from sms_router.sandbox.world.errors import ApiRejection, rejection
 from sms_router.sandbox.world.fault import RestFault, RestKind
+from sms_router.tasks import cancel_and_wait
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Twilio API"'}
 
@@ -75,9 +76,7 @@ class FaultMiddleware:
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await cancel_and_wait(*waits)
 
 
 def _response(fault: RestFault) -> Response:

@@ -17,7 +17,7 @@ from yarl import URL
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.webhooks.connection_policy import (
     ConnectionPolicy,
-    InvalidOverride,
+    InvalidOverrideError,
     WebhookFailureKind,
     apply_overrides,
 )
@@ -102,9 +102,10 @@ class WebhookClient:
         return WebhookCall(parameters, self._identifiers.idempotency_token(), cookies)
 
     async def _fetch(self, target: WebhookTarget, call: WebhookCall) -> WebhookPage | FetchFailure:
-        policy = apply_overrides(target.url, self._policy)
-        if isinstance(policy, InvalidOverride):
-            return FetchFailure(policy.code, policy.reason, target.url)
+        try:
+            policy = apply_overrides(target.url, self._policy)
+        except InvalidOverrideError as error:
+            return FetchFailure(error.code, error.reason, target.url)
         try:
             async with asyncio.timeout(policy.total):
                 for _ in range(policy.retries):

@@ -32,12 +32,13 @@ class ConnectionPolicy:
     retried: frozenset[WebhookFailureKind] = field(default=frozenset({WebhookFailureKind.CONNECT}))
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidOverride:
+class InvalidOverrideError(Exception):
     """A fragment that Twilio does not accept, with the debugger's code."""
 
-    code: int
-    reason: str
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 _EDGES = frozenset(
@@ -45,24 +46,15 @@ _EDGES = frozenset(
 )
 
 
-class _InvalidOverrideError(Exception):
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.override = InvalidOverride(code, reason)
+def apply_overrides(url: str, policy: ConnectionPolicy) -> ConnectionPolicy:
+    """Return the policy with the overrides in a URL's fragment; raise `InvalidOverrideError`.
 
-
-def apply_overrides(url: str, policy: ConnectionPolicy) -> ConnectionPolicy | InvalidOverride:
-    """Return the policy with the overrides in a URL's fragment; other fragments have no effect."""
-    _, _, fragment = url.partition("#")
-    if not fragment:
-        return policy
+    Other fragments have no effect.
+    """
     changes: dict[str, Any] = {}
-    try:
-        for key, value in parse_qsl(fragment, keep_blank_values=True):
-            if key in _READERS:
-                changes.update(_READERS[key](key, value))
-    except _InvalidOverrideError as error:
-        return error.override
+    for key, value in parse_qsl(url.partition("#")[2], keep_blank_values=True):
+        if key in _READERS:
+            changes.update(_READERS[key](key, value))
     return replace(policy, **changes)
 
 
@@ -82,7 +74,7 @@ def _retried(_: str, value: str) -> Mapping[str, Any]:
     retried: set[WebhookFailureKind] = set()
     for word in value.split(","):
         if word not in known:
-            raise _InvalidOverrideError(11243, f"rp={value}: {word!r} is none of {', '.join(known)}")
+            raise InvalidOverrideError(11243, f"rp={value}: {word!r} is none of {', '.join(known)}")
         retried |= known[word]
     return {"retried": frozenset(retried)}
 
@@ -95,18 +87,18 @@ def _edges(_: str, value: str) -> Mapping[str, Any]:
     """
     for edge in value.split(","):
         if not edge.replace("-", "").isalnum() or edge != edge.lower():
-            raise _InvalidOverrideError(11240, f"e={value}: {edge!r} is not the name of an edge")
+            raise InvalidOverrideError(11240, f"e={value}: {edge!r} is not the name of an edge")
         if edge.removesuffix("-ix") not in _EDGES:
-            raise _InvalidOverrideError(11241, f"e={value}: {edge!r} is not a supported edge")
+            raise InvalidOverrideError(11241, f"e={value}: {edge!r} is not a supported edge")
         if edge.endswith("-ix"):
-            raise _InvalidOverrideError(11242, f"e={value}: the account has no Interconnect for {edge!r}")
+            raise InvalidOverrideError(11242, f"e={value}: the account has no Interconnect for {edge!r}")
     return {}
 
 
 def _server_name(key: str, value: str) -> Mapping[str, Any]:
     """Check the value; the sandbox sends the server name in each TLS handshake all the same."""
     if value not in ("y", "n"):
-        raise _InvalidOverrideError(11100, f"{key}={value}: expected y or n")
+        raise InvalidOverrideError(11100, f"{key}={value}: expected y or n")
     return {}
 
 
@@ -114,7 +106,7 @@ def _whole_number(key: str, value: str, minimum: int, maximum: int) -> int:
     """INFERENCE: Twilio documents no code for a number out of range; the URL counts as invalid."""
     if not (value.isascii() and value.isdigit() and len(value) < 10 and minimum <= int(value) <= maximum):
         reason = f"{key}={value}: expected a whole number from {minimum} to {maximum}"
-        raise _InvalidOverrideError(11100, reason)
+        raise InvalidOverrideError(11100, reason)
     return int(value)
 
 
