@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from sms_router.routing.handler.profile import LANGUAGE
 from sms_router.routing.pipeline.quiet_hours import parse_window
-from sms_router.store.url import RedisUrl
 from sms_router.twilio.public_url import PublicUrl
 from sms_router.twilio.sids import ACCOUNT_SID, SERVICE_SID
 
@@ -85,9 +84,12 @@ def _api_base_url(value: str) -> str:
 
 
 def _redis_url(value: str) -> str:
+    if not value:
+        return value
+    from sms_router.store.url import RedisUrl  # noqa: PLC0415 (redis-py is slow to import)
+
     try:
-        if value:
-            RedisUrl.parse(value)
+        RedisUrl.parse(value)
     except OSError as error:
         raise ValueError(f"names a certificate that cannot be read: {error}") from error
     return value

@@ -18,10 +18,6 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from sms_router.store.errors import EmbeddedError
 from sms_router.store.file_lock import try_lock
 
@@ -76,18 +72,12 @@ _DIED = re.compile(r"exit code (?!-9\b|-15\b)")
 
 def running_at(data_dir: Path) -> str | None:
     """Return the URL of a data directory's server when it runs, else None."""
-    path = socket_path(data_dir)
-    if not path.exists():
+    try:
+        _send(socket_path(data_dir), b"PING")
+    except (TimeoutError, BlockingIOError):
+        pass  # it is frozen, or computes for long: a second server on the same files would damage them
+    except OSError:
         return None
-    with _client_at(path) as client:
-        try:
-            client.ping()
-        except (redis.exceptions.BusyLoadingError, redis.ResponseError):
-            pass  # a server with a full disk refuses even PING, and still serves reads
-        except redis.TimeoutError:
-            pass  # it is frozen, or computes for long: a second server on the same files would damage them
-        except redis.RedisError:
-            return None
     return _url(data_dir)
 
 
@@ -263,8 +253,8 @@ class _ValkeyProcess:
             with contextlib.suppress(ValkeyServerNotStartedError):
                 self._server.stop()
             return
-        with _client_at(self._socket) as client, contextlib.suppress(redis.RedisError):
-            client.shutdown()
+        with contextlib.suppress(OSError):
+            _send(self._socket, b"SHUTDOWN")
 
     @contextlib.contextmanager
     def kept_alive(self) -> Iterator[None]:
@@ -307,9 +297,22 @@ class _ValkeyProcess:
         return True
 
 
-def _client_at(path: Path) -> redis.Redis:
-    """Return a client that does not retry: a socket without a server would cost five seconds."""
-    return redis.Redis(unix_socket_path=str(path), socket_timeout=1, retry=Retry(NoBackoff(), 0))
+def _send(path: Path, command: bytes) -> None:
+    """Send a command to the server at a socket, and wait until it answers, be it by an error, or ends.
+
+    A server with a full disk refuses even PING, and one that loads its data every command; both live.
+
+    Raises:
+        TimeoutError: when it does neither within a second.
+        OSError: when no server listens there, or it ends.
+
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(CHECK_INTERVAL)
+        connection.connect(str(path))
+        connection.sendall(command + b"\r\n")
+        if not connection.recv(1):
+            raise ConnectionResetError
 
 
 @contextlib.contextmanager

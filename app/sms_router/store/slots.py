@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+from binascii import crc_hqx
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from redis.crc import key_slot
-
 from sms_router.store.keys import ALL_BUCKETS, SCHEMA, SCHEMA_PROBE, SUSPECTED
 
-SLOT_OF_BUCKET = tuple(key_slot(bucket.journal) for bucket in ALL_BUCKETS)
+_HASH_TAG = re.compile(rb"[^{]*\{([^}]+)\}")
+
+
+def slot_of(key: bytes) -> int:
+    """Return the slot of a key: that of its hash tag, where it has one."""
+    tag = _HASH_TAG.match(key)
+    return crc_hqx(tag[1] if tag is not None else key, 0) % 16_384
+
+
+SLOT_OF_BUCKET = tuple(slot_of(bucket.journal) for bucket in ALL_BUCKETS)
 """The slot of each bucket; no two buckets share one."""
 
-PROBE_OF_SLOT = {key_slot(SCHEMA): SCHEMA_PROBE, key_slot(SUSPECTED): SUSPECTED + b":probe"} | dict(
+PROBE_OF_SLOT = {slot_of(SCHEMA): SCHEMA_PROBE, slot_of(SUSPECTED): SUSPECTED + b":probe"} | dict(
     zip(SLOT_OF_BUCKET, (bucket.probe for bucket in ALL_BUCKETS), strict=True)
 )
 """For each slot on which the workers run scripts, a key that a probe may write."""
