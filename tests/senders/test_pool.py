@@ -16,8 +16,9 @@ from sms_router.senders.models import (
     SelectionRequest,
     Sender,
     SenderConditions,
+    Tenancy,
 )
-from sms_router.senders.pool import Pool, Tenancy, find_pool, own_numbers
+from sms_router.senders.pool import Pool, find_pool, own_numbers
 from sms_router.senders.selection import select
 from tests.senders.builders import BOTH, MMS, NONE, SMS, pool, request, sender
 

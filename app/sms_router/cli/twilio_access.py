@@ -12,8 +12,9 @@ from typing import Annotated, TypeVar
 import typer
 
 from sms_router.checks.error_advice import advise
-from sms_router.cli.context import START_COMMAND, settings_for_command, store_client, store_url
+from sms_router.cli.context import START_COMMAND, settings_for_command
 from sms_router.cli.output import CommandError, command_line, print_error, stderr
+from sms_router.cli.store import store_client, store_url
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log
 from sms_router.membership.admin import ServiceAdmin

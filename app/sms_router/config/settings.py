@@ -21,8 +21,7 @@ from sms_router.errors import ConfigurationError
 from sms_router.routing.keywords.own_replies import OwnReplies
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.pipeline.quiet_hours import QuietHours
-from sms_router.senders.models import ReplyFrom
-from sms_router.senders.pool import Tenancy
+from sms_router.senders.models import ReplyFrom, Tenancy
 from sms_router.senders.rate_limits import RateLimits
 from sms_router.toml import format_validation_errors, read_toml
 from sms_router.twilio.message_log import MessageLog

@@ -30,7 +30,8 @@ from sms_router.membership.snapshot_store import (
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.membership.sync.cordon_sync import CordonSync
 from sms_router.senders.cordons import Cordons
-from sms_router.senders.pool import Pool, Tenancy, find_pool
+from sms_router.senders.models import Tenancy
+from sms_router.senders.pool import Pool, find_pool
 from sms_router.tasks import PeriodicTask, cancel_and_wait
 
 RESUBSCRIBE_INTERVAL = 1.0

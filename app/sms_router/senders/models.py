@@ -169,3 +169,17 @@ class Decision(NamedTuple):
     def trail_text(self) -> str:
         """The trail, one candidate a line."""
         return "\n".join(map(str, self.trail))
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """The accounts of Services and numbers; what neither lists belongs to any account that names it."""
+
+    services: Mapping[str, str]
+    numbers: Mapping[str, str]
+
+    def is_foreign(self, account_sid: str, service_sid: str | None, number: str) -> bool:
+        return (
+            self.services.get(service_sid or "", account_sid) != account_sid
+            or self.numbers.get(number, account_sid) != account_sid
+        )

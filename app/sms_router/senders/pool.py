@@ -64,20 +64,6 @@ PoolFinder = Callable[[str | None, str, str], Pool | None]
 """Returns the pool for a message's Service (or None), the number that the contact texted, and the account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tenancy:
-    """The accounts of Services and numbers; what neither lists belongs to any account that names it."""
-
-    services: Mapping[str, str]
-    numbers: Mapping[str, str]
-
-    def is_foreign(self, account_sid: str, service_sid: str | None, number: str) -> bool:
-        return (
-            self.services.get(service_sid or "", account_sid) != account_sid
-            or self.numbers.get(number, account_sid) != account_sid
-        )
-
-
 def find_pool(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -> Pool | None:
     """Return the pool of the message's Service, else of the Service that holds the texted number."""
     pool = pools.get(service_sid) if service_sid is not None else None

@@ -20,8 +20,8 @@ from sms_router.routing.opt_outs.evidence import Evidence, read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList
 from sms_router.routing.opt_outs.sync import OptOutSync
 from sms_router.senders.error_table import load_error_table
-from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind
-from sms_router.senders.pool import Pool, Tenancy
+from sms_router.senders.models import NO_FACTS, Capability, RecipientFacts, Sender, SenderKind, Tenancy
+from sms_router.senders.pool import Pool
 from sms_router.senders.reachability import FailedDelivery
 from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError

@@ -9,8 +9,9 @@ import typer
 
 from sms_router.checks.finding import Finding, Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
-from sms_router.cli.context import load_rules, report_all_errors, settings_for_command
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, confirm, plural, print_json, print_line, print_table, stderr
+from sms_router.cli.rules import load_rules, report_all_errors
 from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.twilio_access import YesOption
 from sms_router.config.settings import Settings

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from redis.exceptions import RedisError
 
 from sms_router.checks.finding import Finding, Severity
-from sms_router.cli.context import store_client, store_is_running
+from sms_router.cli.context import store_is_running
 from sms_router.cli.output import CommandError
+from sms_router.cli.store import store_client
 from sms_router.config.settings import Settings
 from sms_router.routing.dispatch.published import (
     PublishError,

@@ -13,9 +13,10 @@ from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
 from sms_router.cli.check.published_rules import check_published_rules
 from sms_router.cli.check.store import check_store
-from sms_router.cli.context import START_COMMAND, read_store
+from sms_router.cli.context import START_COMMAND
 from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state, record_configured
 from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.store import read_store
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
 from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.admin import SenderType

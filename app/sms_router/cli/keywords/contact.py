@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sms_router.cli.context import read_store
+from sms_router.cli.store import read_store
 from sms_router.cli.times import iso
 from sms_router.config.settings import Settings
 from sms_router.routing.contacts.contact import UNKNOWN

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import rules_and_pools, settings_for_command
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords.contact import contact_as_json, load_contact, load_conversation
 from sms_router.cli.output import (
     JsonOption,
@@ -18,6 +18,7 @@ from sms_router.cli.output import (
     print_table,
     stdout,
 )
+from sms_router.cli.rules import rules_and_pools
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import default_recipient, known_snapshots
 from sms_router.cli.times import parse_time

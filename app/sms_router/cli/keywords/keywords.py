@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import load_rules, load_rules_in_use, settings_for_command
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords import published
 from sms_router.cli.keywords.contact import load_conversation
 from sms_router.cli.keywords.try_file import try_file
@@ -23,6 +23,7 @@ from sms_router.cli.output import (
     print_table,
     stdout,
 )
+from sms_router.cli.rules import load_rules, load_rules_in_use
 from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings

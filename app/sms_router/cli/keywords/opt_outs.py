@@ -16,13 +16,7 @@ import typer
 from redis import Redis
 from rich.progress import Progress
 
-from sms_router.cli.context import (
-    event_recorder,
-    load_rules_in_use,
-    read_store,
-    settings_for_command,
-    store_client,
-)
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -36,6 +30,7 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time, iso
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
@@ -283,8 +278,11 @@ def export(
 
 def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> OptOutList:
     ttl_ms, events = load_error_table(settings.folder).max_ttl_ms, None
-    with contextlib.suppress(ConfigurationError):  # rules with a mistake keep nobody from opting out
-        events = event_recorder(settings, load_rules_in_use(settings)) if has_events else None
+    if has_events:
+        from sms_router.cli.rules import event_recorder, load_rules_in_use  # noqa: PLC0415 (Jinja)
+
+        with contextlib.suppress(ConfigurationError):  # rules with a mistake keep nobody from opting out
+            events = event_recorder(settings, load_rules_in_use(settings))
     return OptOutList(client, ttl_ms, settings.router.consent_retention_days, events)
 
 

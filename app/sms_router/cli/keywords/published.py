@@ -10,8 +10,10 @@ from typing import Annotated
 import redis
 import typer
 
-from sms_router.cli.context import load_published_rules, settings_for_command, store_client
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, print_table, program
+from sms_router.cli.rules import load_published_rules
+from sms_router.cli.store import store_client
 from sms_router.cli.times import format_time
 from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator

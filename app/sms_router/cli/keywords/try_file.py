@@ -9,8 +9,10 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from sms_router.cli.context import load_rules, load_rules_in_use, read_store, settings_for_command
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, RevealOption, plain, plural, print_json, print_table, stdout
+from sms_router.cli.rules import load_rules, load_rules_in_use
+from sms_router.cli.store import read_store
 from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader

@@ -12,7 +12,7 @@ import redis
 import typer
 from rich.progress import Progress, track
 
-from sms_router.cli.context import has_store, read_store, settings_for_command, store_client
+from sms_router.cli.context import has_store, settings_for_command
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -24,6 +24,7 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time
 from sms_router.cli.twilio_access import YesOption, call_twilio
 from sms_router.config.settings import Settings

@@ -10,13 +10,7 @@ from typing import Annotated
 import redis
 import typer
 
-from sms_router.cli.context import (
-    START_HINT,
-    read_store,
-    settings_for_command,
-    store_client,
-    store_is_running,
-)
+from sms_router.cli.context import START_HINT, settings_for_command, store_is_running
 from sms_router.cli.messages.follow import follow as follow_journal
 from sms_router.cli.messages.follow import line_of
 from sms_router.cli.messages.forget import erasures, forget
@@ -34,6 +28,7 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_text

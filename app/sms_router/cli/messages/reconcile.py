@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import event_recorder, load_rules_in_use, settings_for_command, store_client
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
     JsonOption,
     RevealOption,
@@ -19,7 +19,9 @@ from sms_router.cli.output import (
     stderr,
     stdout,
 )
+from sms_router.cli.rules import event_recorder, load_rules_in_use
 from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.store import store_client
 from sms_router.cli.times import format_time, parse_since
 from sms_router.config.settings import Settings
 from sms_router.privacy import mask_number, mask_text

@@ -10,7 +10,7 @@ from typing import Annotated
 import redis
 import typer
 
-from sms_router.cli.context import read_store, rules_and_pools, settings_for_command, store_client
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords.contact import load_contact
 from sms_router.cli.output import (
     CommandError,
@@ -22,8 +22,10 @@ from sms_router.cli.output import (
     print_line,
     stdout,
 )
+from sms_router.cli.rules import rules_and_pools
 from sms_router.cli.senders.conditions import load_conditions
 from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time, parse_duration, parse_since
 from sms_router.config.settings import Settings
 from sms_router.delivery.entry import ReplyKind

@@ -9,8 +9,8 @@ from functools import partial
 
 import redis
 
-from sms_router.cli.context import read_store, store_client
 from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.twilio_access import api_error, call_twilio, open_configured_service
 from sms_router.config.settings import Settings
 from sms_router.membership import audit_log

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import has_store, store_client
+from sms_router.cli.context import has_store
+from sms_router.cli.store import store_client
 from sms_router.config.settings import Settings
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import stored_cordons

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
-from sms_router.cli.context import settings_for_command, store_client
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, print_line
 from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.store import store_client
 from sms_router.cli.times import in_zone, parse_duration
 from sms_router.membership import audit_log
 from sms_router.membership.snapshot import Snapshot

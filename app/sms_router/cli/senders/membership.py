@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import read_store, settings_for_command, store_url
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, Noun, print_json, print_line, print_table, stderr
 from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.store import read_store, store_url
 from sms_router.cli.times import format_time, iso
 from sms_router.cli.twilio_access import (
     ServiceAccess,

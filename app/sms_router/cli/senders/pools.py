@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START_HINT, read_store, sandbox_world, store_is_running
+from sms_router.cli.context import START_HINT, sandbox_world, store_is_running
 from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.store import read_store
 from sms_router.cli.twilio_access import open_configured_service
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings

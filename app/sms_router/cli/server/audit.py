@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sms_router.cli.context import handlers_folder, load_rules, sandbox_world
+from sms_router.cli.context import handlers_folder, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
 from sms_router.config.settings import Settings, load_settings
 from sms_router.files import write_atomically
@@ -36,6 +36,8 @@ def audit(
 
     Exits with 1 on an objection.
     """
+    from sms_router.cli.rules import load_rules  # noqa: PLC0415 (slow to import)
+
     settings = load_settings()
     languages = load_rules(settings).opt_outs.languages
     texts = asyncio.run(_play(settings, list(languages.values())))

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import settings_for_command, store_client
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, Noun, plural, print_json, print_line, print_table
+from sms_router.cli.store import store_client
 from sms_router.cli.times import format_time
 from sms_router.store.server_clock import server_time
 from sms_router.web.console.sessions import end_session, stored_sessions

@@ -18,13 +18,7 @@ from rich.panel import Panel
 from rich.status import Status
 from rich.text import Text as StyledText
 
-from sms_router.cli.context import (
-    START_HINT,
-    embedded_is_running,
-    settings_for_command,
-    store_client,
-    store_is_running,
-)
+from sms_router.cli.context import START_HINT, embedded_is_running, settings_for_command, store_is_running
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -48,6 +42,7 @@ from sms_router.cli.server.phone import (
     expected,
     why_no_reply,
 )
+from sms_router.cli.store import store_client
 from sms_router.config.settings import Settings
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord

@@ -13,8 +13,8 @@ from sms_router.routing.opt_outs.cache import ConsentChange, OptOutCache
 from sms_router.routing.opt_outs.evidence import Event, Evidence
 from sms_router.routing.opt_outs.sync import restore_call
 from sms_router.senders.error_table import ErrorTable
-from sms_router.senders.models import NO_FACTS, RecipientFacts
-from sms_router.senders.pool import PoolFinder, Tenancy
+from sms_router.senders.models import NO_FACTS, RecipientFacts, Tenancy
+from sms_router.senders.pool import PoolFinder
 from sms_router.store import scripts
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import CONSENTS_CHANNEL, bucket_of

@@ -38,7 +38,7 @@ from sms_router.routing.opt_outs.keywords import (
 )
 from sms_router.routing.upstream.forward_rule import Forward
 from sms_router.senders.country import country_of
-from sms_router.senders.pool import Tenancy
+from sms_router.senders.models import Tenancy
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.twilio.reactions import parse_reaction
 
