@@ -263,7 +263,8 @@ async def test_a_server_that_became_a_replica_is_located_again(
 
 
 async def test_a_script_that_fails_on_its_keys_is_no_outage(store: RedisClient, valkey: redis.Redis) -> None:
-    broken = Script("broken", b"", "", (), (b"EVALSHA", b"0" * 40, b"0"), (b"EVAL", b"return {", b"0"))
+    broken = Script("broken")
+    vars(broken).update(by_digest=(b"EVALSHA", b"0" * 40, b"0"), by_source=(b"EVAL", b"return {", b"0"))
     valkey.set(CONTACT.message("AC/SM"), "somebody else's")
     with pytest.raises(ScriptFailedError, match="WRONGTYPE"):
         await run_claim(store)

@@ -44,8 +44,6 @@ RECONNECT_INTERVAL = 0.25
 RESTORE_TIMEOUT = 10.0
 """Seconds to write to a new server what the one before may not have passed on to it."""
 
-_LOAD_SCRIPTS = tuple(("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values())
-
 Locate = Callable[[], Awaitable[Address]]
 """Returns the server's address; called before each connection.
 
@@ -137,6 +135,7 @@ class RedisClient:
         self._observe = observe
         self._locate = locate
         self._node = node
+        self._load_scripts = [("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values()]
         self._name = f"The Redis node {node}" if node else "Redis"
         self._on_change = on_change
         self._address: Address | None = None
@@ -348,7 +347,7 @@ class RedisClient:
         mode = b"" if self._node else await _mode(connection)
         if mode in _NEEDED_URLS:
             raise StoreUnavailableError(_NEEDED_URLS[mode].format(address))
-        await run_all(connection, _LOAD_SCRIPTS)
+        await run_all(connection, self._load_scripts)
 
     async def _run_unserved(self, connection: PipelinedConnection, call: Call) -> RedisReply:
         """Run a script on a server that serves nobody else yet."""

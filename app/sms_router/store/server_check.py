@@ -44,15 +44,8 @@ MIN_VERSION = (6, 2)
 """The first with exclusive ranges of streams, which the scripts use."""
 
 _CHANNELS = (ANSWERED_CHANNEL, CONSENTS_CHANNEL, POOLS_CHANNEL, RULES_CHANNEL)
-_SCRIPT_COMMANDS = {
-    command.decode().upper()
-    for script in SCRIPTS.values()
-    for command in re.findall(rb"redis\.p?call\('(\w+)'", script.source)
-}
-_COMMANDS = sorted(
-    {*_SCRIPT_COMMANDS, "EXISTS", "EXPIRE", "PTTL", "SET", "XLEN", "XREVRANGE", "ZSCAN"} - {"PUBLISH"}
-)
-"""What the routers' user must be allowed, beside scripts and channels."""
+_OTHER_COMMANDS = {"EXISTS", "EXPIRE", "PTTL", "SET", "XLEN", "XREVRANGE", "ZSCAN"}
+"""What the routers' user must be allowed, beside scripts, the commands in them and channels."""
 
 _PROBE = b"""
 local denied = {}
@@ -323,13 +316,20 @@ _INCOMPLETE = object()
 _RIGHTS = "Allow its user what the router needs: docs/operating.md, section Redis"
 
 
+def _commands() -> list[str]:
+    """Return each command that the workers' user must be allowed."""
+    calls = (re.findall(rb"redis\.p?call\('(\w+)'", script.source) for script in SCRIPTS.values())
+    used = {command.decode().upper() for names in calls for command in names}
+    return sorted((used | _OTHER_COMMANDS) - {"PUBLISH"})
+
+
 def _check_rights(server: Address) -> Iterator[StoreProblem]:
     """Use what the routers need: the user may lack a command, the keys, or the channels."""
     key = ALL_BUCKETS[0].probe
     user = _ask(server, ("ACL", "WHOAMI"))[0]
     name = user.decode() if isinstance(user, bytes) else server.username or "default"
     commands: tuple[Command, ...] = (
-        ("EVAL", _PROBE, 1, key, *_COMMANDS),
+        ("EVAL", _PROBE, 1, key, *_commands()),
         ("SCRIPT", "LOAD", "return 1"),
         ("EVALSHA", "0" * 40, 0),
         ("PUBLISH", ANSWERED_CHANNEL, ""),

@@ -106,7 +106,8 @@ Host = Annotated[str, AfterValidator(_validate_host)]
 class ForwardModel(BaseModel):
     """``forward = { url = ... }`` of ``keywords.toml``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # built when it is used: every command imports this module for the settings
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     url: Url
     method: Method = Method.POST

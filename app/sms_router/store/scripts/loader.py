@@ -7,7 +7,8 @@ unpack(ARGV)``. A line ``--- @include "name"`` stands for the text of ``include/
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha1
 from importlib.resources import files
 
@@ -17,34 +18,42 @@ _INCLUDE = re.compile(r'^ *--- @include "(\w+)"\n', re.MULTILINE)
 _HEADER = re.compile(r"^local ([\w,\s]+?)\s*=\s*unpack\((KEYS|ARGV)\b", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
-    """One script, with the files that it includes."""
+    """One script; its file, with those that it includes, is read when it is used."""
 
     name: str
-    source: bytes = field(repr=False)
-    digest: str
-    """The SHA-1 of its source, for EVALSHA."""
-    arguments: tuple[str, ...]
-    """The names of its arguments; where their number varies, of those before the rest."""
-    by_digest: tuple[bytes, bytes, bytes] = field(repr=False)
-    """The command that runs it where Redis has it loaded, up to the keys."""
-    by_source: tuple[bytes, bytes, bytes] = field(repr=False)
-    """The command that runs it where Redis may not have it, up to the keys."""
+
+    @cached_property
+    def source(self) -> bytes:
+        return _read(f"{self.name}.lua").encode()
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of its arguments; where their number varies, of those before the rest."""
+        return self._header.get("ARGV", ())
+
+    @cached_property
+    def by_digest(self) -> tuple[bytes, bytes, bytes]:
+        """The command that runs it where Redis has it loaded, up to the keys."""
+        return b"EVALSHA", sha1(self.source, usedforsecurity=False).hexdigest().encode(), self._key_count
+
+    @cached_property
+    def by_source(self) -> tuple[bytes, bytes, bytes]:
+        """The command that runs it where Redis may not have it, up to the keys."""
+        return b"EVAL", self.source, self._key_count
+
+    @cached_property
+    def _header(self) -> dict[str, tuple[str, ...]]:
+        return {of: tuple(re.split(r",\s*", names)) for names, of in _HEADER.findall(self.source.decode())}
+
+    @cached_property
+    def _key_count(self) -> bytes:
+        return b"%d" % len(self._header["KEYS"])
 
 
 Call = tuple[Script, tuple[bytes, ...], tuple[Argument, ...]]
 """A script, its keys, and its arguments."""
-
-
-def _load(name: str) -> Script:
-    text = _read(f"{name}.lua")
-    header = {of: tuple(re.split(r",\s*", names)) for names, of in _HEADER.findall(text)}
-    count = b"%d" % len(header["KEYS"])
-    source = text.encode()
-    digest = sha1(source, usedforsecurity=False).hexdigest()
-    by_digest, by_source = (b"EVALSHA", digest.encode(), count), (b"EVAL", source, count)
-    return Script(name, source, digest, header.get("ARGV", ()), by_digest, by_source)
 
 
 def _read(path: str) -> str:
@@ -54,8 +63,8 @@ def _read(path: str) -> str:
 
 
 SCRIPTS = {
-    file.name.removesuffix(".lua"): _load(file.name.removesuffix(".lua"))
-    for file in sorted(files(__package__).iterdir(), key=lambda file: file.name)
-    if file.name.endswith(".lua")
+    name: Script(name)
+    for name, _, kind in sorted(file.name.partition(".") for file in files(__package__).iterdir())
+    if kind == "lua"
 }
 """Every script by its name."""
