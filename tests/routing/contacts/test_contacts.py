@@ -127,10 +127,10 @@ async def test_the_latest_change_wins_in_whatever_order_they_arrive(
     contacts: Contacts, clock: Clock, valkey: redis.Redis, order: tuple[int, ...]
 ) -> None:
     changes = [(STOP, 0), (START, 10), (replace(STOP, source="21610"), 5)]
+    clock.seconds = NOW + 10
     for number in (*order, *order):
         evidence, after = changes[number]
-        clock.seconds = NOW + after
-        await contacts.change_consent(MG, CONTACT, evidence)
+        await contacts.change_consent(MG, CONTACT, evidence, at=(NOW + after) * 1000)
     assert (await contacts.get(MG, CONTACT)).opted_out is None
     assert valkey.zcard(BUCKET.opt_outs) == 0
     for after, source in ((20, "STOP"), (25, "import")):
@@ -326,7 +326,7 @@ async def test_times_set_by_redis_apply_though_this_clock_is_behind(
 
 
 def test_values_that_cannot_be_parsed_are_left_out() -> None:
-    contact = parse_contact([b":opt-out", b"5 x STOP", b":sticky-sender", b"", b"12345", b"\xff 30006@5"])
+    contact = parse_contact([b":opt-out", b"5 x 5 STOP", b":sticky-sender", b"", b"12345", b"\xff 30006@5"])
     assert contact == Contact(OptOutState(0, "STOP"), {"12345": (FailedDelivery(30006, 5),)}, None)
 
 
@@ -373,7 +373,8 @@ async def test_a_change_by_a_clock_that_is_ahead_ends_with_the_next_change(
 async def test_a_stop_applies_after_a_start_with_a_time_in_the_future(
     contacts: Contacts, clock: Clock, valkey: redis.Redis, left: float
 ) -> None:
-    valkey.hset(BUCKET.consent(MG, CONTACT), "opt-in", ahead(valkey, left))
+    later = ahead(valkey, left)
+    valkey.hset(BUCKET.consent(MG, CONTACT), "opt-in", f"{later} {later}")
     clock.seconds = ahead(valkey, -1) / 1000
     await contacts.change_consent(MG, CONTACT, STOP)
     assert (await contacts.get(MG, CONTACT)).opted_out == OptOutState(int(clock.seconds * 1000), "STOP")
@@ -386,7 +387,7 @@ async def test_a_current_start_applies_after_a_stop_with_a_time_in_the_future(
 ) -> None:
     await contacts.change_consent(MG, CONTACT, STOP)
     later = ahead(valkey, 3600)
-    valkey.hset(BUCKET.contact(MG, CONTACT), ":opt-out", f"{later} {later} STOP")
+    valkey.hset(BUCKET.contact(MG, CONTACT), ":opt-out", f"{later} {later} {later} STOP")
     clock.seconds = ahead(valkey, -ago) / 1000
     await contacts.change_consent(MG, CONTACT, START)
     assert ((await contacts.get(MG, CONTACT)).opted_out is not None) is listed

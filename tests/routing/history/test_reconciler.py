@@ -177,7 +177,7 @@ def test_opt_out_keywords_count_and_are_not_replied_to(run: Run, valkey: redis.R
     stop = replace(MESSAGE, body="STOP")
     assert statuses(run(FakeLog([stop]), answer=answer)) == [MissedStatus.ANSWERED]
     stored = cast("bytes", valkey.hget(contact, ":opt-out"))
-    assert stored.startswith(b"1789999880000 1789999880000 STOP")
+    assert stored.startswith(b"1789999880000 1789999880000 1789999880000 STOP")
     earlier = replace(MESSAGE, sid="SM" + "0b" * 16, body="START", received=MESSAGE.received - 1000)
     run(FakeLog([earlier], {earlier.sid: ERROR}), answer=answer)
     assert valkey.hexists(contact, ":opt-out"), "the START is older than the STOP"

@@ -26,8 +26,8 @@ class OptOutState:
     """Milliseconds since the epoch."""
     source: str
     """The keyword that was texted, an error code of Twilio's, or what an operator wrote."""
-    latest: int = field(default=0, compare=False)
-    """The time of the last of several opt-outs, in milliseconds since the epoch."""
+    order: int = field(default=0, compare=False)
+    """The order of the last of several opt-outs (`change_consent.lua`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def parse_contact(fields: Sequence[bytes]) -> Contact:
     texts = [field.decode("utf-8", "replace") for field in fields]
     for name, value in zip(texts[::2], texts[1::2], strict=True):
         if name == ":opt-out":
-            latest, since, source = [*value.split(" ", 2), "", ""][:3]
-            times = [int(time) if time.isdecimal() else 0 for time in (since, latest)]
+            order, since, _, source = [*value.split(" ", 3), "", "", ""][:4]
+            times = [int(time) if time.isdecimal() else 0 for time in (since, order)]
             opted_out = OptOutState(times[0], source, max(times))
         elif name == ":sticky-sender":
             last_sender = value.rpartition(" ")[0] or None

@@ -104,8 +104,8 @@ class Contacts:
             # Redis has set the times of the data; this worker's clock may be behind.
             facts = parsed.facts(self.table, max(self.now(), parsed.newest))
             if facts.opted_out:
-                latest = parsed.opted_out.latest if parsed.opted_out is not None else 0
-                self.opted_out.apply((scope, contact), ConsentChange(is_opted_out=True, at=latest))
+                order = parsed.opted_out.order if parsed.opted_out is not None else 0
+                self.opted_out.apply((scope, contact), ConsentChange(is_opted_out=True, at=order))
                 return facts
         else:
             facts = NO_FACTS
@@ -119,13 +119,13 @@ class Contacts:
         Absence proves nothing: Redis may have lost its data. Either Redis has the contact's START, which ends
         the opt-out, or it gets the opt-out back.
         """
-        at = self.opted_out.time_of((scope, contact))
+        at = self.opted_out.stops.get((scope, contact))
         if facts is not _UNPROVED or at is None:
             return facts
         call = restore_call("stop", (scope, contact), at, self.table.max_ttl_ms, self._consent_ttl_ms)
         try:
             is_restored, is_opted_out, at = await self._store.run(call)
-            self.opted_out.correct((scope, contact), ConsentChange(bool(is_opted_out), at))
+            self.opted_out.apply((scope, contact), ConsentChange(bool(is_opted_out), at))
             if is_restored:
                 self.opted_out.differs_from_redis.set()
             return _OPTED_OUT if is_opted_out else await self.facts_now(scope, contact)
@@ -179,21 +179,23 @@ class Contacts:
         """
         if self.suspected:  # the contact has decided
             await self._change_suspected(f"{scope} {contact}", "")
-        key, at = (scope, contact), at or self.now()
-        self.opted_out.apply(key, ConsentChange(evidence.event is Event.STOP, at, is_local=True))
+        key, is_stop, now = (scope, contact), evidence.event is Event.STOP, self.now()
+        at = at or now
+        order = self.opted_out.order_of(key, is_stop, at, now)
+        self.opted_out.apply(key, ConsentChange(is_stop, order, is_local=True))
         ttls = self.table.max_ttl_ms, self._consent_ttl_ms
-        call = evidence.change_call(scope, contact, at, self.events, *ttls, reference)
+        call = evidence.change_call(scope, contact, at, self.events, *ttls, reference, order)
         result = await self._writer.write(call)
         if result is not None:
-            _, is_opted_out, holds_since = result
-            self.opted_out.correct(key, ConsentChange(bool(is_opted_out), holds_since))
+            _, is_opted_out, order = result
+            self.opted_out.apply(key, ConsentChange(bool(is_opted_out), order))
             return
         # Redis may be too full to store the change and still publish it; if it is down, it does neither.
-        entry = f"{evidence.id_at(at)} {evidence.to_json()}"
+        entry = f"{evidence.id_at(at)} {at} {evidence.to_json()}"
         call = scripts.publish(
             key=bucket_of(contact).contact(scope, contact),
             channel=CONSENTS_CHANNEL,
-            payload=f"{evidence.event} {at} {scope} {contact} {entry}",
+            payload=f"{evidence.event} {order} {scope} {contact} {entry}",
         )
         with contextlib.suppress(StoreUnavailableError):
             await self._store.run(call, PUBLISH_TIMEOUT)

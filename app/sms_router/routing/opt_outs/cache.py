@@ -1,8 +1,8 @@
 """A worker's copy of the opt-out list.
 
 It is asked while Redis is away, and it outlives Redis' data: a contact on it stays opted out until a START of
-theirs is known, whatever Redis has. Every change has a time, and the newest one counts, so that copies may be
-merged in any order (`sms_router.routing.opt_outs.sync`).
+theirs is known, whatever Redis has. Redis gives every change an order, and the newest one counts, so that
+copies may be merged at any time (`sms_router.routing.opt_outs.sync`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ MAX_STARTS = 50_000
 MAX_UNSAVED = 50_000
 """Changes that wait for the disk; the oldest ones are dropped."""
 
+MINUTE_MS = 60_000
+"""A START that is newer counts after a STOP whose time is further in the future: that time is wrong."""
+
 
 class ConsentChange(NamedTuple):
     """A STOP or START."""
 
     is_opted_out: bool
     at: int
-    """Milliseconds since the epoch. Of two changes at the same time, the START counts, as in Redis."""
+    """Its order: milliseconds since the epoch, or more after a change by a clock that was wrong. Of two
+    changes with the same order, the START counts, as in Redis (`change_consent.lua`)."""
     is_local: bool = False
     """Whether this worker has received it from the contact; otherwise Redis or another worker has it."""
 
@@ -51,9 +55,9 @@ class OptOutCache:
     def __init__(self, max_starts: int = MAX_STARTS) -> None:
         self._max_starts = max_starts
         self.stops = OptOutTimes()
-        """When those who are on the list have opted out: the whole list, whatever its length."""
+        """The orders of the opt-outs of those who are on the list: the whole list, whatever its length."""
         self.starts: OrderedDict[OptOutKey, int] = OrderedDict()
-        """When contacts who are not on the list have texted START, in milliseconds; the newest ones."""
+        """The orders of the STARTs of contacts who are not on the list; the newest ones."""
         self.is_complete = False
         """True once the whole list was read: from then on, a contact that is not here has not opted out."""
         self.unsaved: dict[OptOutKey, ConsentChange] = {}
@@ -76,9 +80,15 @@ class OptOutCache:
         """Return whether this contact is known to have opted out of this scope."""
         return key in self.stops
 
-    def time_of(self, key: OptOutKey) -> int | None:
-        """Return when a contact opted out, in milliseconds; None where they are not known to have."""
-        return self.stops.get(key)
+    def order_of(self, key: OptOutKey, is_opted_out: bool, at: int, now: int) -> int:
+        """Return the order of a change that is received: its time, or one after a known change in the future.
+
+        All are in milliseconds since the epoch; ``now`` by Redis' clock. A time in the future comes from a
+        clock that was wrong, and is no reason against what a contact texts now.
+        """
+        newest = max(self.stops.get(key) or 0, self.starts.get(key, 0))
+        is_late = not is_opted_out and (newest <= now + MINUTE_MS or at < now - MINUTE_MS)
+        return at if newest <= now or is_late else newest + is_opted_out
 
     def apply(self, key: OptOutKey, change: ConsentChange, *, is_stored: bool = False) -> None:
         """Apply a change, unless a newer one is known; ``is_stored``: it comes from the disk."""
@@ -86,16 +96,16 @@ class OptOutCache:
         stopped_at = -1 if stopped_at is None else stopped_at
         ends_opt_out = stopped_at == change.at and not change.is_opted_out
         if change.at > max(stopped_at, self.starts.get(key, -1)) or ends_opt_out:
-            self.correct(key, change, is_stored=is_stored)
+            self._replace(key, change, is_stored)
 
     def apply_published(self, text: str) -> None:
         """Apply a change as it is published (`store.keys.CONSENTS_CHANNEL`)."""
         if text == "restore":
             self.differs_from_redis.set()
             return
-        request, at, scope, contact, *entry = text.split(" ", 5)
-        if len(entry) == 2 and entry[0] and len(self.unsaved_evidence) < MAX_UNSAVED:
-            self.unsaved_evidence.append(StoredEvidence(scope, contact, entry[0], int(at), entry[1]))
+        request, order, scope, contact, *entry = text.split(" ", 6)
+        if len(entry) == 3 and entry[0] and len(self.unsaved_evidence) < MAX_UNSAVED:
+            self.unsaved_evidence.append(StoredEvidence(scope, contact, entry[0], int(entry[1]), entry[2]))
         if request == "note":
             return
         if request == "forget":
@@ -103,10 +113,9 @@ class OptOutCache:
             self.starts.pop((scope, contact), None)
             self.unsaved[scope, contact] = FORGOTTEN
         else:
-            self.apply((scope, contact), ConsentChange(request == "stop", int(at)))
+            self.apply((scope, contact), ConsentChange(request == "stop", int(order)))
 
-    def correct(self, key: OptOutKey, change: ConsentChange, *, is_stored: bool = False) -> None:
-        """Apply a change, whatever is known: Redis has compared it with all others."""
+    def _replace(self, key: OptOutKey, change: ConsentChange, is_stored: bool) -> None:
         self.unsaved.pop(key, None)
         if not is_stored:
             self.unsaved[key] = change

@@ -88,6 +88,7 @@ class Evidence:
         ttl_ms: int,
         consent_ttl_ms: int,
         reference: str | None = None,
+        order: int | None = None,
     ) -> scripts.Call:
         """Return the call that puts a contact on the opt-out list or takes them off it, as ``event`` says.
 
@@ -99,6 +100,7 @@ class Evidence:
             ttl_ms: how long the other facts about the contact are kept.
             consent_ttl_ms: how long a START is kept.
             reference: the message that asks for it, whose time of arrival counts.
+            order: `OptOutCache.order_of`; by default the time.
 
         """
         raised = events.record(
@@ -113,6 +115,7 @@ class Evidence:
             request=self.event,
             source=self.source,
             requested_at=at,
+            order=order,
             ttl_ms=ttl_ms,
             consent_ttl_ms=consent_ttl_ms,
             entry_id=self.id_at(at),

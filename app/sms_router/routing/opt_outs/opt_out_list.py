@@ -157,9 +157,10 @@ class OptOutList:
         pipeline = self._client.pipeline(transaction=False)
         for service, number in names:
             pipeline.hget(bucket.contact(service, number), ":opt-out")
-        for (service, number), (_, since), opt_out in zip(names, members, pipeline.execute(), strict=True):
-            source = opt_out.decode("utf-8", "replace").split(" ", 2)[-1] if opt_out else "unknown"
-            yield OptOut(number, service, since, source)
+        for (service, number), (_, score), opt_out in zip(names, members, pipeline.execute(), strict=True):
+            state = opt_out or b"0 %d 0 unknown" % score
+            _, since, _, source = state.decode("utf-8", "replace").split(" ", 3)
+            yield OptOut(number, service, int(since), source)
 
 
 def parse_scope(text: str) -> str:

@@ -84,7 +84,8 @@ def restore_call(request: str, key: OptOutKey, at: int, ttl_ms: int, consent_ttl
         message=None,
         request=request,
         source=RESTORED,
-        requested_at=at,
+        requested_at=None,
+        order=at,
         ttl_ms=ttl_ms,
         consent_ttl_ms=consent_ttl_ms,
     )
@@ -326,8 +327,8 @@ class OptOutSync(PeriodicTask):
             batch = entries[start : start + BATCH_SIZE]
             runs = (run(restore_call(request, key, at, *ttls)) for key, at in batch)
             for (key, _), result in zip(batch, await _gather(runs), strict=True):
-                changed, is_opted_out, holds_since = result
-                self.cache.apply(key, ConsentChange(bool(is_opted_out), holds_since))
+                changed, is_opted_out, order = result
+                self.cache.apply(key, ConsentChange(bool(is_opted_out), order))
                 count += changed
         return count
 

@@ -264,9 +264,10 @@ def change_consent(
     message: str | None,
     request: str,
     source: str,
-    requested_at: int,
+    requested_at: int | None,
     ttl_ms: int,
     consent_ttl_ms: int,
+    order: int | None = None,
     entry_id: str = "",
     entry: bytes = b"",
     raised: RaisedEvent = NO_EVENT,
@@ -274,6 +275,8 @@ def change_consent(
     """Put a contact on the opt-out list, or take them off it.
 
     ``message`` is the reference of the message that asks for it, whose time counts before ``requested_at``.
+    ``order`` is the place among the contact's changes, by default the time (change_consent.lua); alone it is
+    that of a router's copy.
     """
     bucket = bucket_of(contact)
     key = bucket.contact(scope, contact)
@@ -285,8 +288,9 @@ def change_consent(
         bucket.consents,
     )
     arguments = (
-        request, source, requested_at, ttl_ms, consent_ttl_ms, f"{scope} {contact}", CONSENTS_CHANNEL,
-        entry_id, entry, *raised,
+        request, source, order or requested_at or 0,
+        "" if requested_at is None else requested_at, ttl_ms, consent_ttl_ms, f"{scope} {contact}",
+        CONSENTS_CHANNEL, entry_id, entry, *raised,
     )  # fmt: skip
     return SCRIPTS["change_consent"], keys, arguments
 

@@ -2,7 +2,7 @@
 local contact, consent, consents = unpack(KEYS)
 local at, consent_ttl_ms, member, channel, entry_id, entry = unpack(ARGV)
 --- @include "ledger"
-record(consent, consents, member, channel, 'note', tonumber(at), entry_id, entry)
+record(consent, consents, member, channel, 'note', at, tonumber(at), entry_id, entry)
 if redis.call('HEXISTS', contact, ':opt-out') == 0 then
   redis.call('PEXPIRE', consent, consent_ttl_ms)
 end

@@ -1,8 +1,8 @@
 -- Appends an entry to the ledger of a contact's consent, once for each id: a script may run again. A full ledger
 -- counts what it leaves out. Every copy of the ledger gets the entry: `change` is what happened to the opt-out list,
--- or "note".
+-- or "note", and `order` its place among the changes (change_consent.lua).
 local MAX_LEDGER = 500
-local function record(consent, consents, member, channel, change, at, entry_id, entry)
+local function record(consent, consents, member, channel, change, order, at, entry_id, entry)
   if entry_id ~= '' then
     redis.call('ZADD', consents, string.format('%.0f', at), member)
     if redis.call('HLEN', consent) >= MAX_LEDGER then
@@ -14,5 +14,6 @@ local function record(consent, consents, member, channel, change, at, entry_id, 
   elseif change == 'note' then
     return
   end
-  redis.pcall('PUBLISH', channel, change .. string.format(' %.0f ', at) .. member .. ' ' .. entry_id .. ' ' .. entry)
+  redis.pcall('PUBLISH', channel,
+    change .. string.format(' %.0f ', order) .. member .. ' ' .. entry_id .. string.format(' %.0f ', at) .. entry)
 end
