@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
 import typer
 
@@ -64,44 +66,55 @@ def _version(value: str | None) -> str | None:
     return value
 
 
-FriendlyName = Annotated[
-    str | None, typer.Option("--friendly-name", help="Name of the number.", callback=_name)
-]
-SmsUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--sms-url", help="URL for its texts outside of a Service; empty removes it.", callback=_url
-    ),
-]
-SmsMethod = Annotated[str | None, typer.Option("--sms-method", help="GET or POST.", callback=_method)]
-SmsFallbackUrl = Annotated[
-    str | None,
-    typer.Option("--sms-fallback-url", help="URL when that fails; empty removes it.", callback=_url),
-]
-SmsFallbackMethod = Annotated[
-    str | None, typer.Option("--sms-fallback-method", help="GET or POST.", callback=_method)
-]
-ApiVersion = Annotated[
-    str | None, typer.Option("--api-version", help="2010-04-01 or 2008-08-01.", callback=_version)
-]
-VoiceUrl = Annotated[
-    str | None,
-    typer.Option("--voice-url", help="URL for its calls; empty removes it.", callback=_url),
-]
-VoiceMethod = Annotated[str | None, typer.Option("--voice-method", help="GET or POST.", callback=_method)]
-VoiceFallbackUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--voice-fallback-url", help="URL for calls when that fails; empty removes it.", callback=_url
-    ),
-]
-VoiceFallbackMethod = Annotated[
-    str | None, typer.Option("--voice-fallback-method", help="GET or POST.", callback=_method)
-]
+_SETTINGS = {
+    "friendly_name": ("Name of the number.", _name),
+    "sms_url": ("URL for its texts outside of a Service; empty removes it.", _url),
+    "sms_method": ("GET or POST.", _method),
+    "sms_fallback_url": ("URL when that fails; empty removes it.", _url),
+    "sms_fallback_method": ("GET or POST.", _method),
+    "voice_url": ("URL for its calls; empty removes it.", _url),
+    "voice_method": ("GET or POST.", _method),
+    "voice_fallback_url": ("URL for calls when that fails; empty removes it.", _url),
+    "voice_fallback_method": ("GET or POST.", _method),
+    "api_version": ("2010-04-01 or 2008-08-01.", _version),
+}
+"""The settings of a number that can be changed: the help and the check of the option for each."""
+
 EverythingOption = Annotated[
     bool, typer.Option("--all", help="Senders of the account that are not in the Service, too.")
 ]
 NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only senders with this name.")]
+
+
+def with_setting_options(*, voice: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting; its parameter ``settings`` is what was given of them."""
+    options = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None, typer.Option(f"--{name.replace('_', '-')}", help=text, callback=check)
+            ],
+        )
+        for name, (text, check) in _SETTINGS.items()
+        if voice or not name.startswith("voice_")
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def update(**arguments: Any) -> None:
+            values = {option.name: arguments.pop(option.name) for option in options}
+            command(
+                **arguments, settings={name: value for name, value in values.items() if value is not None}
+            )
+
+        own = signature(command, eval_str=True)
+        others = [each for each in own.parameters.values() if each.name != "settings"]
+        vars(update)["__signature__"] = own.replace(parameters=[*others[:1], *options, *others[1:]])
+        return update
+
+    return decorate
 
 
 def list_senders(
@@ -217,11 +230,10 @@ def update_sender(
     service: ServiceAccess,
     name: str,
     types: Sequence[SenderType],
-    options: dict[str, str | None],
+    changes: Changes,
     *,
     as_json: bool,
 ) -> None:
-    changes: dict[str, object] = {setting: value for setting, value in options.items() if value is not None}
     if not changes:
         raise CommandError("No setting to change was given; see --help for the options.", code=2)
     sender = find_sender(service, name, types)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import CommandError, print_line
+from sms_router.cli.context import (settings_for_command)
+from sms_router.cli.store import (store_client)
+from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.store import store_client
-from sms_router.cli.times import in_zone, parse_duration
+from sms_router.cli.times import in_zone, iso, parse_duration
+from sms_router.cli.twilio_access import ServiceOption
 from sms_router.membership import audit_log
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
@@ -20,6 +22,8 @@ from sms_router.senders.cordons import Cordon, parse_reason
 from sms_router.senders.models import Sender
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address
+
+SenderArgument = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number.")]
 
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _MAX_DURATION = timedelta(days=3660)
@@ -59,26 +63,47 @@ def reason_option(text: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-def cordon_sender(
-    name: str, reason: str, duration: str | None, until: str | None, service: str | None
-) -> tuple[Cordon, str]:
+def cordon(
+    sid: SenderArgument,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Shown in every selection trail.", callback=reason_option)
+    ],
+    duration: Annotated[
+        str | None, typer.Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End: 14:05, or ISO 8601.")
+    ] = None,
+    service: ServiceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a sender out of use on every router; nothing changes at Twilio.
+
+    Replies leave from the next sender meanwhile. The cordon ends with --for or --until, else with
+    senders release. A second cordon replaces the first.
+    """
     settings = settings_for_command()
     parse_end(duration, until, datetime.now(UTC).timestamp())
-    sender, service_sid = _find(known_snapshots(settings), _address_or_sid(name), service)
+    sender, service_sid = _find(known_snapshots(settings), _address_or_sid(sid), service)
     with store_client(settings) as client:
-        now = server_time(client)
+        now, operator = server_time(client), audit_log.current_operator()
         end = parse_end(duration, until, now)
-        operator = audit_log.current_operator()
-        cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, end, operator)
-        store_cordon(client, cordon)
-        description = cordon.describe(now)
+        stored = Cordon(sender.sid, sender.address, service_sid, reason, now, end, operator)
+        store_cordon(client, stored)
+        description = stored.describe(now)
         detail = f"{sender.address}: {description}"
         audit_log.record(client, service_sid, "cordon", sender.sid, detail)
-    return cordon, description
+    if as_json:
+        print_json({"sid": stored.sid, "number": stored.address, "cordoned": cordon_as_json(stored)})
+        return
+    print_line(f"{stored.address} ({stored.sid}) is {description}, on every router within a second.")
+    if end is None:
+        print_line(f"Put it back into use: sms-router senders release {stored.sid}")
 
 
-def release_sender(name: str) -> Cordon:
-    settings, name = settings_for_command(), _address_or_sid(name)
+def release(sid: SenderArgument) -> None:
+    """Put a cordoned sender back into use on every router."""
+    settings, name = settings_for_command(), _address_or_sid(sid)
     with store_client(settings) as client:
         now = server_time(client)
         matches = [cordon for cordon in stored_cordons(client, now) if name in (cordon.sid, cordon.address)]
@@ -86,16 +111,21 @@ def release_sender(name: str) -> Cordon:
             raise CommandError(f"{name} is not cordoned.", "List the senders: sms-router senders")
         if len(matches) > 1:
             raise _ambiguous(name, (cordon.sid for cordon in matches))
-        (cordon,) = matches
-        release_cordon(client, cordon, now)
-        audit_log.record(client, cordon.service_sid, "release", cordon.sid, cordon.address)
-    return cordon
+        (released,) = matches
+        release_cordon(client, released, now)
+        audit_log.record(client, released.service_sid, "release", released.sid, released.address)
+    print_line(f"{released.address} ({released.sid}) is in use again, on every router within a second.")
 
 
-def print_cordon(cordon: Cordon, description: str) -> None:
-    print_line(f"{cordon.address} ({cordon.sid}) is {description}, on every router within a second.")
-    if cordon.until is None:
-        print_line(f"Put it back into use: sms-router senders release {cordon.sid}")
+def cordon_as_json(cordon: Cordon | None) -> dict[str, str | None] | None:
+    if cordon is None:
+        return None
+    return {
+        "reason": cordon.reason,
+        "since": iso(cordon.since),
+        "until": iso(cordon.until) if cordon.until is not None else None,
+        "who": cordon.who,
+    }
 
 
 def _find(snapshots: Iterable[Snapshot], name: str, service: str | None) -> tuple[Sender, str]:

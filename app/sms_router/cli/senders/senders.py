@@ -10,20 +10,16 @@ from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, print_json, print_line, print_table, stdout
 from sms_router.cli.senders import common
 from sms_router.cli.senders.conditions import StoredConditions, load_conditions
-from sms_router.cli.senders.cordons import cordon_sender, print_cordon, reason_option, release_sender
+from sms_router.cli.senders.cordons import SenderArgument, cordon, cordon_as_json, release
 from sms_router.cli.senders.pools import known_snapshots
-from sms_router.cli.times import iso
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
 from sms_router.config.models import SenderKindName
-from sms_router.membership.admin import NumberFilter, SenderType
+from sms_router.membership.admin import Changes, NumberFilter, SenderType
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.snapshot_diff import format_capabilities
 from sms_router.senders.candidates import ORDER
-from sms_router.senders.cordons import Cordon
 
 EVERY_TYPE = tuple(SenderType)
-
-SenderArgument = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number.")]
 
 _TWILIO_LISTS = {
     SenderKindName.SHORT_CODE: SenderType.SHORT_CODE,
@@ -82,26 +78,14 @@ def _rows(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, str]]:
 
 
 def _as_json(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, object]]:
-    documents: list[dict[str, object]] = []
-    for row in _rows(snapshot, stored):
-        cordon, sent_today = stored.cordon(row["sid"]), row.pop("sent today")
-        documents.append(
-            {
-                **{name: value or None for name, value in row.items()},
-                "cordoned": _cordon_as_json(cordon) if cordon is not None else None,
-                "sent_today": int(sent_today or 0) if stored.rates is not None else None,
-            }
-        )
-    return documents
-
-
-def _cordon_as_json(cordon: Cordon) -> dict[str, str | None]:
-    return {
-        "reason": cordon.reason,
-        "since": iso(cordon.since),
-        "until": iso(cordon.until) if cordon.until is not None else None,
-        "who": cordon.who,
-    }
+    return [
+        {
+            **{name: value or None for name, value in row.items() if name != "sent today"},
+            "cordoned": cordon_as_json(stored.cordon(row["sid"])),
+            "sent_today": int(row["sent today"] or 0) if stored.rates is not None else None,
+        }
+        for row in _rows(snapshot, stored)
+    ]
 
 
 @senders.command("list")
@@ -148,67 +132,13 @@ def remove(sid: SenderArgument, yes: YesOption = False, service: ServiceOption =
 
 
 @senders.command("update")
+@common.with_setting_options(voice=True)
 def update(
-    sid: SenderArgument,
-    friendly_name: common.FriendlyName = None,
-    sms_url: common.SmsUrl = None,
-    sms_method: common.SmsMethod = None,
-    sms_fallback_url: common.SmsFallbackUrl = None,
-    sms_fallback_method: common.SmsFallbackMethod = None,
-    voice_url: common.VoiceUrl = None,
-    voice_method: common.VoiceMethod = None,
-    voice_fallback_url: common.VoiceFallbackUrl = None,
-    voice_fallback_method: common.VoiceFallbackMethod = None,
-    api_version: common.ApiVersion = None,
-    service: ServiceOption = None,
-    as_json: JsonOption = False,
+    sid: SenderArgument, *, settings: Changes, service: ServiceOption = None, as_json: JsonOption = False
 ) -> None:
     """Change a number's own name and URLs."""
-    options = {
-        "friendly_name": friendly_name,
-        "sms_url": sms_url,
-        "sms_method": sms_method,
-        "sms_fallback_url": sms_fallback_url,
-        "sms_fallback_method": sms_fallback_method,
-        "voice_url": voice_url,
-        "voice_method": voice_method,
-        "voice_fallback_url": voice_fallback_url,
-        "voice_fallback_method": voice_fallback_method,
-        "api_version": api_version,
-    }
-    common.update_sender(open_service(service), sid, EVERY_TYPE, options, as_json=as_json)
+    common.update_sender(open_service(service), sid, EVERY_TYPE, settings, as_json=as_json)
 
 
-@senders.command("cordon")
-def cordon(
-    sid: SenderArgument,
-    reason: Annotated[
-        str,
-        typer.Option("--reason", help="Shown in every selection trail.", callback=reason_option),
-    ],
-    duration: Annotated[
-        str | None, typer.Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End: 14:05, or ISO 8601.")
-    ] = None,
-    service: ServiceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take a sender out of use on every router; nothing changes at Twilio.
-
-    Replies leave from the next sender meanwhile. The cordon ends with --for or --until, else with
-    senders release. A second cordon replaces the first.
-    """
-    stored, description = cordon_sender(sid, reason, duration, until, service)
-    if as_json:
-        print_json({"sid": stored.sid, "number": stored.address, "cordoned": _cordon_as_json(stored)})
-    else:
-        print_cordon(stored, description)
-
-
-@senders.command("release")
-def release(sid: SenderArgument) -> None:
-    """Put a cordoned sender back into use on every router."""
-    released = release_sender(sid)
-    print_line(f"{released.address} ({released.sid}) is in use again, on every router within a second.")
+senders.command("cordon")(cordon)
+senders.command("release")(release)

@@ -9,7 +9,7 @@ import typer
 from sms_router.cli.output import JsonOption, Noun
 from sms_router.cli.senders import common
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
-from sms_router.membership.admin import NumberFilter, SenderType
+from sms_router.membership.admin import Changes, NumberFilter, SenderType
 
 SHORT_CODES = (SenderType.SHORT_CODE,)
 
@@ -55,24 +55,9 @@ def remove(sid: ShortCodeArgument, yes: YesOption = False, service: ServiceOptio
 
 
 @short_codes.command("update")
+@common.with_setting_options(voice=False)
 def update(
-    sid: ShortCodeArgument,
-    friendly_name: common.FriendlyName = None,
-    sms_url: common.SmsUrl = None,
-    sms_method: common.SmsMethod = None,
-    sms_fallback_url: common.SmsFallbackUrl = None,
-    sms_fallback_method: common.SmsFallbackMethod = None,
-    api_version: common.ApiVersion = None,
-    service: ServiceOption = None,
-    as_json: JsonOption = False,
+    sid: ShortCodeArgument, *, settings: Changes, service: ServiceOption = None, as_json: JsonOption = False
 ) -> None:
     """Change a short code's own name and URLs."""
-    options = {
-        "friendly_name": friendly_name,
-        "sms_url": sms_url,
-        "sms_method": sms_method,
-        "sms_fallback_url": sms_fallback_url,
-        "sms_fallback_method": sms_fallback_method,
-        "api_version": api_version,
-    }
-    common.update_sender(open_service(service), sid, SHORT_CODES, options, as_json=as_json)
+    common.update_sender(open_service(service), sid, SHORT_CODES, settings, as_json=as_json)

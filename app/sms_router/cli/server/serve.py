@@ -18,19 +18,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sms_router.cli.context import (
-    START_COMMAND,
-    check_port,
-    embedded_is_running,
-    is_loopback,
-    sandbox_environment,
-    sandbox_port_file,
-    sandbox_world,
-)
+from sms_router.cli.context import (START_COMMAND, check_port, embedded_is_running, is_loopback, sandbox_environment, sandbox_port_file, sandbox_world)
+from sms_router.cli.rules import (load_rules, report_all_errors)
+from sms_router.cli.store import (store_url)
 from sms_router.cli.output import CommandError, plain, print_line, program, stderr
-from sms_router.cli.rules import load_rules, report_all_errors
 from sms_router.cli.server.console_password import console_lines, generate_password
-from sms_router.cli.store import store_url
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
 from sms_router.files import write_atomically
 from sms_router.logs import log_config
