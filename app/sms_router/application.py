@@ -92,7 +92,7 @@ from sms_router.web.console.routes import routes
 from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
 from sms_router.web.health import HealthMonitor
-from sms_router.web.metrics_collectors import PoolMetrics
+from sms_router.web.metrics import PoolMetrics
 from sms_router.web.probes import Probes
 from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix

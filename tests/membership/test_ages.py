@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.source import ServiceSource
-from sms_router.web.metrics_collectors import PoolMetrics
+from sms_router.web.metrics import PoolMetrics
 from tests.membership.recorded import RecordedTwilio, failing
 from tests.membership.timing import Clock, ControlledSleep, only_status, running
 

@@ -19,12 +19,12 @@ from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.web.metrics import (
     RECEIPTS,
     MultiprocessCollector,
+    UpstreamMetrics,
     count_answer,
     count_receipt,
     flush,
     observe_stage,
 )
-from sms_router.web.metrics_collectors import UpstreamMetrics
 
 WORKER = """
 import sys

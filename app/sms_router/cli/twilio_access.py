@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,11 @@ class ServiceAccess:
     @property
     def service_sid(self) -> str:
         return self.admin.service_sid
+
+    def read(self) -> Snapshot:
+        """Read the Service from Twilio now; the caller reports a PoolReadError."""
+        with stderr.status(f"Reading {self.service_sid} from Twilio ..."):
+            return self.source.read(time.time())
 
 
 def open_service(service_sid: str | None) -> ServiceAccess:
@@ -90,19 +96,17 @@ def call_twilio(settings: Settings, activity: str, call: Callable[[], _Result]) 
     try:
         with stderr.status(f"{activity} ..."):
             return call()
-    except ApiError as error:
+    except (ApiError, PoolReadError) as error:
         raise api_error(settings, error) from error
 
 
 def api_error(settings: Settings, error: ApiError | PoolReadError) -> CommandError:
     """Return the error of a failed call, with its remedy."""
-    hints = []
-    if settings.twilio.api_base_url and error.failure.status is None:
-        hints = [
-            f"The request went to {settings.twilio.api_base_url}; is the sandbox running? "
-            f"Start it: {START_COMMAND}"
-        ]
-    return CommandError(advise(error.failure), *hints)
+    url, advice = settings.twilio.api_base_url, advise(error.failure)
+    if not url or error.failure.status is not None:
+        return CommandError(advice)
+    hint = f"The request went to {url}; is the sandbox running? Start it: {START_COMMAND}"
+    return CommandError(advice, hint)
 
 
 def apply_change(

@@ -17,9 +17,8 @@ from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.numbers import Number, NumberKind
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.testing.errors import ErrorLog, HandlerFailedError
-from sms_router.testing.fake_time import places_of_datetime
 from sms_router.testing.project import Project
-from sms_router.testing.virtual_loop import VirtualLoop
+from sms_router.testing.virtual_loop import VirtualLoop, places_of_datetime
 from sms_router.testing.worker import OfflineWorker
 from sms_router.twilio.phone_numbers import contact_of
 

@@ -19,7 +19,7 @@ from sms_router.store.server_clock import ServerClock
 from sms_router.store.spool.spool import Spool
 from sms_router.store.store import Store
 from sms_router.web import metrics
-from sms_router.web.metrics_collectors import FailureMetrics, PoolMetrics, UpstreamMetrics
+from sms_router.web.metrics import FailureMetrics, PoolMetrics, UpstreamMetrics
 from sms_router.web.rejections import RejectionLog
 
 UPDATE_INTERVAL = 1.0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.cli.server.console_password import console_lines, generate_password
+from sms_router.cli.server.serve import console_lines, generate_password
 from sms_router.config.settings import Settings, load_settings
 
 

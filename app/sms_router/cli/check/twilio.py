@@ -11,11 +11,10 @@ from sms_router.checks.error_advice import advise
 from sms_router.checks.finding import ExpectedSettings, Finding, Fix, Severity
 from sms_router.checks.messaging_service import check_service
 from sms_router.checks.onboarding import check_orphans, check_pending_numbers
-from sms_router.cli.check.published_rules import check_published_rules
-from sms_router.cli.check.store import check_store
+from sms_router.cli.check.store import check_published_rules, check_store
 from sms_router.cli.context import START_COMMAND
 from sms_router.cli.onboarding.actions import read_numbers_with_voice, read_state, record_configured
-from sms_router.cli.output import CommandError, stderr
+from sms_router.cli.output import CommandError
 from sms_router.cli.store import read_store
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, open_configured_service
 from sms_router.config.settings import Settings, load_settings
@@ -68,8 +67,7 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
     for service in settings.services:
         access = open_configured_service(settings, service.sid)
         try:
-            with stderr.status(f"Reading {service.sid} from Twilio ..."):
-                snapshot = access.source.read(time.time())
+            snapshot = access.read()
         except PoolReadError as error:
             if load_settings().is_offline and error.failure.status is None:
                 return CheckReport(tuple(findings), SANDBOX_NOT_RUNNING)

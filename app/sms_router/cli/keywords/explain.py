@@ -19,8 +19,7 @@ from sms_router.cli.output import (
     stdout,
 )
 from sms_router.cli.rules import rules_and_pools
-from sms_router.cli.senders.conditions import load_conditions
-from sms_router.cli.senders.pools import default_recipient, known_snapshots
+from sms_router.cli.senders.pools import default_recipient, known_snapshots, load_conditions
 from sms_router.cli.times import parse_time
 from sms_router.routing.contacts.summary import describe_contact
 from sms_router.routing.pipeline import explain as explaining

@@ -1,19 +1,22 @@
-"""``sms-router keywords``: the rules, their mistakes, and which rule a text matches."""
+"""``sms-router keywords``: the rules, their mistakes, which rule a text matches, what other rules change."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords import published
 from sms_router.cli.keywords.contact import load_conversation
-from sms_router.cli.keywords.try_file import try_file
 from sms_router.cli.output import (
     JsonOption,
     Noun,
+    RevealOption,
     TextArgument,
     address_option,
     plain,
@@ -25,20 +28,30 @@ from sms_router.cli.output import (
 )
 from sms_router.cli.rules import load_rules, load_rules_in_use
 from sms_router.cli.senders.pools import known_senders
+from sms_router.cli.store import read_store
 from sms_router.cli.times import parse_time
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
+from sms_router.privacy import mask_text
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.dispatch.resolution import Resolution, RuleAction
 from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import find_warnings
+from sms_router.routing.history.reader import HistoryReader
+from sms_router.routing.history.record import MessageRecord
+from sms_router.routing.history.timeline import format_iso
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleCandidate
-from sms_router.routing.keywords.schedule import TimeZones
-from sms_router.routing.pipeline.explain import by_precedence, describe_action, explain_rules, sample_message
+from sms_router.routing.pipeline.explain import (
+    Preview,
+    by_precedence,
+    describe_action,
+    explain_rules,
+    preview,
+    sample_message,
+)
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer(cls=Noun, help="List and check the rules; try texts and files.")
-keywords.command("try")(try_file)
 published.register(keywords)
 
 
@@ -48,7 +61,25 @@ def list_rules(as_json: JsonOption = False) -> None:
 
     The functions with @on come last.
     """
-    _print_rules(load_rules_in_use(settings_for_command()), as_json)
+    rules = load_rules_in_use(settings_for_command())
+    shown = [
+        (rule.words, rule.kind.value, str(rule.scope), rule.source, describe_action(rule.action))
+        for rule in by_precedence(rules.table.rules)
+    ]
+    shown += [
+        ((), f"event {kind}", "", handler.source, describe_action(handler))
+        for kind, handlers in rules.events.items()
+        for handler in handlers
+    ]
+    if as_json:
+        names = ("words", "match", "scope", "source", "answer")
+        print_json([dict(zip(names, fields, strict=True)) for fields in shown])
+        return
+    print_table(
+        ("words", "match", "scope", "responder", "defined in"),
+        [(", ".join(words), match, scope, action, source) for words, match, scope, source, action in shown],
+        optional=["defined in"],
+    )
 
 
 @keywords.command("check")
@@ -125,10 +156,12 @@ def test(
         or not resolution.is_default
         or any(candidate.verdict is MatchVerdict.CHOSEN for candidate in candidates)
     )
+    local_time = zones.local_time(sid, when)
+    document = _as_json(resolution, candidates, message, local_time)
     if as_json:
-        print_json(_as_json(resolution, candidates, zones, message, when))
+        print_json(document)
     else:
-        _print_test(resolution, candidates, zones, message, when)
+        _print_test(document, local_time)
     if not has_match:
         raise typer.Exit(1)
 
@@ -138,46 +171,6 @@ def _service_of(settings: Settings, recipient: str | None) -> str | None:
     pools = known_senders(settings).pools if recipient else {}
     holding = (sid for sid, pool in pools.items() if recipient and pool.holds(recipient))
     return next(holding, next((service.sid for service in settings.services), None))
-
-
-def _print_rules(rules: Dispatcher, as_json: bool) -> None:
-    ordered = by_precedence(rules.table.rules)
-    events = [(kind, handler) for kind, handlers in rules.events.items() for handler in handlers]
-    if as_json:
-        print_json(
-            [
-                {
-                    "words": list(rule.words),
-                    "match": rule.kind.value,
-                    "scope": str(rule.scope),
-                    "source": rule.source,
-                    "answer": describe_action(rule.action),
-                }
-                for rule in ordered
-            ]
-            + [
-                {
-                    "words": [],
-                    "match": f"event {kind}",
-                    "scope": "",
-                    "source": handler.source,
-                    "answer": describe_action(handler),
-                }
-                for kind, handler in events
-            ]
-        )
-        return
-    rows = [
-        (
-            ", ".join(rule.words),
-            rule.kind.value,
-            str(rule.scope),
-            describe_action(rule.action),
-            rule.source,
-        )
-        for rule in ordered
-    ] + [("", f"event {kind}", "", describe_action(handler), handler.source) for kind, handler in events]
-    print_table(("words", "match", "scope", "responder", "defined in"), rows, optional=["defined in"])
 
 
 def _print_check(settings: Settings, count: int, mistakes: Sequence[str], warnings: Sequence[str]) -> None:
@@ -193,39 +186,18 @@ def _print_check(settings: Settings, count: int, mistakes: Sequence[str], warnin
     print_line(f"{settings.folder}: {verdict}")
 
 
-def _print_test(
-    resolution: Resolution,
-    candidates: Sequence[RuleCandidate[RuleAction]],
-    zones: TimeZones,
-    message: InboundMessage,
-    when: float,
-) -> None:
-    stdout.print("[bold]Rule[/bold]    ", plain(resolution.rule))
-    local_time = f"{zones.local_time(message.service_sid, when):%a %Y-%m-%d %H:%M %Z}"
-    parts = (("to", message.recipient), ("from", message.sender), ("Service", message.service_sid))
-    context = ", ".join([*(f"{name} {value}" for name, value in parts if value), local_time])
-    stdout.print("[bold]Context[/bold] ", plain(context), soft_wrap=True)
-    if candidates:
-        rows = [
-            (candidate.rule.name, candidate.verdict.value, candidate.reason, candidate.rule.source)
-            for candidate in candidates
-        ]
-        print_table(("rule", "verdict", "reason", "defined in"), rows, optional=["defined in"])
-
-
 def _as_json(
     resolution: Resolution,
     candidates: Sequence[RuleCandidate[RuleAction]],
-    zones: TimeZones,
     message: InboundMessage,
-    when: float,
-) -> dict[str, object]:
+    local_time: datetime,
+) -> dict[str, Any]:
     return {
         "rule": resolution.rule,
         "to": message.recipient or None,
         "from": message.sender or None,
         "service": message.service_sid,
-        "at": zones.local_time(message.service_sid, when).isoformat(timespec="seconds"),
+        "at": local_time.isoformat(timespec="seconds"),
         "rules": [
             {
                 "rule": candidate.rule.name,
@@ -237,3 +209,125 @@ def _as_json(
             for candidate in candidates
         ],
     }
+
+
+def _print_test(document: Mapping[str, Any], local_time: datetime) -> None:
+    stdout.print("[bold]Rule[/bold]    ", plain(document["rule"]))
+    parts = [
+        f"{name} {document[name.lower()]}" for name in ("to", "from", "Service") if document[name.lower()]
+    ]
+    context = ", ".join([*parts, f"{local_time:%a %Y-%m-%d %H:%M %Z}"])
+    stdout.print("[bold]Context[/bold] ", plain(context), soft_wrap=True)
+    if document["rules"]:
+        rows = [
+            [line[name] for name in ("rule", "verdict", "reason", "source")] for line in document["rules"]
+        ]
+        print_table(("rule", "verdict", "reason", "defined in"), rows, optional=["defined in"])
+
+
+MAX_SHOWN = 30
+"""Different changes in the table; ``--json`` has every message."""
+
+
+class Change(NamedTuple):
+    """A message that would be answered differently."""
+
+    record: MessageRecord
+    before: Preview
+    after: Preview
+
+
+@keywords.command("try")
+def try_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="The file to try in place of keywords.toml.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+    last: Annotated[int, typer.Option("--last", min=1, max=10_000, help="Number of messages.")] = 1000,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a keywords file on the last messages, and show which replies would change.
+
+    The rules in use and those of FILE are applied to the messages in the journal, each at the time
+    when it arrived; templates, opt-out keywords and handlers are the configured ones. No handler runs, and
+    nothing is sent. Texts are masked unless --reveal is given or the configuration has privacy = "open".
+
+    Exits with 1 when a reply would change, or when FILE has mistakes.
+    """
+    settings = settings_for_command()
+    reveal = reveal or settings.is_open
+    before, after = load_rules_in_use(settings), load_rules(settings, file=file)
+    newest = read_store(settings, lambda client: HistoryReader(client).recent(last), ())
+    records = [record for record in newest if record.message is not None]
+    changes = list(_find_changes(before, after, records))
+    if as_json:
+        print_json(_changes_as_json(len(records), changes, reveal))
+    else:
+        _print_changes(len(records), changes, reveal)
+    if changes:
+        raise typer.Exit(1)
+
+
+def _find_changes(
+    before: Dispatcher, after: Dispatcher, records: Sequence[MessageRecord]
+) -> Iterator[Change]:
+    for record in records:
+        assert record.message is not None
+        moment = (record.received or 0) / 1000
+        current, changed = preview(before, record.message, moment), preview(after, record.message, moment)
+        if current != changed:
+            yield Change(record, current, changed)
+
+
+def _print_changes(count: int, changes: Sequence[Change], reveal: bool) -> None:
+    stdout.print(plain(f"{len(changes)} of {plural(count, 'message')} would be answered differently"))
+    distinct = Counter((_body(change, reveal), change.before, change.after) for change in changes)
+    if not distinct:
+        return
+    rows = [
+        (str(times), body, before.rule, after.rule, _changed_reply(before, after, reveal))
+        for (body, before, after), times in distinct.most_common(MAX_SHOWN)
+    ]
+    print_table(("times", "text", "rule before", "rule after", "reply after"), rows)
+    if len(distinct) > MAX_SHOWN:
+        stdout.print(plain(f"and {len(distinct) - MAX_SHOWN} more different changes: --json lists all"))
+
+
+def _changed_reply(before: Preview, after: Preview, reveal: bool) -> str:
+    """Return the new reply; without ``reveal`` it is masked, because a template can contain personal data."""
+    if before.answer == after.answer:
+        return "the same"
+    return after.answer if reveal else mask_text(after.answer)
+
+
+def _body(change: Change, reveal: bool) -> str:
+    body = change.record.message.body if change.record.message else ""
+    return " ".join(body.split()) if reveal else mask_text(body)
+
+
+def _changes_as_json(count: int, changes: Sequence[Change], reveal: bool) -> dict[str, object]:
+    return {
+        "tried": count,
+        "changed": len(changes),
+        "changes": [
+            {
+                "sid": change.record.sid,
+                "received": format_iso(change.record.received),
+                "to": change.record.message.recipient if change.record.message else None,
+                "body": _body(change, reveal),
+                "before": _outcome(change.before, reveal),
+                "after": _outcome(change.after, reveal),
+            }
+            for change in changes
+        ],
+    }
+
+
+def _outcome(outcome: Preview, reveal: bool) -> dict[str, str]:
+    return {"rule": outcome.rule, "answer": outcome.answer if reveal else mask_text(outcome.answer)}

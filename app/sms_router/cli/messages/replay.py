@@ -23,8 +23,7 @@ from sms_router.cli.output import (
     stdout,
 )
 from sms_router.cli.rules import rules_and_pools
-from sms_router.cli.senders.conditions import load_conditions
-from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.senders.pools import known_snapshots, load_conditions
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time, parse_duration, parse_since
 from sms_router.config.settings import Settings

@@ -226,8 +226,7 @@ def _read_service(settings: Settings, service_sid: str, failures: list[str]) -> 
         failures.append(f"{service_sid} is not one of the configured Messaging Services.")
         return None
     try:
-        with stderr.status(f"Reading {service_sid} from Twilio ..."):
-            return open_configured_service(settings, service_sid).source.read(time.time())
+        return open_configured_service(settings, service_sid).read()
     except PoolReadError as error:
         failures.append(api_error(settings, error).lines[0])
         return None

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from sms_router.cli.context import (settings_for_command)
-from sms_router.cli.store import (store_client)
+from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
 from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.store import store_client
 from sms_router.cli.times import in_zone, iso, parse_duration
 from sms_router.cli.twilio_access import ServiceOption
 from sms_router.membership import audit_log

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from sms_router.cli.twilio_access import (
     ServiceAccess,
     ServiceOption,
     api_error,
+    call_twilio,
     open_configured_service,
     open_service,
     refresh_everywhere,
@@ -28,6 +31,9 @@ from sms_router.membership.snapshot_store import SharedStateError, stored_snapsh
 from sms_router.membership.source import PoolReadError
 
 membership = typer.Typer(cls=Noun, help="Show and refresh the Sender Pools; show what changed.")
+
+
+_CHANGE_COLUMNS = ("of", "what", "was", "is")
 
 
 @membership.command("list")
@@ -50,12 +56,26 @@ def refresh(service: ServiceOption = None, as_json: JsonOption = False) -> None:
         services = [open_service(service)]
     else:
         services = [open_configured_service(settings, configured.sid) for configured in settings.services]
-    refreshed = [_refresh(access) for access in services]
+    documents = []
+    for access in services:
+        before, after = _refresh(access)
+        changes = diff_snapshots(before, after) if before else ()
+        documents.append(
+            {
+                "service": after.service_sid,
+                "version": after.version,
+                "senders": len(after.senders),
+                "changes": _changes_as_json(changes),
+            }
+        )
+        if as_json:
+            continue
+        result = "read for the first time" if before is None else "changed" if changes else "unchanged"
+        print_line(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {result}.")
+        if changes:
+            print_table(_CHANGE_COLUMNS, _change_rows(changes))
     if as_json:
-        print_json([_refresh_as_json(before, after) for before, after in refreshed])
-        return
-    for before, after in refreshed:
-        _print_refresh(before, after)
+        print_json(documents)
 
 
 @membership.command("diff")
@@ -68,11 +88,14 @@ def diff(service: ServiceOption = None, as_json: JsonOption = False) -> None:
     before = _stored(access)
     if before is None:
         raise CommandError(f"Nothing is stored about {access.service_sid}.", "sms-router membership refresh")
-    changes = diff_snapshots(before, _read_from_twilio(access))
+    after = call_twilio(
+        access.settings, f"Reading {access.service_sid} from Twilio", partial(access.source.read, time.time())
+    )
+    changes = diff_snapshots(before, after)
     if as_json:
-        print_json([_change_as_json(change) for change in changes])
+        print_json(_changes_as_json(changes))
     elif changes:
-        _print_changes(changes)
+        print_table(_CHANGE_COLUMNS, _change_rows(changes))
     else:
         print_line(f"{access.service_sid}: nothing changed at Twilio since the routers read it.")
     if changes:
@@ -117,43 +140,16 @@ def _refresh(service: ServiceAccess) -> tuple[Snapshot | None, Snapshot]:
         raise CommandError(f"{error}.", "Set REDIS_URL, or start Redis.") from error
 
 
-def _read_from_twilio(service: ServiceAccess) -> Snapshot:
-    try:
-        with stderr.status(f"Reading {service.service_sid} from Twilio ..."):
-            return service.source.read(time.time())
-    except PoolReadError as error:
-        raise api_error(service.settings, error) from error
-
-
 def _stored(service: ServiceAccess) -> Snapshot | None:
     return read_store(service.settings, lambda client: stored_snapshot(client, service.service_sid), None)
 
 
-def _refresh_as_json(before: Snapshot | None, after: Snapshot) -> dict[str, object]:
-    changes = diff_snapshots(before, after) if before else ()
-    return {
-        "service": after.service_sid,
-        "version": after.version,
-        "senders": len(after.senders),
-        "changes": [_change_as_json(change) for change in changes],
-    }
+def _change_rows(changes: Sequence[SnapshotChange]) -> list[tuple[str, ...]]:
+    return [(change.subject, change.what, change.before, change.after) for change in changes]
 
 
-def _print_refresh(before: Snapshot | None, after: Snapshot) -> None:
-    changes = diff_snapshots(before, after) if before else ()
-    result = "read for the first time" if before is None else "changed" if changes else "unchanged"
-    print_line(f"{after.service_sid}: {len(after.senders)} senders, version {after.version}: {result}.")
-    if changes:
-        _print_changes(changes)
-
-
-def _print_changes(changes: tuple[SnapshotChange, ...]) -> None:
-    rows = [(change.subject, change.what, change.before, change.after) for change in changes]
-    print_table(("of", "what", "was", "is"), rows)
-
-
-def _change_as_json(change: SnapshotChange) -> dict[str, str]:
-    return {"of": change.subject, "what": change.what, "was": change.before, "is": change.after}
+def _changes_as_json(changes: Sequence[SnapshotChange]) -> list[dict[str, str]]:
+    return [dict(zip(_CHANGE_COLUMNS, row, strict=True)) for row in _change_rows(changes)]
 
 
 def _entry_as_json(entry: AuditEntry) -> dict[str, str]:

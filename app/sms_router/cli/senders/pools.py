@@ -1,4 +1,4 @@
-"""The Sender Pools for commands: as stored by a router, else read from Twilio."""
+"""The Sender Pools and the conditions of their senders for commands: as stored, else read from Twilio."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sms_router.cli.context import START_HINT, sandbox_world, store_is_running
-from sms_router.cli.output import CommandError, stderr
-from sms_router.cli.store import read_store
+from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_is_running
+from sms_router.cli.output import CommandError
+from sms_router.cli.store import read_store, store_client
 from sms_router.cli.twilio_access import open_configured_service
 from sms_router.config.models import ServiceSettings as ConfiguredService
 from sms_router.config.settings import Settings, load_settings
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
     from sms_router.routing.dispatch.rule_warnings import KnownSenders
     from sms_router.sandbox import World
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sms_router.membership.sync.cordon_sync import stored_cordons
+from sms_router.membership.sync.rate_sync import stored_usage
+from sms_router.onboarding.repository import load_state
+from sms_router.onboarding.sync import pending_number
+from sms_router.senders.cordons import Cordon, cordon_reasons
+from sms_router.senders.models import NO_CONDITIONS, SenderConditions
+from sms_router.senders.pending import pending_reasons
+from sms_router.senders.rate_limits import RateLimiter
+
+if TYPE_CHECKING:
+    import redis
 
 
 def stored_pools(settings: Settings) -> list[Pool]:
@@ -84,8 +98,7 @@ def _stored_snapshots(settings: Settings) -> list[Snapshot]:
 
 def _read_from_twilio(settings: Settings, service: ConfiguredService) -> Snapshot:
     try:
-        with stderr.status(f"Reading the senders of {service.sid} from Twilio ..."):
-            return open_configured_service(settings, service.sid).source.read(time.time())
+        return open_configured_service(settings, service.sid).read()
     except PoolReadError as error:
         configured = load_settings()
         if configured.is_offline:
@@ -131,3 +144,50 @@ def _kind(sid: str, address: str) -> SenderKind:
     if sid.startswith("SC"):
         return SenderKind.SHORT_CODE
     return SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
+
+
+_NOW_TOLERANCE = 5.0
+"""Seconds within which a time counts as now: rates are stored for no other time."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConditions:
+    """The conditions of the senders at one time."""
+
+    cordons: tuple[Cordon, ...] = ()
+    conditions: SenderConditions = NO_CONDITIONS
+    rates: RateLimiter | None = None
+    """None when nothing is limited, or the time is not now."""
+
+    def cordon(self, sid: str) -> Cordon | None:
+        return next((cordon for cordon in self.cordons if cordon.sid == sid), None)
+
+
+def load_conditions(
+    settings: Settings, snapshots: Iterable[Snapshot], at: float | None = None
+) -> StoredConditions:
+    """Read the conditions at a time (seconds since the epoch; default: now); none before the first start."""
+    if not has_store(settings):
+        return StoredConditions()
+    moment, snapshots = time.time() if at is None else at, tuple(snapshots)
+    with store_client(settings) as client:
+        cordons = tuple(cordon for cordon in stored_cordons(client, moment) if cordon.since <= moment + 1)
+        pending = _pending_reasons(client, snapshots, moment)
+        if abs(moment - time.time()) > _NOW_TOLERANCE:
+            return StoredConditions(
+                cordons, SenderConditions(cordon_reasons(cordons, moment), pending=pending)
+            )
+        rates = RateLimiter(settings.limits, lambda: moment)
+        rates.set_senders(sender for snapshot in snapshots for sender in snapshot.senders)
+        rates.merge(stored_usage(client, moment))
+    conditions = SenderConditions(
+        cordon_reasons(cordons, moment), rates.capped(), rates.over_rate(), rates.used, pending
+    )
+    return StoredConditions(cordons, conditions, rates if settings.limits else None)
+
+
+def _pending_reasons(client: redis.Redis, snapshots: Iterable[Snapshot], at: float) -> Mapping[str, str]:
+    """Return by sid why numbers in onboarding are not used."""
+    checklists = load_state(client).pending
+    numbers = [pending_number(checklist) for checklist in checklists if checklist.added <= at + 1]
+    return pending_reasons(numbers, [snapshot.pool() for snapshot in snapshots]) if numbers else {}

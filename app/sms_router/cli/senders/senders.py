@@ -9,9 +9,8 @@ import typer
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, print_json, print_line, print_table, stdout
 from sms_router.cli.senders import common
-from sms_router.cli.senders.conditions import StoredConditions, load_conditions
 from sms_router.cli.senders.cordons import SenderArgument, cordon, cordon_as_json, release
-from sms_router.cli.senders.pools import known_snapshots
+from sms_router.cli.senders.pools import StoredConditions, known_snapshots, load_conditions
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
 from sms_router.config.models import SenderKindName
 from sms_router.membership.admin import Changes, NumberFilter, SenderType

@@ -18,11 +18,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sms_router.cli.context import (START_COMMAND, check_port, embedded_is_running, is_loopback, sandbox_environment, sandbox_port_file, sandbox_world)
-from sms_router.cli.rules import (load_rules, report_all_errors)
-from sms_router.cli.store import (store_url)
+from sms_router.cli.context import (
+    START_COMMAND,
+    check_port,
+    embedded_is_running,
+    is_loopback,
+    sandbox_environment,
+    sandbox_port_file,
+    sandbox_world,
+)
 from sms_router.cli.output import CommandError, plain, print_line, program, stderr
-from sms_router.cli.server.console_password import console_lines, generate_password
+from sms_router.cli.rules import load_rules, report_all_errors
+from sms_router.cli.store import store_url
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
 from sms_router.files import write_atomically
 from sms_router.logs import log_config
@@ -33,6 +40,10 @@ from sms_router.web.tracing import check_installed
 
 if TYPE_CHECKING:
     from sms_router.sandbox import World
+import secrets
+
+from sms_router.config.types import MIN_PASSWORD_LENGTH
+from sms_router.files import stored_secret
 
 SHUTDOWN_GRACE = 15
 """Seconds that requests in progress get when the router stops: as long as Twilio waits."""
@@ -321,6 +332,33 @@ def first_text_lines() -> list[str]:
         "Then see why it got its reply:",
         f"  {command} messages\n",
     ]
+
+
+FILE = "console-password"
+"""In the data folder, readable by its owner only."""
+
+REMEDY = "export CONSOLE_PASSWORD=..., or write password under [console] in router.toml"
+
+
+def generate_password(settings: Settings) -> str | None:
+    """Set CONSOLE_PASSWORD to a generated password, the same at each start; None when one is configured.
+
+    For the offline mode only: a console with data of real contacts needs a password that its operators chose.
+    """
+    if settings.console.password.get_secret_value():
+        return None
+    file = settings.router.data_dir / FILE
+    password = stored_secret(file, lambda: secrets.token_urlsafe(12), MIN_PASSWORD_LENGTH)
+    os.environ["CONSOLE_PASSWORD"] = password
+    return password
+
+
+def console_lines(settings: Settings, generated: str | None) -> list[str]:
+    """Return the lines about the console: its URL and generated password, or how to enable it."""
+    if not settings.console.password.get_secret_value():
+        return [f"\nThe console is off, because it has no password. Enable it: {REMEDY}"]
+    url = f"{settings.private_url}/console"
+    return [f"\nConsole: {url}" + (f" (password: {generated})" if generated else "")]
 
 
 def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:

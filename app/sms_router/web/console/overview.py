@@ -1,7 +1,8 @@
-"""``/console``: the router's health, its Messaging Services and the newest messages."""
+"""``/console`` and ``/console/sessions``: the router's health, the newest messages, and who is logged in."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,10 +13,11 @@ from sms_router.membership.service_state import ServiceStatus, SnapshotOrigin
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.auth import ConsoleRequest
+from sms_router.web.console.auth import ConsoleRequest, Done
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.message_rows import Badge, build_row
-from sms_router.web.console.rendering import Pages
+from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.sessions import StoredSession, stored_sessions
 
 NEWEST_MESSAGES = 8
 
@@ -74,3 +76,31 @@ def _badge(status: ServiceStatus) -> Badge:
     if status.stale:
         return Badge("stale", "bad")
     return Badge("last refresh failed", "odd") if status.failure else Badge("up to date", "good")
+
+
+log = logging.getLogger("sms_router.console")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPages:
+    """The list of logins, and its form."""
+
+    context: ConsoleContext
+    pages: Pages
+
+    async def show(self, request: ConsoleRequest) -> Response:
+        return self.pages.show("sessions.html", request.session, sessions=await self._read())
+
+    async def end(self, request: ConsoleRequest) -> Response:
+        digest = request.path_parameter("digest")
+        session = next((each for each in await self._read() if each.digest == digest), None)
+        if session is None:
+            raise PageError(404, "This session has ended already.")
+        await self.context.sessions.end(session.digest, session.expires)
+        log.info("the session %s from %s was ended", session.name, session.address)
+        return Done("/console/sessions", "The session has ended, on every router at once.")
+
+    async def _read(self) -> list[StoredSession]:
+        return await self.context.executor.run_with_client(
+            lambda client: stored_sessions(client, self.context.clock())
+        )

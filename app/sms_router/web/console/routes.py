@@ -15,11 +15,10 @@ from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.keywords import KeywordPages
 from sms_router.web.console.login_throttle import LoginThrottle
 from sms_router.web.console.messages import MessagePages
-from sms_router.web.console.overview import OverviewPage
+from sms_router.web.console.overview import OverviewPage, SessionPages
 from sms_router.web.console.rendering import FOLDER, PageError, Pages
 from sms_router.web.console.replays import ReplayPages
 from sms_router.web.console.senders import SenderPages
-from sms_router.web.console.session_pages import SessionPages
 from sms_router.web.console.sessions import Sessions
 
 _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
