@@ -76,7 +76,7 @@ def _begin(environment: Any, **_: Any) -> None:
     Run.builder = WebhookBuilder(account)
     Run.script = read_script(Path(options.texts)) if options.texts else LOCAL_SCRIPT
     Run.limits = Limits(p95=options.p95, p99=options.p99)
-    if options.texts:  # a deployment: only numbers that are assigned to nobody
+    if options.texts:  # a deployment: only numbers that are not assigned
         Run.contacts = itertools.cycle(range(FICTIONAL_CONTACTS))
 
 

@@ -1,4 +1,4 @@
-"""A real Valkey for every test that wants one, and other kinds of Redis where they are asked for."""
+"""A real Valkey for every test that uses one, and other kinds of Redis on request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stores() -> Iterator[SharedStores]:
-    """Every kind of Redis that some test asks for."""
+    """Every kind of Redis that a test uses."""
     with contextlib.ExitStack() as running:
         yield SharedStores(running)
 

@@ -1,4 +1,4 @@
-"""Whatever is remembered of strangers is bounded: no cache of the program can grow for ever."""
+"""What is cached from requests is bounded: no cache of the program can grow for ever."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ APP = Path(__file__).parents[1] / "app" / "sms_router"
 
 
 def unbounded(source: str) -> Iterator[int]:
-    """Yield the lines of caches that keep one entry for each argument they were ever given."""
+    """Yield the lines of caches without a bound on their entries."""
     tree = ast.parse(source)
     constants = {
         target.id: statement.value

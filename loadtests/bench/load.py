@@ -99,7 +99,7 @@ class ClosedLoop:
 
 
 class OpenLoop:
-    """Sends messages at a fixed rate, whether or not the server keeps up.
+    """Sends messages at a fixed rate, however fast the server is.
 
     If no connection is free, a message waits for one; the wait is part of its latency. The messages of one
     tick are sent together.

@@ -33,7 +33,7 @@ LOG_LINES_SHOWN = 15
 
 
 class StackError(RuntimeError):
-    """A stack does not start or does not verify signatures; the text says why."""
+    """A stack does not start or does not verify signatures; the message has the reason."""
 
 
 class _Valkey(Protocol):

@@ -1,4 +1,4 @@
-"""Losses of data after which nobody who has opted out may be texted, and the operator is told once.
+"""Losses of data after which no contact who has opted out may be texted, and one warning is logged.
 
 Their messages are not in the journal afterwards, so that the audit of the other faults does not fit them.
 """
@@ -156,10 +156,10 @@ class LossResult:
     texted: int
     """Replies to contacts who have opted out; must be 0."""
     unanswered: int
-    told: int
+    warnings: int
     """Log lines about the loss, of both routers; must be 1."""
     notices: int
-    """Routers whose `/readyz` tells of it; at least 1."""
+    """Routers whose `/readyz` reports it; at least 1."""
     returned: bool
     """Whether a contact got replies again after START, and those who never opted out got theirs."""
     restored: float
@@ -170,7 +170,7 @@ class LossResult:
         return (
             not self.texted
             and not self.unanswered
-            and self.told == 1
+            and self.warnings == 1
             and bool(self.notices)
             and self.returned
         )
@@ -205,7 +205,7 @@ async def run_loss(loss: Loss, folder: Path) -> LossResult:
             sent=len(exchanges) + len(after),
             texted=sum(map(_is_texted, exchanges)),
             unanswered=sum(not exchange.answers for exchange in (*exchanges, *after)),
-            told=sum(replica.log.count(TOLD) for replica in deployment.replicas),
+            warnings=sum(replica.log.count(TOLD) for replica in deployment.replicas),
             notices=sum(notices),
             returned=all(map(_is_texted, after)),
             restored=restored,
@@ -241,7 +241,7 @@ def table(results: Sequence[LossResult]) -> Table:
         figures = (
             result.sent,
             result.texted,
-            result.told,
+            result.warnings,
             result.notices,
             "yes" if result.returned else "no",
         )

@@ -1,4 +1,4 @@
-"""Contacts who opt out and in while a fault lasts: their last STOP or START counts, whatever clocks say."""
+"""Contacts who opt out and in during a fault: their last STOP or START counts, whatever the clocks show."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _INHERITED = ("PATH", "HOME", "LANG")
 
 
 class LoadTestError(RuntimeError):
-    """The load test cannot run; the text says why."""
+    """The load test cannot run; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)

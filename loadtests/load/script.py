@@ -16,7 +16,7 @@ _TEXT_KEYS = ("body", "reply", "media", "weight")
 
 
 class ScriptError(ValueError):
-    """An error in a file of texts; the text says where, and what to change."""
+    """An error in a file of texts; the message has the place and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

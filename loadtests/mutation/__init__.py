@@ -1,1 +1,1 @@
-"""Mutation tests: a small fault is planted, and the tests of its folder must notice it."""
+"""Mutation tests: a small fault is planted, and a test of its folder must fail."""

@@ -16,7 +16,7 @@ from loadtests.mutation import lua, python
 from loadtests.mutation.mutant import Equivalents, Mutant
 
 REQUIRED = 0.95
-"""Share of the mutants that tests must notice, equivalent ones aside."""
+"""Share of the mutants that tests must detect, without the equivalent ones."""
 
 command = typer.Typer(add_completion=False)
 
@@ -35,7 +35,7 @@ def mutate(
 ) -> None:
     """Plant a sample of small faults in each area and run the area's own tests against each.
 
-    Lists the faults that no test noticed. Exits with 1 when fewer than 95 % were noticed, or
+    Lists the faults that no test detected. Exits with 1 when fewer than 95 % were detected, or
     equivalents.toml names a line that is no longer there.
     """
     if only and only not in AREAS:

@@ -19,7 +19,7 @@ from tests.store.scripts.script_case import ScriptCase, load_cases
 
 SCRIPTS = PACKAGE / "store/scripts"
 TIME_LIMIT = 2.0
-"""Seconds for one case; a script that hangs is noticed."""
+"""Seconds for one case; a script that hangs is detected."""
 
 _INCLUDE = re.compile(r'^ *--- @include "(\w+)"\n', re.MULTILINE)
 _TOKEN = re.compile(

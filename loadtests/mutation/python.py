@@ -52,14 +52,14 @@ class PythonArea:
             RuntimeError: mutmut failed; its output is the message.
         """
         copy_project(workspace)
-        # mutmut knows no source root but this one.
+        # mutmut supports no other source root.
         (workspace / "app").rename(workspace / "src")
         modules = [f"src/sms_router/{self.folder}/{module}.py" for module in self.modules]
         config = _CONFIG.format(
             modules=json.dumps(modules), ignored=json.dumps(IGNORED_LINES), tests=f"tests/{self.folder}"
         )
         (workspace / "pyproject.toml").write_text(config, encoding="utf-8")
-        # This makes the mutants and finds which tests call which function, then ends for want of a mutant.
+        # Makes the mutants, finds which tests call which function, and ends: there is no such mutant.
         with suppress(NoSuchMutantError):
             _mutmut(workspace, "run", "none")
         names = sorted(_results(workspace))

@@ -24,7 +24,7 @@ class Message:
 
 
 class InvalidAnswerError(ValueError):
-    """The answer is not valid TwiML; the text says why."""
+    """The answer is not valid TwiML; the message has the reason."""
 
 
 def parse_answer(status: int, content_type: str, body: bytes) -> tuple[Message, ...]:

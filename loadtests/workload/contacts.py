@@ -35,7 +35,7 @@ LOCALITIES = (
 )
 
 FICTIONAL_CONTACTS = 99 * len(LOCALITIES)
-"""So many contacts have a number that is assigned to nobody (555-0101 to 555-0199); the sandbox's senders
+"""So many contacts have a number that is not assigned (555-0101 to 555-0199); the sandbox's senders
 have 555-0100, and a router sends nothing to its own numbers."""
 
 
@@ -56,7 +56,7 @@ class Contact:
 
 
 def make_contact(index: int) -> Contact:
-    """Return the contact of this index; the first `FICTIONAL_CONTACTS` have numbers of nobody."""
+    """Return the contact of this index; the first `FICTIONAL_CONTACTS` have numbers that are not assigned."""
     locality = LOCALITIES[index % len(LOCALITIES)]
     line = index // len(LOCALITIES)
     local = 5_550_101 + line if line < 99 else 2_000_000 + line

@@ -20,7 +20,7 @@ RUNS = os.environ.get("TICKET_RUNS")
 
 @keyword("TICKET")
 async def ticket(argument: str, message: InboundMessage) -> str:
-    """Reply with another text each time, after as many seconds as the argument says."""
+    """Reply with another text each time, after the seconds in the argument."""
     if RUNS is not None:
         _note_run(RUNS, message.sid)
     if argument:

@@ -145,7 +145,7 @@ def cli(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether a server listens on this port."""
+    """Return whether a server listens on this port."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True

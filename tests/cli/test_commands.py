@@ -24,8 +24,8 @@ NAMES = list(COMMANDS)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_list_of_commands_agrees_with_their_help(name: str) -> None:
-    said = load_command(name).help.partition("\n\n")[0]
-    assert said.rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
+    summary = load_command(name).help.partition("\n\n")[0]
+    assert summary.rstrip(".").startswith(COMMANDS[name][1].rstrip("."))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,7 +172,7 @@ def test_an_invalid_sandbox_toml_is_reported(cli: Cli, folder: Path) -> None:
 
 @pytest.mark.parametrize("words", [["messages"], ["senders"], ["opt-outs", "list"]])
 def test_a_redis_that_is_frozen_is_reported_with_its_remedy(cli: Cli, words: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel accepts, and nobody answers
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel accepts, and no process answers
         result = cli(*words, REDIS_URL=f"redis://127.0.0.1:{frozen.getsockname()[1]}/0")
     assert result.code == 1
     first, second = result.err.splitlines()

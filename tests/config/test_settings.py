@@ -303,7 +303,7 @@ def test_the_account_and_service_of_the_environment_come_first(load: Load) -> No
     assert [(each.sid, each.account) for each in settings.services] == [(MG2, AC2), (MG, AC)]
 
 
-def test_a_service_that_the_file_has_keeps_its_table(load: Load) -> None:
+def test_the_table_of_a_service_in_the_file_is_used(load: Load) -> None:
     settings = load(ACCOUNT + SERVICE + "refresh_after = 5", TWILIO_MESSAGING_SERVICE_SID=MG)
     assert [(each.sid, each.refresh_after) for each in settings.services] == [(MG, 5)]
 

@@ -355,7 +355,7 @@ async def test_only_the_owner_can_release_work(fixture: OutboxFixture) -> None:
     assert await claim(fixture, entry, b"b") is None
 
 
-async def test_work_that_is_too_old_is_given_up(fixture: OutboxFixture) -> None:
+async def test_work_that_is_too_old_becomes_a_dead_letter(fixture: OutboxFixture) -> None:
     entry = fixture.add_message(received=fixture.now() - int(MAX_AGE * 1000) - 1)
     assert await claim(fixture, entry) is None
     assert "too late" in fixture.dead_letter_causes()[0]

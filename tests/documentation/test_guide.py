@@ -48,7 +48,7 @@ def test_the_tests_in_the_pages_pass(_name: str, run: Callable[[SmsTester], None
     run(sms)
 
 
-def test_the_readme_s_handlers_reply_as_it_tells(sms: SmsTester) -> None:
+def test_the_readme_s_handlers_reply_as_it_shows(sms: SmsTester) -> None:
     assert sms.text("order two pies").text == "+14155550123 asks for two pies."
     assert [sms.text(text).text for text in ("PIZZA", "XL", "M 👍")] == [
         "Which size?",

@@ -99,7 +99,7 @@ def with_values(line: str, router: Serving) -> str:
     """Put the ports and the sids of this router in the place of those that a page names."""
     line = line.replace("localhost:8900", f"localhost:{router.environment['SANDBOX_PORT']}")
     line = line.replace("127.0.0.1:8000", f"127.0.0.1:{router.environment['PORT']}")
-    line = line.replace("messages forget", "messages forget --yes")  # no terminal to ask at
+    line = line.replace("messages forget", "messages forget --yes")  # no terminal for a question
     if "SM..." in line:
         listed = run(".venv/bin/sms-router messages --json", router).stdout
         line = line.replace("SM...", re.findall(r"SM[0-9a-f]{32}", listed)[0])

@@ -1,4 +1,4 @@
-"""A type checker accepts every handler in the pages, and refuses what the router would refuse."""
+"""A type checker accepts every handler in the pages, and rejects what the router would reject."""
 
 from __future__ import annotations
 

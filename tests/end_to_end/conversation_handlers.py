@@ -16,14 +16,14 @@ def _record_run(message: InboundMessage) -> None:
 
 @keyword("ORDER")
 async def order(conversation: Conversation, argument: str) -> Reply:
-    """Ask for the size."""
+    """Request the size."""
     conversation.state["item"] = argument or "pizza"
     return Reply("Which size?", then="size")
 
 
 @step("size")
 def size(message: InboundMessage, argument: str, conversation: Conversation) -> Reply | str:
-    """Complete the order, or ask again."""
+    """Complete the order, or request the size again."""
     _record_run(message)
     if argument == "fail":
         raise RuntimeError("no kitchen")

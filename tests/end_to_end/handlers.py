@@ -18,7 +18,7 @@ def _record_run(message: InboundMessage) -> None:
 
 @keyword("COUNT")
 async def count(message: InboundMessage, argument: str) -> str:
-    """Reply after as many seconds as the argument says."""
+    """Reply after the seconds in the argument."""
     _record_run(message)
     await asyncio.sleep(float(argument or 0))
     return f"run by {os.getpid()} at {time.time_ns()}"
@@ -43,7 +43,7 @@ def thread(message: InboundMessage) -> str:
 
 @keyword("BOOM")
 async def boom(message: InboundMessage) -> str:
-    """Fail with a text that no contact may see."""
+    """Fail with a text that must not be sent to a contact."""
     _record_run(message)
     raise RuntimeError("secret-of-the-handler")
 

@@ -84,7 +84,7 @@ async def report_status(
 
 
 def add_missed_message(router: RouterProcess, parameters: Mapping[str, str]) -> str:
-    """Store a dead letter that nobody has answered, as `reconcile` does; return its sid."""
+    """Store a dead letter without an answer, as `reconcile` does; return its sid."""
     reference = f"{ACCOUNT}/{parameters['MessageSid']}"
     with sync_client(router.redis_url) as client:
         call = scripts.journal_missed(

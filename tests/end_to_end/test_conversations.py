@@ -180,7 +180,7 @@ async def test_opt_out_words_come_before_the_step_and_stop_ends_the_conversation
 
 
 @pytest.mark.slow
-async def test_stop_does_not_wait_until_known_and_what_is_in_work_keeps_nothing(
+async def test_stop_does_not_wait_and_work_in_progress_stores_nothing(
     start_conversation_router: StartRouter, tmp_path: Path, valkey: PrivateValkey
 ) -> None:
     router = start_conversation_router()

@@ -31,7 +31,7 @@ class Scraper:
         return float(metric[1]) == 1
 
     async def is_redis_down_after_a_message(self) -> bool:
-        """Deliver a message, so that a worker notices that Redis is frozen; whether the metrics show it."""
+        """Deliver a message, so that a worker detects a frozen Redis; return whether the metrics show it."""
         await self.router.deliver(webhook())
         return not await self.is_redis_up()
 

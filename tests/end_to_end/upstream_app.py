@@ -19,7 +19,7 @@ validator = RequestValidator(os.environ["TWILIO_AUTH_TOKEN"])
 
 @application.before_request
 def verify_and_record() -> None:
-    """Refuse a request whose signature is wrong; append any other to the file named by REQUESTS."""
+    """Reject a request whose signature is wrong; append any other to the file named by REQUESTS."""
     signature = request.headers.get("X-Twilio-Signature", "")
     if not validator.validate(request.url, request.form, signature):
         abort(403)

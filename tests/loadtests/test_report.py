@@ -35,7 +35,7 @@ def test_the_tables_show_cost_as_a_ratio_to_the_others() -> None:
     assert "| router | 5,000 | 25% | 1.00 | 2.50 | 3.25 | 2,500/s | 0 |" in text
 
 
-def test_the_table_says_where_when_and_how_it_was_measured() -> None:
+def test_the_table_states_where_when_and_how_it_was_measured() -> None:
     text = markdown(run(summary("floor", 40)))
     assert text.startswith(
         "Measured 2026-11-22 with `python -m loadtests.bench`: medians of 3 rounds.\n"

@@ -165,7 +165,7 @@ class RecordedTwilio:
 
 
 def failing(status: int, code: int, *, where: str = "") -> Fault:
-    """Answer as Twilio does when it refuses, on paths that hold ``where``."""
+    """Answer as Twilio does when it rejects a request, on paths that contain ``where``."""
     return lambda request: _error(status, code, "No.") if where in request.url.path else None
 
 

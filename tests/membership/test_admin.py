@@ -30,7 +30,7 @@ def test_all_pages_are_listed_and_both_resources_joined(
     assert (listed[-1].own.sms_url, listed[-1].api_version) == ("https://a.example.com", "2010-04-01")
     *_, outside = resources.list_senders(SenderType.SHORT_CODE, NumberFilter(), everything=True)
     assert (outside.address, outside.kind, outside.country) == ("99999", SenderKind.SHORT_CODE, None)
-    assert outside.capabilities is None  # Twilio tells them on the Service only (facts 6.2)
+    assert outside.capabilities is None  # Twilio has them on the Service only (facts 6.2)
 
 
 @pytest.mark.parametrize(

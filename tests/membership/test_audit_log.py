@@ -1,4 +1,4 @@
-"""Who has changed what, kept in a bounded stream."""
+"""Who has changed what, in a bounded stream."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_the_overdue_reason_names_the_step_or_the_day(
     assert checklist.overdue_reason(NOON + days * DAY) == reason
 
 
-def test_silence_after_a_quote_is_consent_after_three_business_days() -> None:
+def test_no_reply_to_a_quote_is_consent_after_three_business_days() -> None:
     quoted = begun(OnboardingKind.PORT_INTERNATIONAL).complete_step("quote", NOON, "ada")
     assert quoted.apply_silence(NOON + 5 * DAY) == quoted
     silent = quoted.apply_silence(NOON + 6 * DAY)
@@ -391,11 +391,11 @@ def test_a_document_replaces_the_one_of_its_kind() -> None:
     assert port.documents == (loa, new)
 
 
-@pytest.mark.parametrize(("notes", "kept"), [(58, 59), (59, 60), (60, 60), (120, 60)])
-def test_a_long_history_keeps_its_first_and_its_newest_entries(notes: int, kept: int) -> None:
+@pytest.mark.parametrize(("notes", "remaining"), [(58, 59), (59, 60), (60, 60), (120, 60)])
+def test_a_long_history_keeps_its_first_and_its_newest_entries(notes: int, remaining: int) -> None:
     checklist = begun()
     for number in range(notes):
         checklist = checklist.add_note(str(number), NOON, "ada")
     assert checklist.history[0].action is HistoryAction.ADDED
     details = [entry.detail for entry in checklist.history[1:]]
-    assert details == [str(number) for number in range(notes)][1 - kept :]
+    assert details == [str(number) for number in range(notes)][1 - remaining :]

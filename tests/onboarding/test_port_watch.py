@@ -39,7 +39,7 @@ def sandbox() -> Iterator[str]:
 
 
 def watch(redis: Redis, shared_server: str, sandbox: str, *numbers: str) -> PortWatch:
-    """Return the watch of a worker that knows these pending numbers, which are in the Service."""
+    """Return the watch of a worker with these pending numbers, which are in the Service."""
     senders = [
         Sender(f"PN{position:032}", number, SenderKind.LONG_CODE, None, Capability.SMS)
         for position, number in enumerate(numbers)
@@ -118,7 +118,7 @@ async def test_a_number_without_a_request_is_live_on_its_day_and_an_unknown_requ
     assert not stored(operator, NEW).is_finished
 
 
-async def test_without_pending_numbers_redis_is_not_asked(
+async def test_without_pending_numbers_redis_is_not_read(
     redis: Redis, operator: synchronous.Redis, shared_server: str, sandbox: str
 ) -> None:
     await refresh(watch(redis, shared_server, sandbox), operator)

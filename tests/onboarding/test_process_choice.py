@@ -32,7 +32,7 @@ def test_a_short_code_has_two_processes(kind: OnboardingKind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "kind", "country", "said"),
+    ("typed", "kind", "country", "sentence"),
     [
         (
             "12345",
@@ -64,11 +64,11 @@ def test_a_short_code_has_two_processes(kind: OnboardingKind) -> None:
     ],
 )
 def test_an_unsupported_choice_names_the_right_one(
-    typed: str, kind: OnboardingKind | None, country: str | None, said: str
+    typed: str, kind: OnboardingKind | None, country: str | None, sentence: str
 ) -> None:
     with pytest.raises(UnsupportedNumberError) as refused:
         choose_path(typed, kind, country)
-    assert said in str(refused.value)
+    assert sentence in str(refused.value)
 
 
 def test_a_number_that_is_no_short_code_has_no_hint_of_one() -> None:

@@ -240,7 +240,7 @@ def test_what_twilio_reports_of_a_port_is_recorded(
         (OnboardingKind.SHORT_CODE_MIGRATION, False, 1.0, ["configure (it is in the Messaging Service)"]),
     ],
 )
-def test_where_a_number_is_seen_is_recorded(
+def test_what_is_observed_of_a_number_is_recorded(
     kind: OnboardingKind, has_voice: bool, texted: float | None, recorded: list[str]
 ) -> None:
     checklist = begun(kind, date(2026, 1, 10))

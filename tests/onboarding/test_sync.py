@@ -53,7 +53,7 @@ def worker(
 async def test_a_pending_number_and_its_end_reach_every_worker_at_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    sleep = ControlledSleep()  # the watch never wakes: only the announcement can bring the news
+    sleep = ControlledSleep()  # the poll does not run: only the announcement can cause a sync
     workers = [worker(source, redis, clock, sleep) for _ in range(2)]
     async with running(workers[0][0]), running(workers[1][0]):
         await eventually(lambda: _listeners(redis, 2))
@@ -70,7 +70,7 @@ async def test_a_pending_number_and_its_end_reach_every_worker_at_once(
             assert pending.reasons() == {}
 
 
-async def test_a_message_to_a_pending_number_is_known_by_all_workers_and_logged_once(
+async def test_a_message_to_a_pending_number_reaches_all_workers_and_is_logged_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
     compare_and_set(operator, NUMBER, lambda _: added(twilio))
@@ -107,7 +107,7 @@ async def test_checklists_are_stored_again_after_redis_lost_its_data(
     assert load_state(operator).texted == {NUMBER: clock.now}
 
 
-async def test_without_redis_the_known_numbers_stay(
+async def test_without_redis_the_pending_numbers_stay_as_last_read(
     source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     here, pending = worker(source, no_redis, clock)

@@ -23,7 +23,7 @@ STOP, START = Evidence(Event.STOP, How.KEYWORD, "STOP"), Evidence(Event.START, H
 
 
 class RecordingSender:
-    """Records the messages that it should send; without room it leaves them to whoever polls the outbox."""
+    """Records the messages that it should send; without capacity it leaves them in the outbox."""
 
     def __init__(self, *, has_room: bool = False) -> None:
         self.has_room = has_room
@@ -63,7 +63,7 @@ async def worker(
 
 @contextlib.asynccontextmanager
 async def listening(url: str, *workers: Worker) -> AsyncIterator[None]:
-    """Tell the workers what is published, as the application does."""
+    """Pass what is published to the workers, as the application does."""
 
     async def listen() -> None:
         async for message in channel.listen():

@@ -7,7 +7,7 @@ import pytest
 from sms_router.senders.error_table import ErrorClass, load_error_table
 
 MESSAGING_CODES = {
-    # The REST API refuses a message
+    # The REST API rejects a message
     20003, 20404, 20429, 20503, 21211, 21212, 21265, 21266, 21408, 21601, 21602, 21603, 21604, 21605, 21606,
     21607, 21608, 21609, 21610, 21611, 21612, 21614, 21617, 21618, 21619, 21620, 21621, 21622, 21623, 21627,
     21635, 21654, 21655, 21657, 21658, 21659, 21660, 21661, 21664, 21665, 21666, 21667, 21703, 21709, 21710,

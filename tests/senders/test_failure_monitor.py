@@ -135,9 +135,9 @@ def test_the_window_equals_a_recount_of_the_last_receipts(
         clock.now += pause
         failures.record("12345", error_class)
         seen.append((int(clock.now / 30), error_class))
-        kept = [each for part, each in seen if part > int(clock.now / 30) - 20]
+        counted = [each for part, each in seen if part > int(clock.now / 30) - 20]
         for each in failures.shares():
-            assert (each.failed, each.receipts) == (kept.count(each.error_class), len(kept))
+            assert (each.failed, each.receipts) == (counted.count(each.error_class), len(counted))
 
 
 def test_receipts_of_other_workers_count_and_are_not_reported_again() -> None:

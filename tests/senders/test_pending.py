@@ -157,7 +157,7 @@ def test_a_texted_pending_number_counts_as_live_in_explain_too() -> None:
     ]
 
 
-def test_a_reply_to_somebody_else_does_not_leave_from_a_pending_number_that_was_texted() -> None:
+def test_a_reply_to_another_contact_does_not_leave_from_a_pending_number_that_was_texted() -> None:
     pools = pool(LONG, OTHER)
     reply = request(texted=LONG.address)._replace(to_another=True)
     assert select(pools, reply, conditions=conditions(PORTED, of=pools)).sender == OTHER

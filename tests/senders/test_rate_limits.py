@@ -68,7 +68,7 @@ def test_a_seconds_worth_of_segments_may_come_at_once() -> None:
 
 
 @pytest.mark.parametrize("per_second", [0.2, 0.5, 3, 7.5, 100])
-def test_over_a_minute_the_rate_is_kept(per_second: float) -> None:
+def test_over_a_minute_the_rate_is_not_exceeded(per_second: float) -> None:
     clock = FakeClock()
     rates = RateLimiter(RateLimits(by_number={"12345": SenderLimit(per_second)}), clock)
     count = 0
@@ -381,7 +381,7 @@ def test_merge_takes_the_later_use_and_goes_on_after_a_sender_without_a_limit() 
     assert rates.over_rate() == {LONG.sid: SLOW}
 
 
-def test_merge_knows_the_limit_of_a_sender_that_this_worker_has_used() -> None:
+def test_merge_uses_the_limit_of_a_sender_that_this_worker_has_used() -> None:
     rates = RateLimiter(LONG_CODES, FakeClock())
     rates.record_sent(chosen(LONG), 1)
     rates.merge([SharedUsage(LONG.sid, NOON, NOON, day_of(NOON), 2)])

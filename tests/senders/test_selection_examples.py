@@ -440,7 +440,7 @@ def test_explain_lists_what_was_not_examined_in_the_countrys_order(country: str,
     ]
 
 
-def test_two_equal_senders_are_told_apart_by_the_country_of_the_contact() -> None:
+def test_of_two_equal_senders_the_country_of_the_contact_decides() -> None:
     senders, reached = pool(US_CODE, CA_CODE), "12345: chosen: short code of US, the contact's country"
     assert select(senders, request(preferred="12345")).sender == US_CODE
     assert select(senders, request(texted="12345", policy=SAME)).sender == US_CODE
@@ -546,7 +546,7 @@ def test_another_channel_is_answered_on_itself(texted: str) -> None:
         ),
     ],
 )
-def test_nothing_is_chosen_and_the_trail_says_why(
+def test_nothing_is_chosen_and_the_trail_has_the_reasons(
     senders: list[Sender],
     reply: SelectionRequest,
     facts: RecipientFacts,

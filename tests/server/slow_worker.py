@@ -18,7 +18,7 @@ LOADS_FOR = 7.0
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Never asked."""
+    """Never called."""
 
 
 def _load() -> ASGIApp:
@@ -27,7 +27,7 @@ def _load() -> ASGIApp:
 
 
 class SlowToLoad:
-    """What a worker is given, and works on before it can say anything."""
+    """The configuration of a worker that takes long before it responds to anything."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_load, ())

@@ -1,4 +1,4 @@
-"""What a connection may owe, and for how long, before it is closed."""
+"""How much a connection may leave incomplete, and for how long, before it is closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMIT = 16
 
 
 class ShortTimeouts(BoundedHttpProtocol):
-    """The protocol without its patience."""
+    """The protocol with short timeouts."""
 
     HEADER_TIMEOUT = 0.05
     SHUTDOWN_GRACE = 0.05
@@ -32,7 +32,7 @@ class Application:
     """Answers 200 once ``open`` is set."""
 
     open: asyncio.Event = field(default_factory=asyncio.Event)
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    called: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
     body: bytes = b"ok"
     whole: bool = True
@@ -40,7 +40,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
-        self.asked.set()
+        self.called.set()
         while (await receive()).get("more_body"):
             pass
         await self.open.wait()
@@ -64,7 +64,7 @@ class Site:
         return len(self.server.server_state.connections)
 
     async def connect(self, sent: bytes = b"") -> Client:
-        """Connect, and wait until the server has noticed."""
+        """Connect, and wait until the server has accepted."""
         port = self.server.servers[0].sockets[0].getsockname()[1]
         before = self.server.server_state.connections.copy()
         client = Client(*await asyncio.open_connection("127.0.0.1", port))
@@ -109,7 +109,7 @@ Serve = Callable[..., AbstractAsyncContextManager[Site]]
 async def serving(
     protocol: type[BoundedHttpProtocol] = BoundedHttpProtocol, *, slow: bool = False, keep_alive: int = 30
 ) -> AsyncIterator[Site]:
-    """Run a server; ``slow`` means that it answers when the test says so. ``keep_alive`` is in seconds."""
+    """Run a server; with ``slow`` it answers when the test allows it. ``keep_alive`` is in seconds."""
     application = Application()
     if not slow:
         application.open.set()
@@ -150,7 +150,7 @@ async def test_a_connection_with_an_incomplete_later_request_is_closed() -> None
 async def test_a_request_in_progress_is_finished_before_an_incomplete_one_is_closed() -> None:
     async with serving(ShortTimeouts, slow=True) as site:
         client = await site.connect(REQUEST)
-        await site.application.asked.wait()
+        await site.application.called.wait()
         client.send(b"POST")
         await (await site.connect()).closed()
         asyncio.get_running_loop().call_later(ShortTimeouts.HEADER_TIMEOUT * 2, site.application.open.set)
@@ -200,7 +200,7 @@ async def test_idle_connections_are_closed_soon_after_shutdown() -> None:
 async def test_a_request_longer_than_the_keep_alive_is_answered() -> None:
     async with serving(ShortTimeouts, slow=True, keep_alive=0) as site:
         client = await site.connect(REQUEST)
-        await site.application.asked.wait()
+        await site.application.called.wait()
         await (await site.connect()).closed()
         site.application.open.set()
         assert await client.status() == 200
@@ -221,7 +221,7 @@ async def test_beyond_a_handful_of_pipelined_requests_the_connection_is_closed(p
         client = await site.connect()
         for index in range(parts):
             client.send(flood[len(flood) * index // parts : len(flood) * (index + 1) // parts])
-        await site.application.asked.wait()
+        await site.application.called.wait()
         (connection,) = site.server.server_state.connections
         assert isinstance(connection, BoundedHttpProtocol)
         async with asyncio.timeout(10):
@@ -237,7 +237,7 @@ async def test_beyond_a_handful_of_pipelined_requests_the_connection_is_closed(p
 async def test_a_pipelined_request_with_a_body_is_the_last_one_that_is_read_whole() -> None:
     async with serving(slow=True) as site:
         client = await site.connect(REQUEST * 4 + REQUEST[:-1])
-        await site.application.asked.wait()
+        await site.application.called.wait()
         site.application.open.set()
         assert [await client.status() for _ in range(4)] == [200] * 4
         client.send(REQUEST[-1:] + REQUEST)
@@ -247,7 +247,7 @@ async def test_a_pipelined_request_with_a_body_is_the_last_one_that_is_read_whol
 async def test_an_invalid_request_behind_one_in_progress_gets_no_response_of_its_own() -> None:
     async with serving(slow=True) as site:
         client = await site.connect(REQUEST)
-        await site.application.asked.wait()
+        await site.application.called.wait()
         client.send(b"\0\0\0\r\n\r\n")
         assert await client.closed() == b""
 
@@ -376,7 +376,7 @@ async def test_the_body_of_an_upgrade_request_is_not_parsed_as_a_request(
     async with serving() as site:
         client = await site.connect(head + REQUEST if together else head)
         if not together:
-            await site.application.asked.wait()
+            await site.application.called.wait()
             client.send(REQUEST)
         client.send(REQUEST)
         await client.closed()
@@ -397,9 +397,9 @@ async def test_connections_that_do_not_read_do_not_block_a_request() -> None:
     async with serving() as site:
         site.application.body = b"a" * 2_000_000
         for _ in range(LIMIT):
-            site.application.asked.clear()
+            site.application.called.clear()
             await site.connect(REQUEST * 20)
-            await site.application.asked.wait()
+            await site.application.called.wait()
         site.application.body = b"ok"
         assert await (await site.connect(REQUEST)).status() == 200
 
@@ -415,13 +415,13 @@ async def test_requests_in_progress_are_never_evicted() -> None:
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "in parts"])
 def test_a_response_to_a_lost_connection_is_dropped(whole: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """On the loop that the router runs on: it raises where asyncio's own is patient."""
+    """On uvloop, as in production: it raises where asyncio's own loop does not."""
 
     async def lose() -> None:
         async with serving(slow=True) as site:
             site.application.whole = whole
             client = await site.connect(REQUEST)
-            await site.application.asked.wait()
+            await site.application.called.wait()
             (connection,) = site.server.server_state.connections
             assert connection.transport is not None
             connection.transport.abort()

@@ -1,4 +1,4 @@
-"""Workers end with the process that watches over them, and reload when they are asked to."""
+"""Workers end with their supervisor, and reload on their signal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A supervisor and its worker; what the worker says ends when it does."""
+    """A supervisor and its worker; the worker's output ends when the worker does."""
 
-    said: asyncio.StreamReader
+    output: asyncio.StreamReader
     supervisor: int
     worker: int
 
     async def last_words(self) -> bytes:
         async with asyncio.timeout(20):
-            return await self.said.read()
+            return await self.output.read()
 
 
 @asynccontextmanager
@@ -55,12 +55,12 @@ async def test_a_worker_stops_gracefully_when_its_supervisor_was_killed() -> Non
         assert await killed.last_words() == b"stopped gracefully\n"
 
 
-@pytest.mark.parametrize("asked", [signal.SIGHUP, RELOAD])
+@pytest.mark.parametrize("number", [signal.SIGHUP, RELOAD])
 @pytest.mark.parametrize("before", [(), ("nohup",)])
-async def test_a_worker_reloads_on_its_signal(before: tuple[str, ...], asked: signal.Signals) -> None:
+async def test_a_worker_reloads_on_its_signal(before: tuple[str, ...], number: signal.Signals) -> None:
     async with family(*before) as reported:
-        os.kill(reported.worker, asked)
-        assert await reported.said.readline() == b"reloaded\n"
+        os.kill(reported.worker, number)
+        assert await reported.output.readline() == b"reloaded\n"
         os.kill(reported.worker, signal.SIGTERM)
         assert await reported.last_words() == b"stopped gracefully\n"
 

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class _Application:
-    """Records when it is told to import the handlers."""
+    """Records the call that imports the handlers."""
 
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls

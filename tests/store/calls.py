@@ -12,7 +12,7 @@ OWNER = b"owner"
 
 
 def claim(bucket: Bucket, reference: str = "AC/SM", scope: str = "MG") -> scripts.Call:
-    """Claim a message of somebody in the bucket."""
+    """Claim a message of a contact in the bucket."""
     return scripts.claim(
         scope=scope,
         contact=CONTACTS[bucket],
@@ -38,7 +38,7 @@ def note(bucket: Bucket, number: int, reference: str = "AC/SM") -> scripts.Call:
 
 
 def commit(bucket: Bucket, reference: str) -> scripts.Call:
-    """Commit an answer with its request, as the spool keeps it."""
+    """Commit an answer with its request, as the spool stores it."""
     call = scripts.commit(
         contact=CONTACTS[bucket],
         reference=reference,

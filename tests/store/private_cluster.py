@@ -48,7 +48,7 @@ class PrivateCluster:
 
     @property
     def url(self) -> str:
-        """What the router is told."""
+        """The URL for the router."""
         return f"redis+cluster://{','.join(node.address for node in self.nodes)}"
 
     def __enter__(self) -> PrivateCluster:
@@ -70,7 +70,7 @@ class PrivateCluster:
             node.kill()
 
     def owner(self, slot: int) -> ServerProcess:
-        """Return the master that has a slot, as the first one that answers sees it."""
+        """Return the master of a slot, according to the first node that answers."""
         for node in self.nodes:
             try:
                 shards = _ask(node, "CLUSTER", "SLOTS")
@@ -95,7 +95,7 @@ class PrivateCluster:
         return len(keys)
 
     def end_move(self, slot: int, target: ServerProcess) -> None:
-        """Let everybody know that the slot has arrived."""
+        """Announce to all nodes that the slot has moved."""
         for node in (target, *(each for each in self.masters if each is not target)):
             _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.identity(target))
 
@@ -111,11 +111,11 @@ class PrivateCluster:
         _ask(source, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.identity(target))
 
     def identity(self, node: ServerProcess) -> str:
-        """Return the name that the nodes know a node by."""
+        """Return the id of a node in the cluster."""
         return str(_ask(node, "CLUSTER", "MYID").decode())
 
     def wait_until_well(self) -> None:
-        """Wait until every node that lives says that all slots are served."""
+        """Wait until every running node reports that all slots are served."""
         for node in self.nodes:
             wait_until(partial(_says, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
 
@@ -164,7 +164,7 @@ def _bus_port(node: ServerProcess) -> int:
 
 
 def _ask(node: ServerProcess, *command: Any) -> Any:
-    """Ask one node, as it answers."""
+    """Return the response of one node to a command."""
     with node.client() as client:
         connection = client.connection_pool.get_connection()
         try:

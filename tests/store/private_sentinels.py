@@ -40,7 +40,7 @@ class PrivateSentinels:
 
     @property
     def url(self) -> str:
-        """What the router is told."""
+        """The URL for the router."""
         return f"redis+sentinel://{','.join(each.address for each in self.sentinels)}/{MASTER}"
 
     def __enter__(self) -> PrivateSentinels:
@@ -98,7 +98,7 @@ def _named(kind: str, servers: Sequence[ServerProcess]) -> dict[str, ServerProce
 
 
 def _knows_all(client: redis.Redis, others: int) -> bool:
-    """Tell whether a Sentinel could fail over: it knows the others, and a replica with all data."""
+    """Return whether a Sentinel could fail over: it has the others, and a replica with all data."""
     state: Any = client.sentinel_master(MASTER)
     replicas: Any = client.sentinel_slaves(MASTER)
     links = [replica["master-link-status"] for replica in replicas]

@@ -20,7 +20,7 @@ LASTING = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 
 
 def client_of(url: str) -> redis.Redis:
-    """Return a client that says at once when nobody answers."""
+    """Return a client that raises at once when the server does not respond."""
     if "+" in url:
         return store_client_of(url)
     return redis.Redis.from_url(url, socket_timeout=10, retry=Retry(NoBackoff(), 0))

@@ -42,7 +42,7 @@ _used_ports: set[int] = set()
 
 
 def lasting_port() -> int:
-    """Return a free port that no outgoing connection will take: it is kept while its server is away."""
+    """Return a free port that no outgoing connection will take, also while its server does not run."""
     while True:
         port = random.randrange(10_000, 30_000)
         if port in _used_ports:
@@ -92,7 +92,7 @@ class ServerProcess:
             wait_until(lambda: self._answers(client), f"an answer of {self.address}")
 
     def start_unseen(self) -> None:
-        """Start it where nobody can look without a login."""
+        """Start it where every client needs a login."""
         if self.is_running:
             return
         command = [PROGRAM, str(self._folder / "conf"), *self._mode]

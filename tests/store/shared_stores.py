@@ -33,7 +33,7 @@ EVERY_KIND = (
 
 
 class SharedStores:
-    """Starts a kind when a test first asks for it, and keeps it for the others."""
+    """Starts each kind for the first test that uses it, and reuses it for the others."""
 
     def __init__(self, running: contextlib.ExitStack) -> None:
         self._running = running

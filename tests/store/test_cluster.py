@@ -149,7 +149,7 @@ async def test_new_nodes_are_connected_and_nodes_without_slots_disconnected(
 
 
 def _connected(node: ServerProcess) -> bool:
-    """Tell whether somebody other than we is connected, and stays."""
+    """Return whether another client is connected, and stays."""
     with node.client() as client:
         return any(b"evalsha" in str(each["cmd"]).encode() for each in client.client_list())
 
@@ -200,9 +200,9 @@ async def test_a_lost_node_affects_only_its_own_buckets(
             await asyncio.to_thread(lost.start if fault == "killed" else lost.thaw)
         await wait_until(lambda: store.error is None)
         assert await served(store, "AC/after") == set(ALL_BUCKETS)
-    said = [record.getMessage() for record in caplog.records]
-    assert f"The Redis node {lost.address} does not serve" in said[0]
-    assert f"The Redis node {lost.address} serves again" in said[-1]
+    logged = [record.getMessage() for record in caplog.records]
+    assert f"The Redis node {lost.address} does not serve" in logged[0]
+    assert f"The Redis node {lost.address} serves again" in logged[-1]
 
 
 async def test_pending_work_runs_when_a_node_serves_again(cluster: PrivateCluster) -> None:

@@ -22,7 +22,7 @@ MODEST = settings(max_examples=25, suppress_health_check=[HealthCheck.function_s
 
 
 class Recorder(asyncio.Transport):
-    """Keeps what is written, each write by itself."""
+    """Records each write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Recorder(asyncio.Transport):
 
 
 def ignore(_: PipelinedConnection) -> None:
-    """Take no notice of an end."""
+    """Ignore the end of the connection."""
 
 
 def recorded() -> tuple[PipelinedConnection, Recorder]:
@@ -65,7 +65,7 @@ async def connected(url: str) -> AsyncIterator[PipelinedConnection]:
 
 @pytest.fixture(params=["valkey"])
 def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
-    """One server: what is tested here knows of no others."""
+    """One server: the tests of this file use no other topology."""
     return stores.url(request.param)
 
 
@@ -117,14 +117,14 @@ async def test_cancelled_callers_do_not_shift_responses(
 
 
 async def test_callers_in_many_tasks_get_their_own_responses(connection: PipelinedConnection) -> None:
-    async def ask(number: int) -> bool:
+    async def run_one(number: int) -> bool:
         for turn in range(5):
             body = f"{number}.{turn}".encode()
             if await connection.send(("ECHO", body)) != body:
                 return False
         return True
 
-    assert all(await asyncio.gather(*map(ask, range(1000))))
+    assert all(await asyncio.gather(*map(run_one, range(1000))))
 
 
 async def test_every_byte_is_returned_unchanged(connection: PipelinedConnection) -> None:
@@ -193,13 +193,13 @@ NOT_REDIS = [
 ]
 
 
-@pytest.mark.parametrize("says", NOT_REDIS, ids=["http", "unasked", "hangs up", "noise"])
-async def test_a_server_that_is_not_redis_is_disconnected(tmp_path: Path, says: bytes) -> None:
+@pytest.mark.parametrize("greeting", NOT_REDIS, ids=["http", "unasked", "hangs up", "noise"])
+async def test_a_server_that_is_not_redis_is_disconnected(tmp_path: Path, greeting: bytes) -> None:
     hung_up = asyncio.Event()
 
-    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
-        writer.write(says)
+        writer.write(greeting)
         writer.write_eof()
         with contextlib.suppress(ConnectionError):
             await reader.read()
@@ -207,7 +207,7 @@ async def test_a_server_that_is_not_redis_is_disconnected(tmp_path: Path, says: 
         hung_up.set()
 
     path = tmp_path / "s"
-    async with await asyncio.start_unix_server(speak, path), asyncio.timeout(10):
+    async with await asyncio.start_unix_server(greet, path), asyncio.timeout(10):
         with pytest.raises(StoreUnavailableError):
             await connect(Address.parse(f"unix://{path}"), ignore)
         await hung_up.wait()

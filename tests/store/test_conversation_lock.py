@@ -127,8 +127,8 @@ async def test_a_second_message_waits_for_the_first_and_gets_its_reference(
     conversation: Conversation,
 ) -> None:
     assert await conversation.claim("1") == [b"claimed", 1]
-    told, left, first = await conversation.claim("2")
-    assert (told, first) == (b"locked", b"AC1/1")
+    result, left, first = await conversation.claim("2")
+    assert (result, first) == (b"locked", b"AC1/1")
     assert 0 < left <= LEASE
     await conversation.commit("1")
     assert await conversation.claim("2") == [b"claimed", 1]
@@ -182,8 +182,8 @@ async def test_the_next_claim_gets_the_state_once(conversation: Conversation, va
     await conversation.claim("1")
     await conversation.commit("1", STATE)
     await conversation.commit("1", '{"step":"again"}')
-    claimed, attempt, known, said, left = await conversation.claim("2")
-    assert (claimed, attempt, known, said) == (b"claimed", 1, [], STATE.encode())
+    claimed, attempt, known, state, left = await conversation.claim("2")
+    assert (claimed, attempt, known, state) == (b"claimed", 1, [], STATE.encode())
     assert 0 < left <= LEASE
     await conversation.commit("2", "-")
     assert valkey.exists(conversation.key) == 0
@@ -207,12 +207,12 @@ async def test_work_of_the_outbox_waits_for_the_lock(conversation: Conversation)
     await conversation.commit("3", late=True, owner="")  # its request could not wait any longer
     assert await conversation.claim_work("3") == [b"busy"]
     await conversation.commit("2", STATE)
-    claimed, attempt, request, known, said, _ = await conversation.claim_work("3")
-    assert (claimed, attempt, request, known, said) == (b"claimed", 1, b"From=x", [], STATE.encode())
+    claimed, attempt, request, known, state, _ = await conversation.claim_work("3")
+    assert (claimed, attempt, request, known, state) == (b"claimed", 1, b"From=x", [], STATE.encode())
     assert (await conversation.claim("4"))[0] == b"locked"
 
 
-async def test_an_opt_out_ends_the_conversation_whoever_has_the_lock(
+async def test_an_opt_out_ends_the_conversation_in_spite_of_the_lock(
     conversation: Conversation, valkey: redis.Redis
 ) -> None:
     await conversation.claim("1")
@@ -270,6 +270,6 @@ async def test_a_clock_that_was_set_back_blocks_no_message(
     await conversation.commit("1")
     assert await conversation.claim("3") == [b"locked", 1000, b"AC1/2"]
     valkey.hset(conversation.key, "queue", f"AC1/3 {later}")
-    told, left, first = await conversation.claim("2")
-    assert (told, first) == (b"locked", b"AC1/3")
+    result, left, first = await conversation.claim("2")
+    assert (result, first) == (b"locked", b"AC1/3")
     assert left <= 1000

@@ -77,11 +77,11 @@ def test_an_error_names_the_process_that_runs_the_server(
 ) -> None:
     monkeypatch.setattr("sms_router.store.embedded.OWNER_TIMEOUT", 0.0)
     with other_process("embedded", folder) as owner:
-        with pytest.raises(EmbeddedError) as told, embedded(folder, shared=False):
+        with pytest.raises(EmbeddedError) as refused, embedded(folder, shared=False):
             pass
-        assert f"process {owner.pid} runs the Valkey of {folder.resolve()}" in str(told.value)
-        assert "REDIS_URL" in str(told.value)
-        assert "data_dir" in str(told.value)
+        assert f"process {owner.pid} runs the Valkey of {folder.resolve()}" in str(refused.value)
+        assert "REDIS_URL" in str(refused.value)
+        assert "data_dir" in str(refused.value)
         assert running_at(folder) is not None
         assert owner.stdin is not None
         owner.stdin.close()  # let it stop its Valkey, which would outlive a kill
@@ -187,7 +187,7 @@ def test_of_concurrent_processes_one_starts_the_server(folder: Path) -> None:
     def use(_: int) -> int:
         with embedded(folder) as url:
             process = process_of(url)
-            together.wait(timeout=20)  # nobody leaves before all have seen it
+            together.wait(timeout=20)  # all have read it before the first one leaves
             return process
 
     with ThreadPoolExecutor(4) as threads:

@@ -47,7 +47,7 @@ async def started(url: str) -> AsyncIterator[Store]:
 
 
 async def write(store: Store) -> None:
-    """Answer a message of each bucket, claim another one, and put somebody on the opt-out list."""
+    """Answer a message of each bucket, claim another one, and put a contact on the opt-out list."""
     for bucket in BUCKETS:
         await store.run(claim(bucket, "AC/SM1"))
         script, keys, arguments = commit(bucket, "AC/SM1")
@@ -66,7 +66,7 @@ async def assert_nothing_is_lost(store: Store, client: Callable[[], redis.Redis]
         return False
 
     async def everything() -> bool:
-        """Tell what the new master has; a store that has not seen the failover yet loses its connection."""
+        """Return what the new master has; a store that has not followed the failover loses its connection."""
         with contextlib.suppress(StoreUnavailableError), client() as valkey:
             for bucket in BUCKETS:
                 assert (await store.run(claim(bucket, "AC/SM1")))[0] == b"answered"

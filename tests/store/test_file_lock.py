@@ -9,7 +9,7 @@ import pytest
 from sms_router.store.file_lock import try_lock
 
 
-def test_a_held_file_is_nobody_elses_until_it_is_closed(tmp_path: Path) -> None:
+def test_a_locked_file_has_one_holder_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     first = try_lock(path, create=True)
     assert first is not None
@@ -20,7 +20,7 @@ def test_a_held_file_is_nobody_elses_until_it_is_closed(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_file_that_is_not_there_is_made_only_when_asked_for(tmp_path: Path) -> None:
+def test_a_missing_file_is_created_only_on_request(tmp_path: Path) -> None:
     assert try_lock(tmp_path / "file", create=False) is None
     assert not (tmp_path / "file").exists()
     with pytest.raises(FileNotFoundError):
@@ -35,7 +35,7 @@ def test_only_we_may_read_a_file_of_ours(tmp_path: Path) -> None:
 
 
 def test_a_held_file_is_always_the_one_at_its_path(tmp_path: Path) -> None:
-    """Its holder may remove it while somebody else has opened it and is about to lock it."""
+    """Its holder may remove it while another process has opened it and is about to lock it."""
     path = tmp_path / "file"
 
     def take_and_remove(_: int) -> bool:

@@ -106,7 +106,7 @@ def rerun(valkey: redis.Redis, runs: list[ScriptRun]) -> None:
 
 
 def state_of(valkey: Any) -> dict[str, Any]:
-    """Return what users see: answers, journal, dead letters, opt-outs, and what became of late replies."""
+    """Return what users see: answers, journal, dead letters, opt-outs, and the states of late replies."""
     messages: dict[str, Any] = {}
     for key in sorted(valkey.scan_iter(BUCKET.message("*"))):
         fields = valkey.hgetall(key)
@@ -144,21 +144,21 @@ def test_what_was_lost_is_there_again_and_nothing_twice(valkey: redis.Redis, see
     logs: tuple[list[ScriptRun], list[ScriptRun]] = ([], [])
     for worker, call in steps:
         is_late = rng.random() < 0.3 and call[0].name in {"commit", "outbox_enqueue", "outbox_record_result"}
-        if is_late:  # its caller has given up, and the same call runs again from the spool
+        if is_late:  # its caller has timed out, and the same call runs again from the spool
             run_script(valkey, call)
         logs[worker].append(ScriptRun(NOW, call, run_script(valkey, call)))
     expected = state_of(valkey)
 
-    kept = rng.choice((0, len(steps), rng.randrange(len(steps))))
-    if kept < len(steps):
+    remaining = rng.choice((0, len(steps), rng.randrange(len(steps))))
+    if remaining < len(steps):
         valkey.flushdb()
-        for _, call in steps[:kept]:
+        for _, call in steps[:remaining]:
             run_script(valkey, call)
     for worker in (*rng.choices((0, 1), k=3), 0, 1):
         rerun(valkey, logs[worker])
 
     assert state_of(valkey) == expected
-    if kept == 0:  # a reply of which nothing more is known waits for the worker that may have sent it
+    if remaining == 0:  # a reply of which nothing more is known waits for the worker that may have sent it
         assert not valkey.zcount(BUCKET.outbox, "-inf", (valkey.time()[0] + 10) * 1000)
 
 

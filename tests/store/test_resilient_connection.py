@@ -74,7 +74,7 @@ async def started(
 
 @pytest.fixture(params=["valkey"])
 def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
-    """One server: what is tested here knows of no others."""
+    """One server: the tests of this file use no other topology."""
     return stores.url(request.param)
 
 
@@ -85,14 +85,14 @@ async def store(valkey_url: str) -> AsyncIterator[RedisClient]:
 
 
 def assert_refused_at_once(store: RedisClient, calls: int = 100) -> None:
-    """The breaker is open: a caller is told before it is even suspended once."""
+    """The breaker is open: a call fails before it is even suspended once."""
     for number in range(calls):
         with pytest.raises(StoreUnavailableError):
             store.run(claim(CONTACT, f"AC/{number}")).send(None)
 
 
 async def unavailable(calls: int, store: RedisClient) -> None:
-    """Have many callers ask; all are told that Redis is away."""
+    """Run many calls; all fail because Redis is unavailable."""
     async with asyncio.timeout(LONG):
         outcomes = await asyncio.gather(
             *(run_claim(store, f"AC/{number}") for number in range(calls)), return_exceptions=True
@@ -131,7 +131,7 @@ async def test_callers_of_a_killed_server_fail_and_later_ones_at_once(
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_a_restart_is_noticed_and_logged_once(
+async def test_a_restart_is_detected_and_logged_once(
     private_valkey: PrivateValkey, times: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.store")
@@ -400,9 +400,7 @@ async def test_annotations_of_many_callers_are_all_stored(store: RedisClient, va
 
 
 @pytest.mark.parametrize("refusal", [("replicaof", "127.0.0.1 1"), ("min-replicas-to-write", "1")])
-async def test_a_refusal_asks_anew_which_server_is_the_master(
-    tmp_path: Path, refusal: tuple[str, str]
-) -> None:
+async def test_a_refusal_has_the_master_located_again(tmp_path: Path, refusal: tuple[str, str]) -> None:
     with PrivateValkey(tmp_path / "1") as first, PrivateValkey(tmp_path / "2") as second:
         masters = [RedisUrl.parse(first.url).seeds[0]]
 

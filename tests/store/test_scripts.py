@@ -296,7 +296,7 @@ async def test_a_message_restored_from_the_spool_is_whole(message: Message, valk
     )
 
 
-async def test_a_restored_message_keeps_what_redis_has(message: Message, valkey: redis.Redis) -> None:
+async def test_a_restored_message_overwrites_nothing_in_redis(message: Message, valkey: redis.Redis) -> None:
     await message.claim("first")
     received = fields(message, valkey)[b"received"]
     await message.commit("1", restored=(b"From=spool", 1))
@@ -317,8 +317,8 @@ async def test_an_answer_is_published_only_for_waiting_requests(
             if waits:
                 await one.claim("b")
             await getattr(one, ending)()
-        heard = [channel.get_message(timeout=5) for _ in range(2)]  # the first is the subscription
-        assert [word["data"] for word in heard if word] == [b"AC1/SM1"]
+        received = [channel.get_message(timeout=5) for _ in range(2)]  # the first is the subscription
+        assert [word["data"] for word in received if word] == [b"AC1/SM1"]
 
 
 # --- release ---
@@ -416,8 +416,8 @@ async def test_a_receipt_of_an_unknown_message_is_stored_alone(message: Message,
     key = message.bucket.receipt("SM9")
     assert await message.receipt(MessageStatus.SENT, alone=True) == 1
     assert list(valkey.scan_iter()) != []
-    kept = {b"status", b"rank", b"error_code", b"sender", b"reply", b"at:sent"}
-    assert valkey.hgetall(key).keys() == kept
+    remaining = {b"status", b"rank", b"error_code", b"sender", b"reply", b"at:sent"}
+    assert valkey.hgetall(key).keys() == remaining
 
 
 # --- Redis' clock was set back ---
@@ -428,8 +428,8 @@ async def test_a_claim_from_before_the_clock_was_set_back_lasts_one_lease_more(
     message: Message, valkey: redis.Redis, back: int
 ) -> None:
     await message.claim("other", lease=LEASE + back)
-    said, left = (await message.claim("a"))[:2]
-    assert (said, left) == (b"in_progress", LEASE)
+    result, left = (await message.claim("a"))[:2]
+    assert (result, left) == (b"in_progress", LEASE)
     assert 0 < int(fields(message, valkey)[b"lease_until"]) - valkey.time()[0] * 1000 <= LEASE + 1000
     assert (await message.claim("a"))[0] == b"in_progress", "it may be alive"
     assert (await message.renew("other")) == 1

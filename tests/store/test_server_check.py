@@ -82,7 +82,7 @@ def test_a_url_that_does_not_fit(server: ServerProcess, url: str, sentence: str,
     assert how.startswith(remedy.replace("ADDRESS", server.address))
 
 
-def test_a_server_that_keeps_everything_has_no_problems(server: ServerProcess) -> None:
+def test_a_durable_server_has_no_problems(server: ServerProcess) -> None:
     assert find_problems(f"redis://{server.address}/0") == []
 
 
@@ -142,7 +142,7 @@ def test_the_documented_rights_are_enough(server: ServerProcess, client: redis.R
         ({"redis_version": "6.2.0"}, None, None, "", ""),
     ],
 )
-def test_what_a_server_cannot_keep(
+def test_settings_that_lose_data_are_problems(
     changes: dict[str, str], save: str | None, is_error: bool | None, sentence: str, remedy: str
 ) -> None:
     found = list(check_info({**GOOD, **changes}, save))

@@ -1,4 +1,4 @@
-"""One clock for everybody: Redis tells it, and nobody's own clock moves it."""
+"""One clock for all workers: it follows Redis, and no worker's own clock changes it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Machine:
     wall: float = 1_700_000_000.0
     steady: float = 50.0
 
-    def tell(self) -> float:
+    def read_wall(self) -> float:
         return self.wall
 
     def measure(self) -> float:
         return self.steady
 
     def clock(self, store: Store) -> ServerClock:
-        return ServerClock(store, wall=self.tell, steady=self.measure)
+        return ServerClock(store, wall=self.read_wall, steady=self.measure)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_a_slow_response_does_not_adjust_a_right_clock(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "notices"),
     [
         (0.0, []),
         (2.0, []),
@@ -113,19 +113,19 @@ async def test_a_wrong_clock_is_reported(
     machine: Machine,
     caplog: pytest.LogCaptureFixture,
     wrong: float,
-    told: list[str],
+    notices: list[str],
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.clock")
     machine.wall = now_of(valkey) + wrong
     clock = machine.clock(store)
     for _ in range(3):
         await clock.sync()
-    assert clock.notices() == told
+    assert clock.notices() == notices
     machine.wall = now_of(valkey)
     for _ in range(2):
         await clock.sync()
     assert clock.notices() == []
-    assert len(caplog.messages) == (2 if told else 0), "said once, and once that it is over"
+    assert len(caplog.messages) == (2 if notices else 0), "logged once, and once when they agree again"
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="needs a C compiler, to stand between Valkey and its clock")

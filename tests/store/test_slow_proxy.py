@@ -15,11 +15,11 @@ async def test_no_response_overtakes_another_when_the_delay_shrinks(
     target, path = private_valkey.url.removeprefix("unix://"), tmp_path / "slow"
     async with SlowProxy(target, path, 0.1).running() as proxy:
         reader, writer = await asyncio.open_unix_connection(path)
-        asked = [b"$1\r\n%d\r\n" % number for number in range(6)]
+        written = [b"$1\r\n%d\r\n" % number for number in range(6)]
         for number in range(6):
             proxy.delay = 0.1 if number < 3 else 0.0
             writer.write(b"ECHO %d\r\n" % number)
             await asyncio.sleep(0.01)
-        assert await reader.readexactly(len(b"".join(asked))) == b"".join(asked)
+        assert await reader.readexactly(len(b"".join(written))) == b"".join(written)
         writer.close()
         await writer.wait_closed()

@@ -161,7 +161,7 @@ async def _reset(_: PrivateValkey, store: Store) -> None:
 
 
 def _role(url: str) -> str:
-    """Tell what a command at a terminal finds; redis-py waits until the Sentinels are sure of it."""
+    """Return the role that a command's client finds; redis-py waits until the Sentinels agree."""
     with contextlib.suppress(redis.ConnectionError), sync_client(url) as client:
         return str(client.info("replication")["role"])
     return ""
@@ -190,9 +190,9 @@ async def test_logins_differ_between_sentinels_and_servers() -> None:
             folder / "server", "user router on >for-servers ~* &* +@all\nuser default off\n"
         )
         watched = f"sentinel monitor {MASTER} 127.0.0.1 {server.port} 1\n"
-        asked = ServerProcess(folder / "sentinel", f"{watched}requirepass for-sentinels\n", sentinel=True)
-        url = f"redis+sentinel://router:for-servers@{asked.address}/{MASTER}/3"
-        running = (server, asked)
+        sentinel = ServerProcess(folder / "sentinel", f"{watched}requirepass for-sentinels\n", sentinel=True)
+        url = f"redis+sentinel://router:for-servers@{sentinel.address}/{MASTER}/3"
+        running = (server, sentinel)
         try:
             for each in running:
                 each.start_unseen()

@@ -180,7 +180,7 @@ def test_resources_can_be_replaced_before_they_are_made(sms: SmsTester) -> None:
     assert sms.text("WHO").text == "Hello fake"
 
 
-def test_other_services_answer_as_the_test_says(sms: SmsTester) -> None:
+def test_other_services_respond_as_the_test_defines(sms: SmsTester) -> None:
     with pytest.raises(aiohttp.ClientConnectionError, match="a test connects to nothing"):
         sms.text("WAIT")
     clinic = sms.http("https://clinic.example.com", {"people": 5})

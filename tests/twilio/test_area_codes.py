@@ -34,7 +34,7 @@ def test_overlays_are_in_one_country(code: str) -> None:
 
 
 def _country(code: str) -> str | None:
-    """Return the country; None if libphonenumber does not know the area code."""
+    """Return the country; None if libphonenumber does not have the area code."""
     return phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{code}2345678"))
 
 

@@ -61,7 +61,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that somebody signs."""
+    """A request to be signed."""
 
     origin: str
     path: str

@@ -240,7 +240,7 @@ def test_a_text_that_needs_no_change_is_not_copied() -> None:
 
 
 @pytest.mark.parametrize(("text", "end"), [("  " + "x" * 1700, "x" * 9 + "..."), ("word " * 400, "word...")])
-def test_the_cut_text_keeps_its_begin_and_loses_white_space_before_the_dots(text: str, end: str) -> None:
+def test_a_cut_text_loses_its_end_and_the_white_space_before_the_dots(text: str, end: str) -> None:
     last = _bodies(render([*(OutboundMessage(str(number)) for number in range(9)), OutboundMessage(text)]))[
         -1
     ]

@@ -1,4 +1,4 @@
-"""What several workers' figures say together, while they live and after one has died."""
+"""The metrics of several workers together, while they run and after one has ended."""
 
 from __future__ import annotations
 

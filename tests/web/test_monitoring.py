@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules that come along ask for metrics that the router has."""
+"""The included dashboard and alert rules use metrics that the router has."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exposed() -> set[str]:
 
 
 def selected(expression: Any) -> Iterator[str]:
-    """Yield the series that an expression asks for."""
+    """Yield the series in an expression."""
     if isinstance(expression, promql_parser.VectorSelector) and expression.name:
         yield expression.name
     for part in ("expr", "lhs", "rhs", "vector_selector", "vs"):

@@ -124,10 +124,10 @@ def refused_as_not_found() -> float:
 async def test_a_prefix_that_the_proxy_passes_on_is_removed(
     prefix: str, path: str, raw: bytes, seen: bytes
 ) -> None:
-    asked: list[bytes] = []
+    requested: list[bytes] = []
 
     async def webhook(scope: Scope, receive: Receive, send: Send) -> None:
-        asked.append(scope["raw_path"])
+        requested.append(scope["raw_path"])
 
     found = with_prefix(prefix, {"/sms": webhook})
 
@@ -137,4 +137,4 @@ async def test_a_prefix_that_the_proxy_passes_on_is_removed(
     async def send(_: Message) -> None: ...
 
     await found[path]({"type": "http", "path": path, "raw_path": raw}, receive, send)
-    assert asked == [seen]
+    assert requested == [seen]

@@ -16,8 +16,8 @@ US, CANADA, BRITAIN = "+14155550123", "+16475550123", "+447700900123"
 def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
     result = cli("explain", *words, "--json")
     assert (result.code, result.err) == (code, "")
-    story: dict[str, Any] = json.loads(result.out)
-    return story
+    explanation: dict[str, Any] = json.loads(result.out)
+    return explanation
 
 
 @pytest.mark.parametrize(
@@ -38,22 +38,22 @@ def explained(cli: Cli, *words: str, code: int = 0) -> dict[str, Any]:
 def test_a_text_gets_a_rule_a_reply_and_a_sender(
     cli: Cli, words: list[str], rule: str, answer: str, sender: str
 ) -> None:
-    story = explained(cli, *words)
-    assert (story["rule"], story["answer"], story["sender"]) == (rule, answer, sender)
+    explanation = explained(cli, *words)
+    assert (explanation["rule"], explanation["answer"], explanation["sender"]) == (rule, answer, sender)
 
 
 def test_every_sender_has_a_reason(cli: Cli) -> None:
-    story = explained(cli, BRITAIN, "HOURS")
-    assert [line["sender"] for line in story["trail"] if line["taken"]] == [story["sender"]]
-    reasons = {line["sender"]: line["reason"] for line in story["trail"]}
+    explanation = explained(cli, BRITAIN, "HOURS")
+    assert [line["sender"] for line in explanation["trail"] if line["taken"]] == [explanation["sender"]]
+    reasons = {line["sender"]: line["reason"] for line in explanation["trail"]}
     assert len(reasons) == 5
     assert reasons["12345"] == "a short code of US does not reach GB"
 
 
 def test_considered_rules_have_reasons(cli: Cli) -> None:
-    story = explained(cli, US, "bonjour")
-    assert [(line["rule"], line["verdict"]) for line in story["rules"]] == [("BONJOUR", "other scope")]
-    assert story["rules"][0]["source"] == "config/keywords.toml, keyword 4"
+    explanation = explained(cli, US, "bonjour")
+    assert [(line["rule"], line["verdict"]) for line in explanation["rules"]] == [("BONJOUR", "other scope")]
+    assert explanation["rules"][0]["source"] == "config/keywords.toml, keyword 4"
 
 
 def test_a_handler_is_not_run(cli: Cli, folder: Path) -> None:
@@ -65,15 +65,19 @@ def test_a_handler_is_not_run(cli: Cli, folder: Path) -> None:
 
 
 def test_a_failing_template_is_a_problem(cli: Cli) -> None:
-    story = explained(cli, US, "third word", code=1)
-    assert story["rule"] == "THIRD"
-    assert story["answer"].startswith("fails: template keyword 3 (THIRD): ZeroDivisionError")
+    explanation = explained(cli, US, "third word", code=1)
+    assert explanation["rule"] == "THIRD"
+    assert explanation["answer"].startswith("fails: template keyword 3 (THIRD): ZeroDivisionError")
 
 
 def test_no_reply_needs_no_sender(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text("")
-    story = explained(cli, US, "anything")
-    assert (story["rule"], story["sender"], story["trail"]) == ("no rule and no default", None, [])
+    explanation = explained(cli, US, "anything")
+    assert (explanation["rule"], explanation["sender"], explanation["trail"]) == (
+        "no rule and no default",
+        None,
+        [],
+    )
 
 
 def test_an_explanation_fits_80_columns(cli: Cli) -> None:

@@ -20,10 +20,10 @@ def texts(live: Cli, body: str) -> str:
 
 def test_a_contact_is_deleted_after_a_confirmation(live: Cli) -> None:
     hours, boom = texts(live, "HOURS"), texts(live, "BOOM")
-    asked = live("messages", "forget", SOMEBODY)
-    assert asked.code == 2
-    assert "2 messages" in asked.err
-    assert "--yes" in asked.err
+    unconfirmed = live("messages", "forget", SOMEBODY)
+    assert unconfirmed.code == 2
+    assert "2 messages" in unconfirmed.err
+    assert "--yes" in unconfirmed.err
     assert live("messages", "show", hours).code == 0
     result = live("messages", "forget", "+1 (206) 555-0123", "--yes", "--json")
     assert result.code == 0
@@ -43,8 +43,8 @@ def test_an_opt_out_stays_without_the_option(live: Cli) -> None:
     texts(live, "STOP")
     result = live("messages", "forget", SOMEBODY, "--yes")
     assert "deleted: 1 message\n" in result.out
-    kept = "kept:    1 entry of the opt-out list, 1 ledger of consent (--opt-out-too deletes it)"
-    assert kept in result.out
+    expected = "kept:    1 entry of the opt-out list, 1 ledger of consent (--opt-out-too deletes it)"
+    assert expected in result.out
     assert SOMEBODY in live("opt-outs", "list", "--reveal").out
     assert live("messages", "forget", SOMEBODY, "--yes").code == 1
     result = live("messages", "forget", SOMEBODY, "--yes", "--opt-out-too")
@@ -60,7 +60,7 @@ def test_without_a_store_nothing_is_deleted(cli: Cli) -> None:
     assert "Nothing is stored about +1206•••0123." in result.err
 
 
-def test_messages_are_deleted_at_twilio_too_and_a_receipt_tells_of_it(live: Cli, serving: Serving) -> None:
+def test_messages_are_deleted_at_twilio_too_and_a_receipt_lists_them(live: Cli, serving: Serving) -> None:
     person = "+12065550177"
     sandbox = f"http://127.0.0.1:{serving.environment['SANDBOX_PORT']}/sandbox/phones/{person}"
     sent = requests.post(f"{sandbox}/messages", json={"to": "+14155550100", "body": "HOURS"}, timeout=10)

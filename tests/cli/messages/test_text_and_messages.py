@@ -35,7 +35,7 @@ def texted(live: Cli, *words: str) -> dict[str, Any]:
     return answer
 
 
-def story(live: Cli, sid: str, *more: str) -> dict[str, Any]:
+def show_message(live: Cli, sid: str, *more: str) -> dict[str, Any]:
     result = live("messages", "show", sid, "--json", *more)
     assert (result.code, result.err) == (0, "")
     episode = json.loads(result.out)
@@ -146,7 +146,7 @@ def test_the_same_sid_gets_the_same_reply(live: Cli) -> None:
     assert "A duplicate: MENU had answered this message before" in again
 
 
-def test_with_live_credentials_it_asks_before_it_sends(live: Cli) -> None:
+def test_with_live_credentials_sending_needs_a_confirmation(live: Cli) -> None:
     account = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 31 + "2", "TWILIO_AUTH_TOKEN": "another"}
     refused = live("text", "HOURS", "--to", "12345", **account)
     assert refused.code == 2
@@ -186,7 +186,7 @@ def test_a_router_that_does_not_run_is_reported_with_a_command(cli: Cli, more: l
 
 
 class Another(BaseHTTPRequestHandler):
-    """A server in the router's place: it greets whoever texts the right path."""
+    """A server in the router's place, which replies on the right path."""
 
     path_of_ours = "/sms"
 
@@ -331,7 +331,7 @@ def test_messages_of_one_contact_are_listed(live: Cli) -> None:
 
 def test_the_timeline_of_a_message(live: Cli) -> None:
     sid = texted(live, "HOURS")["sid"]
-    reported = story(live, sid)
+    reported = show_message(live, sid)
     assert reported["from"] == "+1415•••0123"
     assert reported["body"] == "(5 characters)"
     assert reported["answer"] == ["(34 characters)"]
@@ -344,7 +344,7 @@ def test_the_timeline_of_a_message(live: Cli) -> None:
     assert reported["received"].endswith("+00:00")
     assert reported["trail"][0].startswith("12345: chosen: ")
     assert reported["causes"] == []
-    revealed = story(live, sid, "--reveal")
+    revealed = show_message(live, sid, "--reveal")
     assert (revealed["from"], revealed["body"]) == ("+14155550123", "HOURS")
     assert revealed["answer"] == ["We are open 9 to 5, SAN FRANCISCO."]
 
@@ -355,7 +355,7 @@ def test_a_failed_message_is_a_dead_letter_with_its_cause(live: Cli) -> None:
     letter = next(each for each in letters if each["sid"] == sid)
     assert letter["outcome"] == "failed"
     assert letter["cause"].startswith("BOOM: LookupError: ")
-    assert story(live, sid)["causes"] == letter["causes"]
+    assert show_message(live, sid)["causes"] == letter["causes"]
     people = live("messages", "--failed").out
     assert sid in people
     assert "  cause: BOOM: LookupError: " in people

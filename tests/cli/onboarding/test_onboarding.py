@@ -20,8 +20,8 @@ from tests.cli.sandbox_cli import SERVICE, SandboxCli
 CONTACT, PORTED = "+14155550123", "+14155550100"
 
 
-def said(text: str) -> str:
-    """Return what a table or a box holds as one line."""
+def on_one_line(text: str) -> str:
+    """Return the text of a table or a box on one line."""
     return " ".join(text.replace("│", " ").split())
 
 
@@ -48,7 +48,7 @@ def test_a_number_is_recorded_skipped_and_used_once_it_is_live(twilio: SandboxCl
     assert sender == "12345"
     why = f"being ported in, expected 2099-12-01; see sms-router onboarding show {PORTED}"
     assert reasons[PORTED] == why
-    assert why in said(twilio("senders", "--json").out)
+    assert why in on_one_line(twilio("senders", "--json").out)
     assert explained(twilio, PORTED)[1][PORTED] != why
 
     assert twilio("onboarding", "done", PORTED, "carrier").code == 0
@@ -60,7 +60,7 @@ def test_a_number_is_recorded_skipped_and_used_once_it_is_live(twilio: SandboxCl
     assert [each["live"] for each in json.loads(twilio("onboarding", "list", "--all", "--json").out)] == [
         True
     ]
-    assert "done live" in said(twilio("membership", "history").out)
+    assert "done live" in on_one_line(twilio("membership", "history").out)
 
 
 def test_a_short_code_that_moves_carrier_by_carrier_answers_its_texts(twilio: SandboxCli) -> None:
@@ -138,7 +138,7 @@ def test_wrong_usage_is_reported_with_a_remedy(
     before = twilio("onboarding", "list", "--json").out
     result = twilio("onboarding", *words)
     assert result.code == code
-    assert reported in said(result.err)
+    assert reported in on_one_line(result.err)
     assert twilio("onboarding", "list", "--json").out == before
 
 
@@ -204,7 +204,7 @@ def test_refresh_follows_a_port(twilio: SandboxCli) -> None:
 def test_whether_a_number_can_be_ported(twilio: SandboxCli, number: str, code: int, reported: str) -> None:
     result = twilio("onboarding", "portable", number)
     assert result.code == code
-    assert reported in said(result.out + result.err)
+    assert reported in on_one_line(result.out + result.err)
 
 
 def test_a_required_pin_is_reported(twilio: SandboxCli) -> None:
@@ -231,7 +231,7 @@ def test_unreadable_requests_are_reported_and_others_refreshed(twilio: SandboxCl
     result = twilio("onboarding", "refresh")
     assert result.code == 1
     assert f"{NEW} is live" in result.out
-    reported = said(result.err)
+    reported = on_one_line(result.err)
     assert f"{PORTED}: this account has no port-in request KW{'9' * 32}; " in reported
     assert f"+12125550100 is not part of the port-in request {sid}; " in reported
     for number in (PORTED, "+12125550100"):
@@ -263,7 +263,7 @@ def test_check_completes_the_step_of_a_number_that_is_configured(twilio: Sandbox
     twilio("onboarding", "no-calls", PORTED)
     twilio("check")
     assert state(twilio, PORTED)["steps"][5]["state"] == "done"  # type: ignore[index]
-    assert "configure (it is in the Messaging Service, and it takes no calls)" in said(
+    assert "configure (it is in the Messaging Service, and it takes no calls)" in on_one_line(
         twilio("onboarding", "show", PORTED).out
     )
 
@@ -306,7 +306,7 @@ def test_documents_and_renewals_are_recorded_with_their_dates(twilio: SandboxCli
     assert "bill: " in twilio("onboarding", "show", "+447400123456").out
     sent = twilio("onboarding", "done", "+447400123456", "request")
     assert sent.code == 0
-    assert "may be rejected: the letter of authorization (LOA) is not recorded." in said(sent.err)
+    assert "may be rejected: the letter of authorization (LOA) is not recorded." in on_one_line(sent.err)
 
     twilio("onboarding", "add", "54321", "--kind", "short-code-lease")
     early = twilio("onboarding", "done", "54321", "transfer")

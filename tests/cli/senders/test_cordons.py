@@ -70,7 +70,7 @@ def test_cordons_need_no_twilio(twilio: SandboxCli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "error"),
     [
         (["12345"], 2, "--reason"),
         (["12345", "--reason", " "], 2, "1 to 200 characters"),
@@ -84,10 +84,10 @@ def test_cordons_need_no_twilio(twilio: SandboxCli) -> None:
         (["99999", "--reason", "x"], 1, "has a sender 99999"),
     ],
 )
-def test_wrong_usage_changes_nothing(twilio: SandboxCli, words: list[str], code: int, said: str) -> None:
+def test_wrong_usage_changes_nothing(twilio: SandboxCli, words: list[str], code: int, error: str) -> None:
     result = twilio("senders", "cordon", *words)
     assert result.code == code
-    assert said in " ".join(result.err.replace("│", " ").split())
+    assert error in " ".join(result.err.replace("│", " ").split())
     assert "state" not in twilio("senders").out
 
 

@@ -142,7 +142,7 @@ def test_nothing_is_removed_without_a_confirmation(twilio: SandboxCli, valkey: r
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, ["12345"]), ("y", 0, [])])
-def test_on_a_terminal_the_command_asks(
+def test_on_a_terminal_the_command_asks_for_confirmation(
     twilio: SandboxCli, folder: Path, answer: str, code: int, left: list[str]
 ) -> None:
     master, terminal = pty.openpty()

@@ -69,11 +69,11 @@ def test_the_printed_command_has_no_secrets(
 
 
 def test_serve_without_credentials_prints_a_stable_console_password(serving: Serving) -> None:
-    kept = serving.folder / ".data" / "console-password"
-    password = kept.read_text().strip()
+    file = serving.folder / ".data" / "console-password"
+    password = file.read_text().strip()
     url = f"http://127.0.0.1:{serving.environment['PORT']}/console"
     assert f"Console: {url} (password: {password})" in serving.log
-    assert (kept.stat().st_mode & 0o777, len(password)) == (0o600, 16)
+    assert (file.stat().st_mode & 0o777, len(password)) == (0o600, 16)
     with requests.Session() as browser:
         browser.trust_env = False
         page = browser.post(f"{url}/login", data={"password": password}, timeout=30)
@@ -81,7 +81,7 @@ def test_serve_without_credentials_prints_a_stable_console_password(serving: Ser
 
 
 def begun(folder: Path, *program: str, terminal: int | None = None, **more: str) -> Serving:
-    """Start a router as somebody types it in a folder, on a terminal if one is given, and wait for it."""
+    """Start a router from the command line in a folder, on a terminal if one is given, and wait for it."""
 
     def sit_down() -> None:
         if terminal is not None:
@@ -325,9 +325,9 @@ def test_a_second_router_on_the_same_data_is_refused_and_commands_are_not(cli: C
     port, sandbox_port = free_port(), free_port()
     result = cli("serve", inside=serving.folder, PORT=str(port), SANDBOX_PORT=str(sandbox_port))
     assert result.code == 1
-    said = " ".join(result.err.split())
-    assert f"process {serving.process.pid} runs the Valkey of" in said
-    assert "set REDIS_URL" in said
+    output = " ".join(result.err.split())
+    assert f"process {serving.process.pid} runs the Valkey of" in output
+    assert "set REDIS_URL" in output
     assert cli("messages", inside=serving.folder).code == 0
 
 
@@ -377,9 +377,9 @@ def test_the_sandbox_runs_alone(folder: Path) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        said = [process.stdout.readline() for _ in range(3)]
-        assert f"http://127.0.0.1:{port}" in said[0]
-        assert account["TWILIO_ACCOUNT_SID"] in said[2]
+        output = [process.stdout.readline() for _ in range(3)]
+        assert f"http://127.0.0.1:{port}" in output[0]
+        assert account["TWILIO_ACCOUNT_SID"] in output[2]
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) in (0, -signal.SIGTERM)
 

@@ -37,7 +37,7 @@ def cordon(twilio: RecordedTwilio, clock: Clock, until: float | None = None) -> 
 async def test_a_cordon_and_its_release_reach_every_worker_at_once(
     twilio: RecordedTwilio, source: ServiceSource, redis: Redis, operator: synchronous.Redis, clock: Clock
 ) -> None:
-    sleep = ControlledSleep()  # the watch never wakes: only the announcement can bring the news
+    sleep = ControlledSleep()  # the poll does not run: only the announcement can cause a sync
     made = cordon(twilio, clock)
     async with (
         running(Membership([source], redis, clock=clock, sleep=sleep)) as one,
@@ -82,7 +82,7 @@ async def test_a_cordon_is_stored_again_after_redis_lost_its_data(
     assert here.cordons.reasons() == {}
 
 
-async def test_without_redis_the_known_cordons_stay(
+async def test_without_redis_the_cordons_stay_as_last_read(
     twilio: RecordedTwilio, source: ServiceSource, no_redis: Redis, clock: Clock
 ) -> None:
     here = Membership([source], no_redis, clock=clock)

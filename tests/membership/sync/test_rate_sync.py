@@ -79,7 +79,7 @@ async def test_segments_of_one_worker_count_for_all(shared: Redis) -> None:
     assert one.rates.over_rate() == {}
 
 
-async def test_a_new_worker_knows_what_was_sent_today(shared: Redis) -> None:
+async def test_a_new_worker_reads_what_was_sent_today(shared: Redis) -> None:
     (one,) = await workers(shared, 1)
     one.send(segments=5)
     await one.sync.sync()

@@ -280,7 +280,7 @@ async def test_an_unreachable_sender_is_logged_with_a_masked_number(
     assert line.endswith("is used until 2023-11-28 22:15 UTC")
 
 
-async def test_without_redis_a_receipt_is_kept_in_the_spool(tmp_path: Path, valkey: redis.Redis) -> None:
+async def test_without_redis_a_receipt_is_stored_in_the_spool(tmp_path: Path, valkey: redis.Redis) -> None:
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
         receipts = fixture_of(alone, valkey)
         assert await receipts.handler.handle(undelivered(30006)) == DeliveryFailure("sender", "12345")

@@ -108,7 +108,7 @@ async def test_everything_that_a_receipt_stores_expires(
     assert all(int(str(valkey.pttl(key))) > 0 for key in valkey.scan_iter())
 
 
-async def test_a_receipt_is_kept_in_the_spool_while_redis_is_unavailable(tmp_path: Path) -> None:
+async def test_a_receipt_is_stored_in_the_spool_while_redis_is_unavailable(tmp_path: Path) -> None:
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
         await handler_of(alone).handle(RECEIPT)
         assert alone.spool.size == 1

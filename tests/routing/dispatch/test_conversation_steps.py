@@ -255,7 +255,7 @@ async def hello(conversation: Conversation) -> Reply:
         (hello, "Text EXIT to stop.", ("Hello.",)),
     ],
 )
-async def test_the_first_question_tells_how_to_leave_where_the_team_says_so(
+async def test_the_first_question_explains_how_to_leave_where_that_is_configured(
     function: Callable[..., object], hint: str, texts: tuple[str, ...]
 ) -> None:
     manager = ConversationManager({"size": SIZE}, ConversationPolicy(leave_hint=hint))

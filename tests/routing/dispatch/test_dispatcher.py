@@ -57,7 +57,7 @@ def test_a_function_gets_keyword_and_argument() -> None:
 
 
 @pytest.mark.parametrize(("default", "reply"), [(DEFAULT, Reply("Text HOURS.")), (None, SILENCE)])
-def test_everything_else_gets_the_default_or_silence(default: ConfiguredReply | None, reply: Reply) -> None:
+def test_everything_else_gets_the_default_or_no_reply(default: ConfiguredReply | None, reply: Reply) -> None:
     found = dispatcher(rule("HOURS", HOURS), default=default).resolve(message("hello"))
     assert found.rule == ("default" if default else "no rule and no default")
     assert isinstance(found.responder, TemplateResponder)
@@ -77,25 +77,25 @@ def test_an_unknown_opt_out_type_is_ignored(body: str, rule_name: str) -> None:
     assert dispatcher(rule("HOURS", HOURS)).resolve(message(body, OptOutType="BLOCK")).rule == rule_name
 
 
-def test_scopes_are_asked() -> None:
+def test_a_rule_applies_in_its_scope() -> None:
     table = dispatcher(
         rule("HOURS", StaticReply(Reply("here")), Scope(numbers=frozenset({"54321"}))),
         rule("HOURS", StaticReply(Reply("Canada")), Scope(countries=frozenset({"CA"}))),
     )
-    for asked, reply in (
+    for incoming, reply in (
         (message(recipient="54321"), "here"),
         (message(sender="+16475550123"), "Canada"),
         (message(FromCountry="CA"), "Canada"),
         (message(), "Text HOURS."),
     ):
-        action = table.resolve(asked).responder
+        action = table.resolve(incoming).responder
         assert isinstance(action, TemplateResponder)
-        assert action.reply(asked) == Reply(reply)
+        assert action.reply(incoming) == Reply(reply)
 
 
 def test_the_occasion_is_the_services_number_and_country() -> None:
-    asked = message(sender="+447700900123", recipient="60123", service="MG1")
-    assert dispatcher().match_context(asked) == MatchContext("MG1", "60123", "GB")
+    incoming = message(sender="+447700900123", recipient="60123", service="MG1")
+    assert dispatcher().match_context(incoming) == MatchContext("MG1", "60123", "GB")
 
 
 class FailingAnswer(StaticReply):
@@ -183,15 +183,15 @@ async def test_a_stop_of_the_worker_is_not_a_failure() -> None:
 
 
 class Recording:
-    """Takes down what is asked, in place of calling anybody."""
+    """Records the forwards in place of calling an upstream."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Forward, float, Headers]] = []
+        self.incoming: list[tuple[Forward, float, Headers]] = []
 
     async def forward(
         self, forward: Forward, message: InboundMessage, until: float, headers: Headers
     ) -> Reply | ReplyFailed:
-        self.asked.append((forward, until, headers))
+        self.incoming.append((forward, until, headers))
         return Reply("from the upstream")
 
 
@@ -207,7 +207,7 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
         action = table.resolve(message(body)).responder
         assert isinstance(action, ForwardResponder)
         assert await action.run(message(body), 12.5, ((b"a", b"b"),)) == Reply("from the upstream")
-        assert upstreams.asked.pop() == (forward, 12.5, ((b"a", b"b"),))
+        assert upstreams.incoming.pop() == (forward, 12.5, ((b"a", b"b"),))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_a_rule_or_the_default_may_be_another_application() -> None:
         ([], Defaults(DEFAULT, {"MG1": ELSEWHERE}), True),
     ],
 )
-def test_it_is_known_whether_anything_is_forwarded(
+def test_a_rule_set_reports_whether_it_forwards(
     rules: list[Rule[RuleAction]], defaults: Defaults, forwards: bool
 ) -> None:
     one = Dispatcher(RuleTable.build(rules), defaults)

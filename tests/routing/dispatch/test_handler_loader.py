@@ -24,7 +24,7 @@ Write = Callable[..., None]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write modules of a team into a folder that can be imported from, and forget them afterwards."""
+    """Write modules of a team into a folder on the import path, and remove them afterwards."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -45,7 +45,7 @@ def words(*names: str) -> list[tuple[str, ...]]:
     return sorted(registration.words for registration, _ in functions.handlers)
 
 
-def told(*names: str) -> list[str]:
+def mistakes_of(*names: str) -> list[str]:
     return list(HandlerRegistry.load(names).errors)
 
 
@@ -61,7 +61,7 @@ def test_one_function_takes_reactions(write: Write) -> None:
     registry = HandlerRegistry.load(("one",))
     assert registry.on_reaction is not None
     assert registry.on_reaction.name == "liked"
-    assert told("one", "two") == [
+    assert mistakes_of("one", "two") == [
         "two:3 loved: @reaction is also at one:3 liked",
         "two:3 loved: a reaction belongs to no conversation; do not declare it",
     ]
@@ -76,7 +76,7 @@ def test_several_functions_take_an_event(write: Write) -> None:
     registry = HandlerRegistry.load(("one", "two"))
     names = {kind: [handler.name for handler in handlers] for kind, handlers in registry.on.items()}
     assert names == {"opted_out": ["first"], "expired": ["first", "second"]}
-    assert told("three") == [
+    assert mistakes_of("three") == [
         "three:3 third: the argument 'message' is unknown; a handler may declare event, contact, log, http,"
         " sms, handler, cancelled"
     ]
@@ -216,9 +216,9 @@ def test_a_renamed_step_is_found_by_its_earlier_names(write: Write) -> None:
     assert list(conversations.steps) == ["place", "day", "town"]
 
 
-def test_a_method_is_refused_rather_than_forgotten(write: Write) -> None:
+def test_a_method_is_refused_rather_than_ignored(write: Write) -> None:
     write(shop='class Shop:\n    @keyword("A")\n    def balance(self): ...\n')
-    assert told("shop") == [
+    assert mistakes_of("shop") == [
         "shop:3 Shop.balance: is a method without its object; make it a function or a staticmethod"
     ]
 
@@ -238,8 +238,8 @@ def test_lazy_objects_are_left_alone(write: Write) -> None:
     assert words("lazy") == [("ONE",)]
 
 
-def test_names_that_do_not_exist_are_told_with_the_remedy(write: Write) -> None:
-    assert told("acme.keywords") == [
+def test_names_that_do_not_exist_are_reported_with_the_remedy(write: Write) -> None:
+    assert mistakes_of("acme.keywords") == [
         "handlers: acme.keywords cannot be imported: ModuleNotFoundError: No module named 'acme'; "
         "install it, or start where its folder is"
     ]
@@ -249,8 +249,8 @@ def test_names_that_do_not_exist_are_told_with_the_remedy(write: Write) -> None:
     ("file", "module"),
     [("texts.py", "texts"), ("./acme/texts.py", "acme.texts"), ("acme/texts", "acme.texts")],
 )
-def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> None:
-    assert told(file) == [f"handlers: {file} is a file; name it as import does: {module}"]
+def test_a_file_is_reported_with_the_name_of_its_module(file: str, module: str) -> None:
+    assert mistakes_of(file) == [f"handlers: {file} is a file; name it as import does: {module}"]
 
 
 @pytest.mark.parametrize(
@@ -265,35 +265,35 @@ def test_a_file_is_told_with_the_name_of_its_module(file: str, module: str) -> N
         ("from sms_router import Part; Part(media='x')", "ValueError: Part: media is a URL that begins"),
     ],
 )
-def test_the_real_cause_is_told_with_its_place(
+def test_the_real_cause_is_reported_with_its_place(
     write: Write, tmp_path: Path, content: str, cause: str
 ) -> None:
     write(broken=content)
-    (mistake,) = told("broken")
+    (mistake,) = mistakes_of("broken")
     assert mistake.startswith(f"handlers: broken cannot be imported: {cause}")
     assert mistake.endswith(f"({tmp_path / 'broken.py'}, line 2)")
 
 
-def test_a_syntax_error_is_told_with_its_line(write: Write, tmp_path: Path) -> None:
+def test_a_syntax_error_is_reported_with_its_line(write: Write, tmp_path: Path) -> None:
     write(broken="def f(:\n    pass\n")
-    (mistake,) = told("broken")
+    (mistake,) = mistakes_of("broken")
     place = tmp_path / "broken.py"
     assert mistake == f"handlers: broken cannot be imported: invalid syntax ({place}, line 2: def f(:)"
 
 
 @pytest.mark.parametrize("name", ["", ".relative", "a b", "sys.path", "x" * 5000])
-def test_odd_names_are_told(name: str) -> None:
-    assert len(told(name)) == 1
+def test_unusual_names_are_reported(name: str) -> None:
+    assert len(mistakes_of(name)) == 1
 
 
-def test_every_mistake_is_told_at_once(write: Write) -> None:
+def test_all_mistakes_of_modules_are_reported_together(write: Write) -> None:
     write(
         acme__in____init__="",
         acme__in__one="import no_such_library",
         acme__in__two='@keyword("A")\ndef a(mesage): ...\n',
         acme__in__three="1 / 0",
     )
-    assert len(told("acme", "nowhere")) == 4
+    assert len(mistakes_of("acme", "nowhere")) == 4
 
 
 def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
@@ -305,7 +305,10 @@ def test_a_deadline_belongs_to_its_keyword(write: Write) -> None:
         """
     )
     found = HandlerRegistry.load(("my_handlers",)).handlers
-    assert {told.words: handler.deadline for told, handler in found} == {("FAST",): 2, ("SLOW",): None}
+    assert {mistakes_of.words: handler.deadline for mistakes_of, handler in found} == {
+        ("FAST",): 2,
+        ("SLOW",): None,
+    }
 
 
 def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> None:
@@ -323,7 +326,7 @@ def test_middlewares_stand_around_every_handler_in_their_order(write: Write) -> 
     assert [each.name for each in handler.middlewares] == ["outer", "inner"]
 
 
-def test_middlewares_that_cannot_be_used_are_told_together(write: Write) -> None:
+def test_middlewares_that_cannot_be_used_are_reported_together(write: Write) -> None:
     write(my_house="def plain(call_next): ...")
     names = ("my_house", "nowhere:timing", "my_house:timing", "my_house:plain")
     mistakes = HandlerRegistry.load((), None, names).errors

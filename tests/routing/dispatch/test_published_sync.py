@@ -198,7 +198,7 @@ async def test_a_worker_that_refuses_a_version_keeps_its_rules_and_is_named(
     assert one.sync.errors() == []
 
 
-async def test_workers_that_know_other_keywords_or_steps_are_named(
+async def test_workers_with_other_keywords_or_steps_are_named(
     url: str, client: redis.Redis, start: StartWorker
 ) -> None:
     now = time.time()

@@ -68,7 +68,7 @@ class ReloaderFixture:
         (self.folder / "new").write_text(content)
         (self.folder / "new").replace(self.folder / file)
 
-    def says(self, text: str) -> str:
+    def reply_to(self, text: str) -> str:
         action = self.reloader.dispatcher.resolve(message(text)).responder
         assert isinstance(action, TemplateResponder)
         reply = action.reply(message(text))
@@ -101,7 +101,7 @@ async def running(tmp_path: Path, find_excess: AsyncMock) -> AsyncIterator[Reloa
 
 
 @pytest.mark.parametrize(
-    ("file", "before", "after", "told"),
+    ("file", "before", "after", "logged"),
     [
         ("keywords.toml", "", "", "nothing changed"),
         ("keywords.toml", "\n[[keyword]]\nwords", "\n# a comment\n[[keyword]]\nwords", "nothing changed"),
@@ -129,8 +129,13 @@ async def running(tmp_path: Path, find_excess: AsyncMock) -> AsyncIterator[Reloa
         ),
     ],
 )
-async def test_a_change_is_taken_over_and_told_by_name(
-    running: ReloaderFixture, caplog: pytest.LogCaptureFixture, file: str, before: str, after: str, told: str
+async def test_a_change_is_applied_and_logged_by_name(
+    running: ReloaderFixture,
+    caplog: pytest.LogCaptureFixture,
+    file: str,
+    before: str,
+    after: str,
+    logged: str,
 ) -> None:
     caplog.set_level(logging.INFO, "sms_router.reload")
     path = running.folder / file
@@ -138,21 +143,21 @@ async def test_a_change_is_taken_over_and_told_by_name(
     assert before in content
     running.write(content.replace(before, after, 1) if before else after or content, file)
     result = await running.reloader.reload()
-    assert result is (ReloadResult.UNCHANGED if told == "nothing changed" else ReloadResult.APPLIED)
+    assert result is (ReloadResult.UNCHANGED if logged == "nothing changed" else ReloadResult.APPLIED)
     assert running.results == {result: 1}
-    assert caplog.messages[-1] == f"the configuration was read again: {told}"
+    assert caplog.messages[-1] == f"the configuration was read again: {logged}"
     assert await running.reloader.reload() is ReloadResult.UNCHANGED
 
 
 async def test_the_next_message_finds_the_new_rules_and_errors(running: ReloaderFixture) -> None:
-    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+    assert (running.reply_to("hours"), running.reply_to("menu")) == ("9 to 5", "Soup: 5 euros")
     assert running.errors.table.find(30006) is not None
     running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
     running.write("Soup: 6", "templates/menu.txt")
     running.write('[[error]]\ncodes = [39999]\nclass = "sender"\nnote = "new"', "carriers.toml")
-    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros"), "not yet"
+    assert (running.reply_to("hours"), running.reply_to("menu")) == ("9 to 5", "Soup: 5 euros"), "not yet"
     await running.reloader.reload()
-    assert (running.says("hours"), running.says("menu")) == ("10 to 4", "Soup: 6")
+    assert (running.reply_to("hours"), running.reply_to("menu")) == ("10 to 4", "Soup: 6")
     assert running.errors.table.find(39999) is not None
 
 
@@ -164,10 +169,10 @@ async def test_what_a_message_has_found_stays_as_it_was(running: ReloaderFixture
     await running.reloader.reload()
     assert isinstance(found.responder, TemplateResponder)
     assert found.responder.reply(message("menu")) == Reply("Soup: 5 euros")
-    assert (running.says("menu"), running.says("food")) == ("What?", "Bread")
+    assert (running.reply_to("menu"), running.reply_to("food")) == ("What?", "Bread")
 
 
-async def test_mistakes_are_all_told_and_the_old_rules_stay(
+async def test_all_mistakes_are_reported_and_the_old_rules_stay(
     running: ReloaderFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     running.write(KEYWORDS.replace("9 to 5", "10 to 4").replace("menu.txt", "none.txt"))
@@ -184,17 +189,17 @@ async def test_mistakes_are_all_told_and_the_old_rules_stay(
     (reason,) = running.reloader.errors()
     assert reason.startswith("a changed configuration was refused, the old one stays: ")
     assert reason.endswith("; and 3 more")
-    assert (running.says("hours"), running.says("menu")) == ("9 to 5", "Soup: 5 euros")
+    assert (running.reply_to("hours"), running.reply_to("menu")) == ("9 to 5", "Soup: 5 euros")
 
 
 async def test_rules_that_take_too_much_are_refused(running: ReloaderFixture, find_excess: AsyncMock) -> None:
     find_excess.return_value = ["they take too much"]
     running.write(KEYWORDS.replace("9 to 5", "10 to 4"))
     assert await running.reloader.reload() is ReloadResult.REFUSED
-    assert running.says("hours") == "9 to 5"
+    assert running.reply_to("hours") == "9 to 5"
 
 
-async def test_a_mended_file_ends_the_refusal(running: ReloaderFixture) -> None:
+async def test_a_corrected_file_ends_the_refusal(running: ReloaderFixture) -> None:
     running.write("[[keyword]")
     await running.reloader.reload()
     assert running.reloader.errors()
@@ -211,7 +216,7 @@ async def test_whatever_else_goes_wrong_is_a_refusal_too(
 
     monkeypatch.setattr(RuleSetReader, "read", broken)
     assert await running.reloader.reload() is ReloadResult.REFUSED
-    assert running.says("hours") == "9 to 5"
+    assert running.reply_to("hours") == "9 to 5"
 
 
 async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -> None:
@@ -219,7 +224,7 @@ async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -
     for number in range(3):
         running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
         async with asyncio.timeout(20):
-            while running.says("hours") != f"{number} to 5":
+            while running.reply_to("hours") != f"{number} to 5":
                 await asyncio.sleep(0.005)
     (running.folder / "templates" / "new.txt").write_text("new")
     async with asyncio.timeout(20):
@@ -227,7 +232,7 @@ async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -
             await asyncio.sleep(0.005)
 
 
-async def test_asking_reads_files_that_have_not_changed(running: ReloaderFixture) -> None:
+async def test_a_requested_reload_reads_files_that_have_not_changed(running: ReloaderFixture) -> None:
     await running.reloader.start()
     running.reloader.request_reload()
     async with asyncio.timeout(20):
@@ -245,7 +250,7 @@ async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_th
         assert await running.reloader.reload() is ReloadResult.UNCHANGED
     (running.folder / file).unlink()
     assert await running.reloader.reload() is ReloadResult.REFUSED
-    assert running.says("HOURS") == "9 to 5"
+    assert running.reply_to("HOURS") == "9 to 5"
     (reason,) = running.reloader.errors()
     assert f"{running.folder / file}: is gone; put it back" in reason
     running.write("", file)
@@ -254,7 +259,7 @@ async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_th
     assert running.reloader.errors() == []
 
 
-def test_a_mark_tells_every_kind_of_change(tmp_path: Path) -> None:
+def test_the_fingerprint_differs_after_every_kind_of_change(tmp_path: Path) -> None:
     file = tmp_path / "keywords.toml"
     (tmp_path / "templates").mkdir()
     seen = [reader(tmp_path).fingerprint()]
@@ -283,13 +288,15 @@ def test_a_start_with_mistakes_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def second(running: ReloaderFixture, tmp_path: Path) -> AsyncIterator[Callable[[], ReloaderFixture]]:
-    """Start workers that keep their rules for the next one."""
+    """Start workers that copy their rules for the next one."""
     started: list[Reloader] = []
 
     def start() -> ReloaderFixture:
         errors, results = ErrorTableFixture(), Counter[ReloadResult]()
-        kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
-        reloader = Reloader(reader(tmp_path), errors, lambda result: results.update([result]), 0.01, kept)
+        last_good = LastGoodRuleSet(tmp_path / "data" / "rules.json")
+        reloader = Reloader(
+            reader(tmp_path), errors, lambda result: results.update([result]), 0.01, last_good
+        )
         started.append(reloader)
         return ReloaderFixture(tmp_path, reloader, errors, results)
 
@@ -306,13 +313,13 @@ async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_t
     assert await first.reloader.reload() is ReloadResult.APPLIED
     first.write("[[keyword")
     other = second()
-    assert other.says("hours") == first.says("hours") == "10 to 6"
-    assert other.says("menu") == "Soup: 5 euros"
+    assert other.reply_to("hours") == first.reply_to("hours") == "10 to 6"
+    assert other.reply_to("menu") == "Soup: 5 euros"
     assert "not valid TOML" in other.reloader.errors()[0]
     assert other.errors.table.entries == first.errors.table.entries
     other.write(KEYWORDS.replace("9 to 5", "11 to 7"))
     assert await other.reloader.reload() is ReloadResult.APPLIED
-    assert (other.says("hours"), other.reloader.errors()) == ("11 to 7", [])
+    assert (other.reply_to("hours"), other.reloader.errors()) == ("11 to 7", [])
 
 
 async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
@@ -321,7 +328,7 @@ async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_o
     first = second()
     (first.folder / "keywords.toml").unlink()
     other = second()
-    assert other.says("hours") == "9 to 5"
+    assert other.reply_to("hours") == "9 to 5"
     assert "keywords.toml: is gone" in other.reloader.errors()[0]
     assert await other.reloader.reload() is ReloadResult.REFUSED
     other.write(KEYWORDS)
@@ -338,7 +345,7 @@ async def test_the_first_worker_does_not_start_on_a_broken_configuration(
 
 
 class HastyReader(RuleSetReader):
-    """Reads files that somebody breaks just afterwards."""
+    """Reads files that become invalid just afterwards."""
 
     def read(self) -> RuleSet:
         read = super().read()
@@ -346,32 +353,32 @@ class HastyReader(RuleSetReader):
         return read
 
 
-async def test_files_that_break_just_after_they_were_read_are_not_kept(
+async def test_files_that_break_just_after_they_were_read_are_not_copied(
     second: Callable[[], ReloaderFixture], tmp_path: Path
 ) -> None:
     first = second()
-    kept = LastGoodRuleSet(tmp_path / "data" / "rules.json")
+    last_good = LastGoodRuleSet(tmp_path / "data" / "rules.json")
     hasty = HastyReader(tmp_path, HandlerRegistry([], []), frozenset(), ForwardConfig(), TimeZones())
-    starting = Reloader(hasty, ErrorTableFixture(), lambda _: None, 0.01, kept)
-    assert second().says("hours") == "9 to 5"
+    starting = Reloader(hasty, ErrorTableFixture(), lambda _: None, 0.01, last_good)
+    assert second().reply_to("hours") == "9 to 5"
     first.write(KEYWORDS.replace("9 to 5", "10 to 6"))
     assert await starting.reload() is ReloadResult.APPLIED
-    assert second().says("hours") == "9 to 5"
+    assert second().reply_to("hours") == "9 to 5"
 
 
-async def test_what_was_kept_and_is_not_right_any_more_is_not_taken(
+async def test_a_copy_that_is_no_longer_valid_is_not_used(
     second: Callable[[], ReloaderFixture], running: ReloaderFixture
 ) -> None:
     second()
-    kept = running.folder / "data" / "rules.json"
+    last_good = running.folder / "data" / "rules.json"
     running.write("[[keyword")
     for content in ("", "{", '{"keywords.toml": "[[keyword"}'):
-        kept.write_text(content)
+        last_good.write_text(content)
         with pytest.raises(ConfigurationError, match="not valid TOML"):
             second()
 
 
-def test_a_place_that_cannot_be_taken_keeps_nothing_and_leaves_nothing(
+def test_where_no_copy_can_be_written_nothing_is_left_behind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data" / "rules.json").mkdir(parents=True)

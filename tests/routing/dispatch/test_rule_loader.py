@@ -39,7 +39,7 @@ reply = "Text HOURS, MENU or VOTE."
 """
 
 Load = Callable[..., Dispatcher]
-Told = Callable[..., list[str]]
+MistakesOf = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def load(folder: Path) -> Load:
 
 
 @pytest.fixture
-def told(load: Load, folder: Path) -> Told:
+def mistakes_of(load: Load, folder: Path) -> MistakesOf:
     def mistakes(content: str, *handlers: str) -> list[str]:
         with pytest.raises(ConfigurationError) as caught:
             load(content, *handlers)
@@ -81,10 +81,10 @@ def team(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 
 
 def reply(dispatcher: Dispatcher, body: str, **parameters: str) -> Reply:
-    asked = message(body, service=MG, **parameters)
-    action = dispatcher.resolve(asked).responder
+    incoming = message(body, service=MG, **parameters)
+    action = dispatcher.resolve(incoming).responder
     assert isinstance(action, TemplateResponder)
-    answer = action.reply(asked)
+    answer = action.reply(incoming)
     assert isinstance(answer, Reply)
     return answer
 
@@ -120,7 +120,7 @@ def test_a_service_may_have_a_default_of_its_own(load: Load) -> None:
     assert reply(load(f'[default.services.{MG}]\nreply = "its own"'), "anything").text == "its own"
 
 
-def test_a_keyword_that_is_nearly_right_may_be_asked_about(load: Load) -> None:
+def test_a_keyword_with_a_typing_mistake_may_be_suggested(load: Load) -> None:
     rules = load(keyword() + '\n[default]\nreply = "?"\ndid_you_mean = "Did you mean {{ keyword }}?"')
     assert reply(rules, "huors").text == "Did you mean HOURS?"
     assert reply(rules, "huors today").text == "?"
@@ -156,8 +156,10 @@ def test_functions_have_hours_and_patterns_too(load: Load, team: Callable[[str],
         ("a" * 1600, "it has more than 1600 characters"),
     ],
 )
-def test_a_pattern_that_cannot_be_used_is_told_with_the_reason(told: Told, pattern: str, reason: str) -> None:
-    (sentence,) = told(keyword(words=f'["{pattern}"]', match='"pattern"'))
+def test_a_pattern_that_cannot_be_used_is_reported_with_the_reason(
+    mistakes_of: MistakesOf, pattern: str, reason: str
+) -> None:
+    (sentence,) = mistakes_of(keyword(words=f'["{pattern}"]', match='"pattern"'))
     assert "(keywords.toml) is invalid: " in sentence
     assert reason in sentence
 
@@ -306,8 +308,10 @@ def test_a_function_is_a_rule(load: Load, team: Callable[[str], None]) -> None:
         ("[[keyword]", "not valid TOML"),
     ],
 )
-def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: str, mistake: str) -> None:
-    (sentence,) = told(content)
+def test_a_mistake_names_the_file_the_rule_and_the_remedy(
+    mistakes_of: MistakesOf, content: str, mistake: str
+) -> None:
+    (sentence,) = mistakes_of(content)
     assert sentence.startswith(f"keywords.toml: {mistake}")
 
 
@@ -322,20 +326,22 @@ def test_a_mistake_names_the_file_the_rule_and_the_remedy(told: Told, content: s
         (keyword(numbers='["+1 415"]'), "numbers: '+1 415' should be a short code or a number like +14155"),
     ],
 )
-def test_what_could_never_match_is_told(told: Told, content: str, mistake: str) -> None:
-    (sentence,) = told(content)
+def test_rules_that_could_never_match_are_reported(
+    mistakes_of: MistakesOf, content: str, mistake: str
+) -> None:
+    (sentence,) = mistakes_of(content)
     assert sentence.startswith(f"keywords.toml: keyword 1 (HOURS): {mistake}")
 
 
 @pytest.mark.parametrize("word", ["", " ", "\\u200b"])
-def test_a_word_of_which_nothing_is_left_is_told(told: Told, word: str) -> None:
-    (sentence,) = told(keyword(words=f'["HOURS", "{word}"]'))
+def test_a_word_of_which_nothing_is_left_is_reported(mistakes_of: MistakesOf, word: str) -> None:
+    (sentence,) = mistakes_of(keyword(words=f'["HOURS", "{word}"]'))
     assert "of HOURS (keywords.toml) is empty: write a letter, a digit or a symbol" in sentence
 
 
-def test_a_conflict_names_both_rules_and_files(told: Told, team: Callable[[str], None]) -> None:
+def test_a_conflict_names_both_rules_and_files(mistakes_of: MistakesOf, team: Callable[[str], None]) -> None:
     team('@keyword("hours")\ndef opening_hours(): ...\n')
-    (sentence,) = told(keyword(), "team_handlers")
+    (sentence,) = mistakes_of(keyword(), "team_handlers")
     assert "of hours (team_handlers:2 opening_hours)" in sentence
     assert "by HOURS (keywords.toml)" in sentence
     assert sentence.endswith("give one of them another keyword, kind of match or scope")
@@ -362,19 +368,19 @@ def test_the_same_word_in_another_scope_is_no_conflict(load: Load) -> None:
     ],
 )
 def test_a_mistake_in_a_function_names_it(
-    told: Told, team: Callable[[str], None], content: str, mistake: str
+    mistakes_of: MistakesOf, team: Callable[[str], None], content: str, mistake: str
 ) -> None:
     team(content)
-    (sentence,) = told("", "team_handlers")
+    (sentence,) = mistakes_of("", "team_handlers")
     assert sentence.startswith(mistake)
 
 
-def test_all_mistakes_are_told_at_once(told: Told, team: Callable[[str], None]) -> None:
+def test_all_mistakes_are_reported_at_once(mistakes_of: MistakesOf, team: Callable[[str], None]) -> None:
     team('@keyword("B")\ndef b(mesage): ...\n')
     content = "\n".join(
         (keyword(reply=""), keyword(words='["A"]', match='"x"'), keyword(words='["A"]'), "[default]")
     )
-    assert len(told(content, "team_handlers")) == 5
+    assert len(mistakes_of(content, "team_handlers")) == 5
 
 
 VALUES = st.recursive(
@@ -430,13 +436,15 @@ def test_any_tables_are_rules_or_mistakes(folder: Path, tables: dict[str, object
 def test_nothing_is_forwarded_in_a_circle(folder: Path, url: str, mistakes: int) -> None:
     (folder / "keywords.toml").write_text(forward(f'url = "{url}"'))
     forwards = ForwardConfig(public_url="https://sms.example.com")
-    told: list[str] = []
+    mistakes_of: list[str] = []
     try:
         load_dispatcher(folder, (), HandlerThreadPool(1), forwards=forwards)
     except ConfigurationError as error:
-        told += error.mistakes
-    assert len(told) == mistakes
-    assert all("keyword 1 (HOURS): forward.url is this router; name the" in mistake for mistake in told)
+        mistakes_of += error.mistakes
+    assert len(mistakes_of) == mistakes
+    assert all(
+        "keyword 1 (HOURS): forward.url is this router; name the" in mistake for mistake in mistakes_of
+    )
 
 
 def test_all_mistakes_are_reported_at_once_with_their_places(load: Load, folder: Path) -> None:

@@ -162,7 +162,7 @@ def test_a_word_left_to_keywords_on_which_twilio_acts_is_a_warning(tmp_path: Pat
     assert warnings(tmp_path, keyword(""), KnownSenders()) == [unused]
 
 
-def test_nothing_is_claimed_about_senders_that_are_not_known(tmp_path: Path) -> None:
+def test_senders_that_are_not_known_cause_no_warning(tmp_path: Path) -> None:
     content = keyword(f'numbers = ["54321"]\n{PICTURE}')
     assert warnings(tmp_path, content, KnownSenders(frozenset(POOLS), {SERVICE: POOLS[SERVICE]})) == []
     assert warnings(tmp_path, content, KnownSenders()) == []

@@ -103,7 +103,7 @@ def test_the_moment_may_be_given() -> None:
     assert rules.resolve(message("hours")).rule == "default"
 
 
-def test_without_hours_nobody_asks_for_the_time() -> None:
+def test_without_hours_the_time_is_not_read() -> None:
     def broken() -> float:
         raise AssertionError("the clock was read")
 
@@ -122,12 +122,13 @@ SPANS = st.lists(
 
 
 @given(SPANS, st.lists(st.integers(0, 14 * 24 * 60), min_size=1, max_size=8))
-def test_what_is_kept_is_what_would_be_found_again(hours: Schedule, minutes: list[int]) -> None:
-    kept = dispatcher(rule("A", hours=hours, name="timed"))
+def test_a_cached_resolution_equals_a_new_one(hours: Schedule, minutes: list[int]) -> None:
+    cached = dispatcher(rule("A", hours=hours, name="timed"))
     for minute in minutes:
         fresh = dispatcher(rule("A", hours=hours, name="timed"))
         assert (
-            kept.resolve(message("a"), minute * 60.0).rule == fresh.resolve(message("a"), minute * 60.0).rule
+            cached.resolve(message("a"), minute * 60.0).rule
+            == fresh.resolve(message("a"), minute * 60.0).rule
         )
 
 
@@ -145,7 +146,7 @@ def test_what_is_kept_is_what_would_be_found_again(hours: Schedule, minutes: lis
         ("shoop", "did you mean SHOP"),
         ("sop", "default"),  # STOP is as near as SHOP
         ("stp", "default"),
-        ("mene", "default"),  # MENU and MEND are as near
+        ("mene", "default"),  # MENU and MEND are equally similar
         ("bonjuor", "default"),  # holds in another country
         ("dro", "did you mean DROP"),
         ("gobblex", "default"),
@@ -167,7 +168,7 @@ def test_a_keyword_is_offered_when_it_can_be_no_other(text: str, name: str) -> N
     assert rules.resolve(message(text)).rule == name
 
 
-def test_nothing_is_offered_unless_the_configuration_asks_for_it() -> None:
+def test_nothing_is_suggested_unless_it_is_configured() -> None:
     assert dispatcher(rule("BALANCE")).resolve(message("BALNCE")).rule == "default"
 
 

@@ -1,4 +1,4 @@
-"""``@keyword`` and ``@step``: the arguments that they store in a function, and those that they refuse."""
+"""``@keyword`` and ``@step``: the arguments that they store in a function, and those that they reject."""
 
 from __future__ import annotations
 

@@ -392,7 +392,7 @@ def test_a_function_that_cannot_be_a_middleware_is_refused(
 
 @contextlib.asynccontextmanager
 async def cookie_server() -> AsyncIterator[str]:
-    """Serve a page that sets a cookie and says whether the request had one."""
+    """Serve a page that sets a cookie and returns whether the request had one."""
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")

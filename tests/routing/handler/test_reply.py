@@ -29,7 +29,7 @@ def test_a_reply_has_texts_and_media(reply: Reply, texts: tuple[str, ...], media
     assert reply.is_silent is (not texts and not media)
 
 
-def test_silence_is_silent() -> None:
+def test_silence_sends_nothing() -> None:
     assert SILENCE.is_silent
 
 

@@ -1,4 +1,4 @@
-"""A message that was claimed and that nobody answers is answered again, and at last a dead letter."""
+"""A claimed message without an answer is handled again, and is a dead letter in the end."""
 
 from __future__ import annotations
 

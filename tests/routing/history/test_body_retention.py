@@ -118,7 +118,7 @@ async def test_the_expiry_of_a_record_is_not_extended(retention: BodyRetention, 
     assert 0 < valkey.pttl(BUCKET.body_retention_cursor) <= 7 * DAY
 
 
-def test_the_kept_parameters_contain_nothing_that_the_contact_wrote() -> None:
+def test_the_parameters_that_stay_contain_nothing_that_the_contact_wrote() -> None:
     assert {"MessageSid", "AccountSid", "From", "To"} <= set(KEPT_PARAMETERS)
     assert not {"Body", "MediaUrl0", "FromZip", "FromCity", "ProfileName"} & set(KEPT_PARAMETERS)
     assert len({bucket.body_retention_cursor for bucket in ALL_BUCKETS}) == len(ALL_BUCKETS)

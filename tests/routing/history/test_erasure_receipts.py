@@ -1,4 +1,4 @@
-"""What is erased at Twilio now, what is tried again, and what the receipt says."""
+"""What is erased at Twilio now, what is tried again, and what the receipt contains."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_message_is_tried_until_it_is_erased(
     assert [one.removed for one in receipts.newest()] == [{"messages": 2}]
 
 
-def test_a_message_that_is_never_final_is_given_up_after_fifteen_days(
+def test_a_message_that_is_never_final_is_recorded_as_failed_after_fifteen_days(
     receipts: ErasureReceipts, valkey: redis.Redis, valkey_url: str
 ) -> None:
     receipt, _ = receipts.write(DRAFT, {ACCOUNT: ["SM1"]}, ErasureResult.REDACTED)

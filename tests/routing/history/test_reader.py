@@ -68,8 +68,8 @@ class JournalFixture:
             Reply(["a & b", "c"])
         )
         outcome = Outcome.FAILED if cause else Outcome.REPLY
-        story = JournalEntry("HOURS\n12345: chosen: texted", cause)
-        await self.records.commit(key, request, Claimed(1, 0, stored=True), Answer(document, outcome), story)
+        entry = JournalEntry("HOURS\n12345: chosen: texted", cause)
+        await self.records.commit(key, request, Claimed(1, 0, stored=True), Answer(document, outcome), entry)
         return key
 
 

@@ -63,7 +63,7 @@ Run = Callable[..., Comparison]
 
 @pytest.fixture
 def run(valkey: redis.Redis) -> Run:
-    """Compare a log at `NOW`, and record what nobody has answered."""
+    """Compare a log at `NOW`, and record what has no answer."""
 
     def run(
         log: FakeLog,
@@ -188,7 +188,7 @@ def test_opt_out_keywords_count_and_are_not_replied_to(run: Run, valkey: redis.R
     assert causes(valkey) == []
 
 
-def test_messages_without_an_error_are_counted_and_kept_on_request(run: Run) -> None:
+def test_messages_without_an_error_are_counted_and_listed_on_request(run: Run) -> None:
     log = FakeLog([MESSAGE], errors={})
     assert (run(log).without_error, run(log).missed) == (1, [])
     assert statuses(run(log, keep_all=True, answer=True)) == [MissedStatus.ANSWERED]

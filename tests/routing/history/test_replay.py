@@ -228,7 +228,7 @@ FALLBACK_CAUSE = FailureCause(NOW, "Twilio called the fallback: 11200 for https:
         (record(None), None),
     ],
 )
-def test_the_rule_that_has_failed_is_known_where_it_was_stored(
+def test_the_rule_that_has_failed_is_returned_where_it_was_stored(
     stored: MessageRecord, rule: str | None
 ) -> None:
     assert failed_rule(stored) == rule

@@ -1,4 +1,4 @@
-"""The answers and releases that a worker keeps in memory."""
+"""The answers and releases that a worker caches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def key(number: int) -> MessageKey:
     return MessageKey(f"AC1/SM{number}", "+14155550100")
 
 
-async def test_the_newest_answers_and_releases_are_kept(one: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_newest_answers_and_releases_are_cached(
+    one: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inbox, "MAX_CACHED_ANSWERS", 10)
     for number in range(25):
         await one.inbox.commit(key(number), b"", UNSTORED, ANSWER, ENTRY)
@@ -32,7 +34,7 @@ async def test_the_newest_answers_and_releases_are_kept(one: Worker, monkeypatch
 
 
 @pytest.mark.parametrize(("size", "is_kept"), [(4096, True), (4097, False)])
-async def test_large_answers_are_not_kept(one: Worker, size: int, is_kept: bool) -> None:
+async def test_large_answers_are_not_cached(one: Worker, size: int, is_kept: bool) -> None:
     answer = Answer(b"x" * size, Outcome.REPLY)
     assert await one.inbox.commit(key(1), b"", UNSTORED, answer, ENTRY) is answer
     assert (one.inbox.cached_answer(key(1)) is answer) is is_kept

@@ -58,10 +58,10 @@ async def try_claim(records: Inbox, fallback: bool = False) -> ClaimResult:
     return await records.claim(KEY, REQUEST, fallback)
 
 
-async def committed(one: Worker, answer: Answer, story: JournalEntry = ENTRY) -> Answer:
-    kept = await one.inbox.commit(KEY, REQUEST, await claim(one.inbox), answer, story)
-    assert isinstance(kept, Answer)
-    return kept
+async def committed(one: Worker, answer: Answer, entry: JournalEntry = ENTRY) -> Answer:
+    stored = await one.inbox.commit(KEY, REQUEST, await claim(one.inbox), answer, entry)
+    assert isinstance(stored, Answer)
+    return stored
 
 
 def dead_letters(client: redis.Redis) -> list[str]:
@@ -89,7 +89,7 @@ async def other(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
 
 @pytest.fixture
 async def alone(tmp_path: Path) -> AsyncIterator[Worker]:
-    """A worker that nobody gave a Redis."""
+    """A worker without a Redis."""
     async with worker(f"unix://{tmp_path / 'nobody'}", tmp_path) as alone:
         yield alone
 
@@ -120,8 +120,8 @@ async def test_the_answer_of_a_newer_version_is_returned_as_it_is(
         mapping={"answer": "<Response/>", "outcome": "translated"},
     )
     assert await try_claim(other.inbox) == Answer(b"<Response/>", Outcome.REPLY)
-    kept = await one.inbox.commit(KEY, REQUEST, claimed, answer_of("ours"), ENTRY)
-    assert kept == Answer(b"<Response/>", Outcome.REPLY)
+    stored = await one.inbox.commit(KEY, REQUEST, claimed, answer_of("ours"), ENTRY)
+    assert stored == Answer(b"<Response/>", Outcome.REPLY)
 
 
 async def test_the_first_commit_wins_and_the_other_returns_it(one: Worker, other: Worker) -> None:
@@ -150,9 +150,9 @@ async def test_of_concurrent_requests_one_is_claimed_and_all_get_the_same_answer
                 await records.wait_until_answered(of, LONG)
                 continue
             mine = answer_of(str(chance.random()))
-            kept = await records.commit(of, REQUEST, Claimed(1, 0.0, stored=True), mine, ENTRY)
-            assert isinstance(kept, Answer)
-            return kept
+            stored = await records.commit(of, REQUEST, Claimed(1, 0.0, stored=True), mine, ENTRY)
+            assert isinstance(stored, Answer)
+            return stored
         return result
 
     async with contextlib.AsyncExitStack() as running, asyncio.timeout(LONG):
@@ -244,7 +244,7 @@ async def test_the_second_of_two_answers_is_recorded_once_and_its_late_reply_is_
     assert valkey.zcard(bucket_of(KEY.contact).outbox) == 0
 
 
-def test_a_second_answer_is_told_from_other_results_of_the_spool() -> None:
+def test_a_second_answer_is_distinguished_from_other_results_of_the_spool() -> None:
     assert is_second_answer("commit_in_conversation", [4, b"", b""])
     assert not is_second_answer("commit", [0, b"", b""])
     assert not is_second_answer("annotate", 4)
@@ -253,13 +253,13 @@ def test_a_second_answer_is_told_from_other_results_of_the_spool() -> None:
 async def test_a_lease_is_renewed_while_its_claim_is_in_the_spool(
     valkey_url: str, tmp_path: Path, valkey: redis.Redis
 ) -> None:
-    """Redis comes back under a late handler, and is asked for the lease before it knows of the message."""
-    asked: list[str] = []
+    """Redis returns during a late handler, and the lease is renewed before the message is stored."""
+    scripts_run: list[str] = []
     record_key = bucket_of(KEY.contact).message(KEY.reference)
-    async with worker(valkey_url, tmp_path, 0.3, lambda name, _: asked.append(name)) as one:
+    async with worker(valkey_url, tmp_path, 0.3, lambda name, _: scripts_run.append(name)) as one:
         one.inbox.keep_renewing(KEY)
         async with asyncio.timeout(LONG):
-            while asked.count("renew_lease") < 2:
+            while scripts_run.count("renew_lease") < 2:
                 await asyncio.sleep(0.01)
             known = {"request": REQUEST, "owner": one.inbox.owner, "lease_until": 1}
             valkey.hset(record_key, mapping=cast("Any", known))

@@ -14,7 +14,7 @@ async def waiting(waiters: AnswerWaiters, seconds: float = 10 * LONG) -> asyncio
     return task
 
 
-async def test_a_notification_wakes_all_who_wait_for_the_message_and_nobody_else() -> None:
+async def test_a_notification_wakes_only_those_who_wait_for_the_message() -> None:
     waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
         asking = [await waiting(waiters) for _ in range(3)]
@@ -49,7 +49,7 @@ async def test_a_waiter_that_ends_leaves_nothing_behind() -> None:
     assert len(waiters) == 0
 
 
-def test_a_notification_before_the_wait_is_known() -> None:
+def test_a_notification_before_the_wait_counts() -> None:
     waiters = AnswerWaiters()
     before = waiters.notifications
     waiters.wake("AC/SM")

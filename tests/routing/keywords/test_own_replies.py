@@ -49,9 +49,9 @@ def test_the_contact_s_language_comes_first_and_in_it_the_service_s_own_words(
 ) -> None:
     profile = json.dumps({"language": json.dumps(language)}) if language else ""
     by_language = SHIPPED if name == "stop_reply" else {}
-    asked = message(service=service)
+    incoming = message(service=service)
     default = Reply("default", sender="12345")
-    chosen = REPLIES.choose(name, default, asked, profile, keyword_language, by_language)
+    chosen = REPLIES.choose(name, default, incoming, profile, keyword_language, by_language)
     assert chosen == Reply(expected, sender="12345")
 
 

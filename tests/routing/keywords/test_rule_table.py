@@ -99,7 +99,7 @@ TABLE = RuleTable.build(RULES)
         ("hours " + "x" * 5000, "hours open", "x" * 5000),
     ],
 )
-def test_a_text_matches_its_rule_and_the_argument_is_kept_as_typed(
+def test_a_text_matches_its_rule_and_the_argument_stays_as_typed(
     text: str, name: str | None, argument: str
 ) -> None:
     match = TABLE.find(text, HERE)
@@ -399,7 +399,7 @@ def _name(table: RuleTable[str], text: str, context: MatchContext) -> str | None
 
 
 def _without_conflicts(rules: list[Rule[None]]) -> RuleTable[None]:
-    """Build a table of the rules, leaving out those that it refuses."""
+    """Build a table of the rules, without those that it rejects."""
     try:
         return RuleTable.build(rules)
     except InvalidRulesError as error:

@@ -146,5 +146,5 @@ def test_different_words_stay_different(text: str, keyword: str) -> None:
 @pytest.mark.parametrize(
     ("text", "argument"), [("order ١٢٣٤", "1234"), ("ORDER #۱۲۳", "123"), ("order 1234", "1234")]
 )
-def test_patterns_see_digits_of_every_script_as_ascii(text: str, argument: str) -> None:
+def test_patterns_match_digits_of_every_script_as_ascii(text: str, argument: str) -> None:
     assert find(text, PATTERN, r"order #?(\d{3,6})") == (r"order #?(\d{3,6})", argument)

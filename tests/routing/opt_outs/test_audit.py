@@ -1,4 +1,4 @@
-"""The replies to opt-out words are held against what carriers ask for."""
+"""The replies to opt-out words are compared with the requirements of carriers."""
 
 from __future__ import annotations
 

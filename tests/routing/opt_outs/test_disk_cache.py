@@ -33,7 +33,7 @@ def start(cache: OptOutCache, key: tuple[str, str] = ONE, *, is_local: bool = Fa
 
 
 class Redis:
-    """Whether Redis is away, as far as the workers know."""
+    """Whether Redis is unavailable to the workers."""
 
     def __init__(self, *, away: bool) -> None:
         self.away = away
@@ -46,7 +46,7 @@ class Redis:
 async def worker(
     folder: Path, *, complete: bool, away: bool | Redis = True, interval: float = 0.01
 ) -> AsyncIterator[OptOutCache]:
-    """Run one worker; ``complete`` says that it has read the list from Redis."""
+    """Run one worker; with ``complete`` it has read the list from Redis."""
     cache = OptOutCache()
     cache.is_complete = complete
     redis = away if isinstance(away, Redis) else Redis(away=away)
@@ -164,13 +164,13 @@ async def test_closing_waits_for_the_write_in_progress(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the older list may replace the newer one."""
-    held, begun = threading.Event(), threading.Event()
+    released, begun = threading.Event(), threading.Event()
     store = OptOutDatabase.store
 
     def slow(self: OptOutDatabase, *arguments: object, **named: object) -> None:
         if not begun.is_set():
             begun.set()
-            held.wait(10)
+            released.wait(10)
         store(self, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(OptOutDatabase, "store", slow)
@@ -183,7 +183,7 @@ async def test_closing_waits_for_the_write_in_progress(
     stop(cache, ONE)
     closing = asyncio.create_task(disk.aclose())
     await asyncio.sleep(0.05)
-    held.set()
+    released.set()
     await closing
     assert stored(tmp_path) == {ONE: True, OTHER: True}
 

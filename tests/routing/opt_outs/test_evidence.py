@@ -1,4 +1,4 @@
-"""The ledger of consent: what it keeps, and an export that shows when it was changed."""
+"""The ledger of consent: its entries, and an export that shows when it was changed."""
 
 from __future__ import annotations
 

@@ -76,20 +76,21 @@ def test_yes_does_not_end_a_block_of_the_toll_free_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "country", "says"), [("STOP", "US", "START"), ("STOP", "FR", "DEBUT"), ("STOP", "MX", "INICIAR")]
+    ("text", "country", "beginning"),
+    [("STOP", "US", "START"), ("STOP", "FR", "DEBUT"), ("STOP", "MX", "INICIAR")],
 )
 def test_the_country_decides_between_languages_that_share_a_keyword(
-    text: str, country: str, says: str
+    text: str, country: str, beginning: str
 ) -> None:
     match = WORDS.match(text, MG, SHORT, country)
     assert match is not None
-    assert says in match.reply.texts[0]
+    assert beginning in match.reply.texts[0]
 
 
 @pytest.mark.parametrize(
     ("text", "firm"), [("START", True), ("UNSTOP", True), ("YES", False), ("STOP", True)]
 )
-def test_yes_is_an_ordinary_text_unless_somebody_opted_out(text: str, firm: bool) -> None:
+def test_yes_is_an_ordinary_text_unless_the_contact_has_opted_out(text: str, firm: bool) -> None:
     match = WORDS.match(text, MG, SHORT, "US")
     assert match is not None
     assert match.unconditional is firm

@@ -1,4 +1,4 @@
-"""Nobody on the opt-out list is answered after Redis, or the disk, has lost data; a START still works."""
+"""Contacts on the opt-out list get no reply after Redis, or the disk, has lost data; a START still works."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _count_evidence(folder: Path) -> int:
 
 @dataclass
 class Router:
-    """The parts of one worker that know who has opted out."""
+    """The parts of one worker that hold the opt-outs."""
 
     contacts: Contacts
     sync: OptOutSync
@@ -197,7 +197,7 @@ def _count_listed(deployment: Deployment) -> int:
         move_to_a_new_server, restart_without_redis, fill_the_disk_and_free_it,
     ],
 )  # fmt: skip
-async def test_after_a_loss_nobody_on_the_list_is_texted_and_the_operator_is_told_once(
+async def test_after_a_loss_nobody_on_the_list_is_texted_and_one_warning_is_logged(
     deployment: Deployment,
     lose: Callable[[Deployment], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,

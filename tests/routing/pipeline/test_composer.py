@@ -48,16 +48,16 @@ def messages(document: bytes) -> list[dict[str, Any]]:
 
 
 def test_the_answer_leaves_from_the_short_code_and_its_receipts_come_back_with_the_replys_id() -> None:
-    asked = message(recipient="+14155550100")
-    (sent,) = messages(composer().compose(asked, Reply("9 to 5"), "HOURS").document)
+    incoming = message(recipient="+14155550100")
+    (sent,) = messages(composer().compose(incoming, Reply("9 to 5"), "HOURS").document)
     assert sent["from"] == "12345"
     assert sent["text"] == "9 to 5"
-    assert sent["receipts"] == {f"https://sms.example.com/sms/status?reply={asked.sid}.0"}
+    assert sent["receipts"] == {f"https://sms.example.com/sms/status?reply={incoming.sid}.0"}
 
 
-def test_the_policy_of_the_service_is_asked() -> None:
-    asked = message(recipient="+14155550100")
-    (sent,) = messages(composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply("a"), "A").document)
+def test_the_policy_of_the_service_applies() -> None:
+    incoming = message(recipient="+14155550100")
+    (sent,) = messages(composer(policy=ReplyFrom.SAME_NUMBER).compose(incoming, Reply("a"), "A").document)
     assert sent["from"] == "+14155550100"
 
 
@@ -65,14 +65,14 @@ def test_the_policy_is_that_of_the_pools_service() -> None:
     policies = {MG: ReplyFrom.SAME_NUMBER, None: ReplyFrom.SHORT_CODE_FIRST}
     for service, number in ((MG, "+14155550100"), ("MG" + "0b" * 16, "12345")):
         pool = Pool(service, 1, BOTH)
-        asked = message(recipient="+14155550100")
+        incoming = message(recipient="+14155550100")
         composed = Composer(
             lambda *of, pool=pool: find_pool({pool.service_sid: pool}, *of[:2]), policies, ""
-        ).compose(asked, Reply("a"), "A")
+        ).compose(incoming, Reply("a"), "A")
         assert [sent["from"] for sent in messages(composed.document)] == [number]
 
 
-def test_a_handlers_wish_is_followed() -> None:
+def test_the_sender_that_a_handler_prefers_is_used() -> None:
     (sent,) = messages(composer().compose(message(), Reply("a", sender="+14155550100"), "A").document)
     assert sent["from"] == "+14155550100"
 
@@ -84,8 +84,8 @@ def test_several_texts_leave_one_by_one_and_media_with_the_first() -> None:
 
 
 def test_media_need_no_text_but_a_sender_that_carries_them() -> None:
-    asked = message(recipient="+14155550100")
-    composed = composer(policy=ReplyFrom.SAME_NUMBER).compose(asked, Reply(media=[PICTURE]), "A")
+    incoming = message(recipient="+14155550100")
+    composed = composer(policy=ReplyFrom.SAME_NUMBER).compose(incoming, Reply(media=[PICTURE]), "A")
     (sent,) = messages(composed.document)
     assert (sent["from"], sent["text"], sent["media"]) == ("12345", "", [PICTURE])
 
@@ -102,40 +102,40 @@ def test_silence_is_the_empty_answer(reply: Reply) -> None:
     assert composed.trail_text == "A"
 
 
-def test_the_story_is_a_line_with_the_rule_and_then_the_trail() -> None:
-    story = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").trail_text
-    assert story.startswith("HOURS\n12345: chosen: ")
+def test_the_trail_text_is_a_line_with_the_rule_and_then_the_trail() -> None:
+    trail = composer().compose(message(), Reply("9 to 5", media=[PICTURE]), "HOURS").trail_text
+    assert trail.startswith("HOURS\n12345: chosen: ")
 
 
 def test_the_same_reply_to_another_message_has_receipts_of_its_own() -> None:
     one, other = message(), replace(message(), sid="SM" + "0b" * 16)
     shared = composer()
-    documents = [shared.compose(asked, Reply("9 to 5"), "HOURS").document for asked in (one, other)]
+    documents = [shared.compose(incoming, Reply("9 to 5"), "HOURS").document for incoming in (one, other)]
     receipts = [messages(document)[0]["receipts"] for document in documents]
     assert [one.sid in str(receipts[0]), other.sid in str(receipts[1])] == [True, True]
     assert receipts[0] != receipts[1]
 
 
-def test_an_answer_that_asks_nobody() -> None:
+def test_an_answer_that_selects_no_sender() -> None:
     (sent,) = messages(composer().render_plain(Reply("Sorry.")))
     assert (sent["from"], sent["text"], sent["receipts"]) == (None, "Sorry.", {None})
 
 
 def test_where_no_number_can_send_pictures_their_addresses_are_in_the_text() -> None:
-    asked = message(recipient="+14155550100")
-    composed = composer((LONG_CODE,)).compose(asked, Reply(["look", "more"], media=[PICTURE]), "MENU")
+    incoming = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(incoming, Reply(["look", "more"], media=[PICTURE]), "MENU")
     sent = messages(composed.document)
     assert [each["text"] for each in sent] == [f"look\n{PICTURE}", "more"]
     assert [each["media"] for each in sent] == [[], []]
     assert "no sender can send MMS" in composed.trail_text
 
 
-def test_a_reply_that_no_number_can_carry_is_told_as_such() -> None:
-    asked = message(sender="+16475550123", recipient="12345")
-    composed = composer((SHORT_CODE,)).compose(asked, Reply("9 to 5"), "HOURS")
+def test_a_reply_that_no_number_can_carry_is_marked_unsendable() -> None:
+    incoming = message(sender="+16475550123", recipient="12345")
+    composed = composer((SHORT_CODE,)).compose(incoming, Reply("9 to 5"), "HOURS")
     assert composed.unsendable
     assert composed.document == EMPTY
-    assert not composer((SHORT_CODE,)).compose(asked, SILENCE, "HOURS").unsendable
+    assert not composer((SHORT_CODE,)).compose(incoming, SILENCE, "HOURS").unsendable
 
 
 def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_not() -> None:
@@ -156,32 +156,32 @@ def test_every_message_that_leaves_is_counted_with_its_segments_and_silence_is_n
     counting.compose(message(), Reply(parts=(Part("x" * 161), Part("", [PICTURE]), Part("y"))), "A")
     assert rates.sent_today(SHORT_CODE.sid) == 8
     counting.compose(message(), Reply(["x" * 161]), "A")
-    story = counting.compose(message(), Reply("z"), "A").trail_text
-    assert "12345: skipped: at its daily cap: 10 segments" in story
-    assert "+14155550100: chosen" in story
+    trail = counting.compose(message(), Reply("z"), "A").trail_text
+    assert "12345: skipped: at its daily cap: 10 segments" in trail
+    assert "+14155550100: chosen" in trail
 
 
 def test_each_part_has_its_own_media_and_sender_and_receipts() -> None:
     parts = [Part("one"), Part("two", PICTURE), Part("three", sender="+14155550100"), Part()]
-    asked = message()
-    composed = composer().compose(asked, Reply(parts=parts), "A")
+    incoming = message()
+    composed = composer().compose(incoming, Reply(parts=parts), "A")
     sent = messages(composed.document)
     assert [(each["from"], each["text"], each["media"]) for each in sent] == [
         ("12345", "one", []),
         ("12345", "two", [PICTURE]),
         ("+14155550100", "three", []),
     ]
-    receipts = f"https://sms.example.com/sms/status?reply={asked.sid}"
+    receipts = f"https://sms.example.com/sms/status?reply={incoming.sid}"
     assert [each["receipts"] - {None} for each in sent] == [{f"{receipts}.{number}"} for number in range(3)]
     assert composed.trail_text.count("12345: chosen") == 1, "one choice for those that are alike"
 
 
-def test_a_part_whose_wish_cannot_be_used_leaves_from_another_number() -> None:
+def test_a_part_whose_preferred_sender_cannot_be_used_leaves_from_another_number() -> None:
     (sent,) = messages(composer().compose(message(), Reply(parts=[Part("a", sender="99999")]), "A").document)
     assert sent["from"] == "12345"
 
 
-def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> None:
+def test_a_part_for_another_contact_leaves_from_a_number_that_reaches_them() -> None:
     known = RecipientFacts(unreachable=frozenset({"12345"}))
     parts = [Part("one"), RedirectedPart("two", to="+13105550123", facts=known)]
     sent = messages(composer().compose(message(), Reply(parts=parts), "A").document)
@@ -191,7 +191,7 @@ def test_a_part_for_somebody_else_leaves_from_a_number_that_reaches_them() -> No
     ]
 
 
-def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
+def test_a_part_for_a_contact_who_opted_out_is_not_rendered() -> None:
     gone = RedirectedPart("two", to="+13105550123", facts=RecipientFacts(opted_out=True))
     assert len(messages(composer().compose(message(), Reply(parts=[Part("one"), gone]), "A").document)) == 1
     nobody = composer().compose(message(), Reply(parts=[Part("one")]), "A", RecipientFacts(opted_out=True))
@@ -199,28 +199,28 @@ def test_a_part_for_somebody_who_opted_out_is_not_written() -> None:
 
 
 def test_pictures_of_parts_that_no_number_can_send_are_in_their_texts() -> None:
-    asked = message(recipient="+14155550100")
-    composed = composer((LONG_CODE,)).compose(asked, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
+    incoming = message(recipient="+14155550100")
+    composed = composer((LONG_CODE,)).compose(incoming, Reply(parts=[Part("a", PICTURE), Part("b")]), "A")
     sent = messages(composed.document)
     assert [(each["text"], each["media"]) for each in sent] == [(f"a\n{PICTURE}", []), ("b", [])]
     assert "no sender can send MMS" in composed.trail_text
 
 
-def test_parts_that_no_number_can_carry_are_told_as_such() -> None:
-    asked = message(sender="+16475550123")
-    composed = composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part("a")]), "A")
+def test_parts_that_no_number_can_carry_are_marked_unsendable() -> None:
+    incoming = message(sender="+16475550123")
+    composed = composer((SHORT_CODE,)).compose(incoming, Reply(parts=[Part("a")]), "A")
     assert composed.unsendable
-    assert not composer((SHORT_CODE,)).compose(asked, Reply(parts=[Part()]), "A").unsendable
+    assert not composer((SHORT_CODE,)).compose(incoming, Reply(parts=[Part()]), "A").unsendable
 
 
 @pytest.mark.parametrize("reply", [Reply("a"), Reply(), Reply(parts=[Part("a")]), Reply(media=PICTURE)])
 def test_remarks_stand_between_the_rule_and_the_trail(reply: Reply) -> None:
-    story = composer().compose(message(), replace(reply, notes=["one", "two"]), "HOURS").trail_text
-    assert story.splitlines()[:3] == ["HOURS", "one", "two"]
-    assert story.count("one") == 1
+    trail = composer().compose(message(), replace(reply, notes=["one", "two"]), "HOURS").trail_text
+    assert trail.splitlines()[:3] == ["HOURS", "one", "two"]
+    assert trail.count("one") == 1
 
 
-def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None:
+def test_a_pending_number_replies_only_to_contacts_who_texted_it() -> None:
     pending = PendingNumbers(lambda: {MG: Pool(MG, 1, BOTH)}, lambda: 0.0)
     pending.install([PendingNumber("12345", "US", "moving, carrier by carrier")])
     availability = Availability(Cordons(lambda: 0.0), RateLimiter(RateLimits(), lambda: 0.0), pending)
@@ -228,8 +228,8 @@ def test_a_number_that_moves_answers_who_has_texted_it_and_nobody_else() -> None
         lambda *_: Pool(MG, 1, BOTH), {None: ReplyFrom.SHORT_CODE_FIRST}, "https://a.example", availability
     )
     parts = (Part("you"), RedirectedPart("them", to="+13105550123", facts=NO_FACTS))
-    asked = message(recipient="12345")
-    sent = messages(moving.compose(asked, Reply(parts=parts), "MOVED").document)
+    incoming = message(recipient="12345")
+    sent = messages(moving.compose(incoming, Reply(parts=parts), "MOVED").document)
     assert [(each["to"], each["from"]) for each in sent] == [
         (None, "12345"),
         ("+13105550123", "+14155550100"),

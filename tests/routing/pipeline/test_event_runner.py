@@ -42,7 +42,7 @@ SENT = "SM" + "5" * 32
 
 @dataclass(slots=True)
 class Team:
-    """Two handlers of every event; the first fails as often as it is told."""
+    """Two handlers of every event; the first fails a given number of times."""
 
     contacts: Contacts
     outbox: Outbox
@@ -238,7 +238,7 @@ async def test_a_conversation_expires_once_unless_the_contact_goes_on(team: Team
     assert (await team.handle(), await team.handle(), len(team.events)) == ([TIMER], [], 1)
 
 
-async def test_nothing_is_stored_where_nobody_takes_events(team: Team) -> None:
+async def test_nothing_is_stored_where_no_handler_takes_events(team: Team) -> None:
     team.contacts.events = EventRecorder()
     await team.contacts.change_consent(SERVICE, CONTACT, STOP)
     await team.receipts.handle(receipt(MessageStatus.DELIVERED))

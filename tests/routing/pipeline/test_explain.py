@@ -1,4 +1,4 @@
-"""What ``explain`` says of a text: every sentence is so."""
+"""What ``explain`` prints for a text, compared with what the router does."""
 
 from __future__ import annotations
 

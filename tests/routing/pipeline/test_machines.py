@@ -128,7 +128,7 @@ def test_a_group_is_answered_where_that_is_configured() -> None:
     assert composer(answer_groups=True).compose(text, Reply("9 to 5"), "HOURS").document != EMPTY
 
 
-def test_a_part_to_somebody_else_is_sent() -> None:
+def test_a_part_to_another_contact_is_sent() -> None:
     parts = (RedirectedPart("to all", to="+12065550199", facts=NO_FACTS),)
     rendered = composer().compose(message(sender="24273"), Reply(parts=parts), "FORWARD")
     assert b"+12065550199" in rendered.document

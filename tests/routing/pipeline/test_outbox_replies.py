@@ -83,7 +83,7 @@ async def refused(
     person: str = AMERICAN,
     piece: MessagePart = LATE,
 ) -> bool:
-    """Tell whether another sender is tried after this answer of Twilio's."""
+    """Return whether another sender is tried after this response of Twilio."""
     account, sid = "AC" + "0" * 32, "SM" + "0" * 32
     entry = OutboxEntry(f"{account}/{sid}", piece.name, MG, person)
     letter = OutboundSms(account, MG, sender, person, "Hello", (), "https://sms.example.com/sms/status")

@@ -52,7 +52,7 @@ KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, CONTACT)
 
 
 class FaultyReply(StaticReply):
-    """A template with a fault that nobody expects."""
+    """A template with an unexpected fault."""
 
     def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:
         raise RuntimeError(f"{keyword} {argument} {message.sid}")
@@ -224,7 +224,7 @@ async def test_a_keyword_that_opts_in_ends_an_opt_out_and_answers(fixture: Pipel
     assert (await fixture.receive("HOURS", sid=f"SM{'b' * 32}"))[0] is Outcome.REPLY
 
 
-async def test_opt_outs_refused_replies_and_opt_ins_are_kept_as_evidence(
+async def test_opt_outs_refused_replies_and_opt_ins_are_recorded_as_evidence(
     fixture: PipelineFixture, valkey: redis.Redis
 ) -> None:
     for number, body in enumerate(("STOP", "HOURS", "stop!", "JOIN", "HOURS")):
@@ -273,7 +273,7 @@ async def answer_as_another_worker(
 async def test_a_handlers_reply_after_an_answer_that_is_none_is_sent_late(
     fixture: PipelineFixture, valkey: redis.Redis, earlier: Outcome, has_room: bool
 ) -> None:
-    """The worker sends it itself, where it has room: nobody else gets it meanwhile."""
+    """The worker sends it itself where it has capacity: no other worker leases it meanwhile."""
     fixture.outgoing.has_room = has_room
     entry = f"AC{'0a' * 16}/{SID} late 12345 {CONTACT}".encode()
     async with asyncio.timeout(LONG):

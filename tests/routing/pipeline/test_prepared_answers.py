@@ -81,7 +81,7 @@ async def other(valkey_url: str, tmp_path: Path) -> AsyncIterator[Worker]:
         yield other
 
 
-async def test_a_known_contact_is_claimed_with_what_is_known(one: Worker, valkey: redis.Redis) -> None:
+async def test_a_claim_returns_what_is_stored_of_the_contact(one: Worker, valkey: redis.Redis) -> None:
     valkey.hset(BUCKET.contact(SCOPE, CONTACT), "opted_out", 1)
     result = await one.inbox.claim(key(), REQUEST, False, SCOPE, prepared=PREPARED)
     assert isinstance(result, Claimed)

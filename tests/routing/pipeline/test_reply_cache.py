@@ -50,8 +50,8 @@ class ComposerFixture:
             self.availability,
         )
 
-    def with_nothing_kept(self) -> Composer:
-        """Return one that has seen nothing, on a pool that nobody was chosen from."""
+    def with_empty_caches(self) -> Composer:
+        """Return one with empty caches, on a pool without a selection so far."""
         fresh = Pool(self.pool.service_sid, self.pool.version, self.pool.senders)
         return self.composer_of(lambda: fresh)
 
@@ -77,12 +77,12 @@ class ComposerFixture:
         recipient: str = "12345",
         **parameters: str,
     ) -> RenderedReply:
-        asked = message(sender=sender, recipient=recipient, **parameters)
-        said = Reply(text)
+        incoming = message(sender=sender, recipient=recipient, **parameters)
+        reply = Reply(text)
         return (
-            self.composer.compose(asked, said, rule, facts)
+            self.composer.compose(incoming, reply, rule, facts)
             if facts
-            else self.composer.compose(asked, said, rule)
+            else self.composer.compose(incoming, reply, rule)
         )
 
 
@@ -96,8 +96,8 @@ def fixture() -> ComposerFixture:
 
 def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(fixture: ComposerFixture) -> None:
     first = fixture.answer()
-    asked = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
-    second = fixture.composer.compose(asked, Reply("9 to 5"), "HOURS")
+    incoming = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
+    second = fixture.composer.compose(incoming, Reply("9 to 5"), "HOURS")
     assert second.decision is first.decision
     assert second.trail_text == first.trail_text
     assert second.document == first.document.replace(b"0a" * 16, b"0b" * 16)
@@ -130,7 +130,15 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(fixt
             lambda it: b"<Media>" in it.document,
         ),
     ],
-    ids=["another text", "another rule", "another country", "opted out", "unreachable", "a wish", "pictures"],
+    ids=[
+        "another text",
+        "another rule",
+        "another country",
+        "opted out",
+        "unreachable",
+        "a preferred sender",
+        "pictures",
+    ],
 )
 def test_what_differs_is_composed_for_itself(
     fixture: ComposerFixture,
@@ -142,7 +150,7 @@ def test_what_differs_is_composed_for_itself(
     assert fixture.answer() == before
 
 
-def test_another_pool_is_asked_at_once(fixture: ComposerFixture) -> None:
+def test_another_pool_is_used_at_once(fixture: ComposerFixture) -> None:
     fixture.pool = Pool(MG, 1, (LONG_CODE,))
     assert FROM_LONG_CODE in fixture.answer().document
     fixture.pool = POOL
@@ -162,7 +170,7 @@ def test_a_cordon_holds_at_once_and_no_longer_than_it_lasts(fixture: ComposerFix
     assert "carrier incident" not in released.trail_text
 
 
-def test_what_a_cordon_led_to_is_not_kept() -> None:
+def test_the_reply_is_composed_again_after_a_cordon_ends() -> None:
     fixture = ComposerFixture()
     fixture.cordons.install([Cordon(SHORT_CODE.sid, "12345", MG, "incident", fixture.now, None, "ada")])
     assert FROM_LONG_CODE in fixture.answer().document
@@ -191,14 +199,14 @@ def test_a_choice_among_equals_is_each_persons_own() -> None:
     assert {each.address for each in chosen if each is not None} == {"+14155550100", "+14155550101"}
 
 
-def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reply_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(composer, "MAX_CACHED_REPLIES", 3)
-    kept = ReplyCache()
+    cache = ReplyCache()
     for number in range(10):
-        kept.put(POOL, (number,), RenderedReply(b"<Response/>", str(number)))
-    assert sum(kept.get(POOL, (number,)) is not None for number in range(10)) <= 3
-    kept.put(POOL, ("large",), RenderedReply(b"x" * 1501, ""))
-    assert kept.get(POOL, ("large",)) is None
+        cache.put(POOL, (number,), RenderedReply(b"<Response/>", str(number)))
+    assert sum(cache.get(POOL, (number,)) is not None for number in range(10)) <= 3
+    cache.put(POOL, ("large",), RenderedReply(b"x" * 1501, ""))
+    assert cache.get(POOL, ("large",)) is None
 
 
 SENDERS = (
@@ -220,7 +228,7 @@ QUESTION: dict[str, Any] = {
     "facts": NO_FACTS,
     "text": "9 to 5",
     "media": (),
-    "wish": None,
+    "preferred": None,
     "one_way": False,
 }
 OTHERS: dict[str, list[Any]] = {
@@ -231,7 +239,7 @@ OTHERS: dict[str, list[Any]] = {
     "facts": [RecipientFacts(opted_out=True), RecipientFacts(last_sender="+14155550101")],
     "text": ["9 to 5!", "<&>", "x" * 700, "", ("a", "b")],
     "media": ["https://a.example/b.png"],
-    "wish": NUMBERS,
+    "preferred": NUMBERS,
     "one_way": [True],
 }
 CHANGES: list[dict[str, Any]] = [{}, *({name: each} for name, them in OTHERS.items() for each in them)]
@@ -255,21 +263,21 @@ events = st.one_of(
         ]
     ),
 )
-def test_what_is_kept_is_what_would_be_composed_now_whatever_has_changed_between(
+def test_a_cached_reply_equals_a_new_one_whatever_has_changed_between(
     like: dict[str, Any], course: list[tuple[str, Any]], limits: RateLimits
 ) -> None:
     fixture = ComposerFixture(Pool(MG, 1, SENDERS), limits)
     for what, of in course:
         for change in CHANGES:
-            asked, said, rule, facts = asking(**(QUESTION | like | change))
-            draft = fixture.composer.compose_draft(asked, said, rule, facts)
-            assert draft == fixture.with_nothing_kept().compose_draft(asked, said, rule, facts)
-            fixture.composer.compose(asked, said, rule, facts)
+            incoming, reply, rule, facts = compose_arguments(**(QUESTION | like | change))
+            draft = fixture.composer.compose_draft(incoming, reply, rule, facts)
+            assert draft == fixture.with_empty_caches().compose_draft(incoming, reply, rule, facts)
+            fixture.composer.compose(incoming, reply, rule, facts)
         fixture.change(what, of)
 
 
-def asking(
-    rule: str, facts: RecipientFacts, text: str, media: str, wish: str | None, one_way: bool, **of: str
+def compose_arguments(
+    rule: str, facts: RecipientFacts, text: str, media: str, preferred: str | None, one_way: bool, **of: str
 ) -> tuple[InboundMessage, Reply, str, RecipientFacts]:
-    asked = message(sender=of["sender"], recipient=of["recipient"], FromCountry=of["country"])
-    return asked, Reply(text, media, wish, one_way=one_way), rule, facts
+    incoming = message(sender=of["sender"], recipient=of["recipient"], FromCountry=of["country"])
+    return incoming, Reply(text, media, preferred, one_way=one_way), rule, facts

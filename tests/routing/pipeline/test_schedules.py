@@ -149,7 +149,7 @@ class ModelInbox:
 
 
 class ScheduleRun:
-    """Runs one schedule; `answers` and `runs` say what came of it."""
+    """Runs one schedule; `answers` and `runs` have the results."""
 
     def __init__(self, schedule: Schedule, valkey: redis.Redis, folder: Path, chance: random.Random) -> None:
         self._schedule = schedule

@@ -1,4 +1,4 @@
-"""Whoever was answered from one of several equal numbers keeps it, before any receipt."""
+"""A contact who got a reply from one of several equal numbers stays with it, before any receipt."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class StickySenderFixture:
     def answers(self, person: str = CONTACT, facts: RecipientFacts | None = None) -> str:
         """Return which number answers."""
         self.clock.now += 1
-        asked = message(sender=person, recipient="+19995550000", service=MG)
-        composed = self.composer.compose(asked, Reply("hello"), "A", *(() if facts is None else (facts,)))
-        (said,) = fromstring(composed.document).findall("Message")
-        return said.get("from") or ""
+        incoming = message(sender=person, recipient="+19995550000", service=MG)
+        composed = self.composer.compose(incoming, Reply("hello"), "A", *(() if facts is None else (facts,)))
+        (sent,) = fromstring(composed.document).findall("Message")
+        return sent.get("from") or ""
 
 
-async def test_a_person_keeps_their_number_while_others_get_the_least_recently_used(one: Worker) -> None:
+async def test_a_contact_stays_with_a_number_while_others_get_the_least_recently_used(one: Worker) -> None:
     fixture = StickySenderFixture(one)
     first = fixture.answers()
     others = Counter(fixture.answers(f"+1646555{number:04}") for number in range(40))
@@ -84,7 +84,7 @@ async def test_a_person_keeps_their_number_while_others_get_the_least_recently_u
     await fixture.last.aclose()
 
 
-async def test_another_worker_knows_it_from_redis(one: Worker, valkey: redis.Redis) -> None:
+async def test_another_worker_reads_it_from_redis(one: Worker, valkey: redis.Redis) -> None:
     fixture = StickySenderFixture(one)
     first = fixture.answers()
     await fixture.last.aclose()
@@ -109,7 +109,7 @@ async def test_the_latest_choice_holds_in_whatever_order_they_come(one: Worker, 
     assert stored(valkey) == "+12125550001"
 
 
-async def test_somebody_who_opted_out_stays_on_the_list_for_ever(one: Worker, valkey: redis.Redis) -> None:
+async def test_a_contact_who_opted_out_stays_on_the_list_for_ever(one: Worker, valkey: redis.Redis) -> None:
     key = bucket_of(CONTACT).contact(MG, CONTACT)
     valkey.hset(key, ":opt-out", "1 1 STOP")
     last = StickySenders(one.journal, lambda: DAY)
@@ -118,7 +118,7 @@ async def test_somebody_who_opted_out_stays_on_the_list_for_ever(one: Worker, va
     assert valkey.pttl(key) == -1
 
 
-async def test_without_redis_the_worker_remembers_it_and_tells_it_later(
+async def test_without_redis_the_worker_uses_its_copy_and_stores_it_later(
     private_valkey: PrivateValkey, tmp_path: Path
 ) -> None:
     async with worker(private_valkey.url, tmp_path) as alone:

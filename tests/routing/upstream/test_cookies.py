@@ -1,4 +1,4 @@
-"""Which cookies are sent to an upstream, and how long they are kept."""
+"""Which cookies are sent to an upstream, and how long they are stored."""
 
 from __future__ import annotations
 

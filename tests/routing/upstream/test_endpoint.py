@@ -123,7 +123,7 @@ def test_the_number_of_endpoints_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     assert [status.name for status in endpoints.statuses()] == ["c", "d", "b (as fallback)"]
 
 
-def test_a_thousand_endpoints_are_kept() -> None:
+def test_at_most_a_thousand_endpoints_are_held() -> None:
     endpoints = EndpointPool(1)
     for number in range(1001):
         endpoints.get(f"https://{number}.example.com", fallback=False)

@@ -83,7 +83,7 @@ def test_pictures_require_a_sender_with_mms() -> None:
     assert PoolFixture([TORONTO]).select(CANADIAN, with_media=True) is None
 
 
-def test_senders_are_used_in_turn_and_a_person_keeps_one() -> None:
+def test_senders_are_used_in_turn_and_a_contact_stays_with_one() -> None:
     pool = PoolFixture([LA, CHICAGO])
     others = [f"+1212555{last:04}" for last in range(100, 104)]
     assert [pool.select(person) for person in others] == [LA, CHICAGO, LA, CHICAGO]

@@ -102,7 +102,7 @@ async def test_a_refused_connection_is_11205(sandbox: SandboxFixture) -> None:
 
 
 async def _broken_server(answers: list[bytes]) -> tuple[asyncio.Server, list[bytes]]:
-    """Serve raw bytes, one answer to a connection, and keep the requests."""
+    """Serve raw bytes, one response to a connection, and record the requests."""
     requests: list[bytes] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -148,7 +148,7 @@ def _rendered(value: Any) -> Any:
         text = _rendered(str(value))
         return value if text == str(value) else text
     text = value.decode() if isinstance(value, bytes) else str(value)
-    if text.startswith("{"):  # the order of the members of cjson's objects is no promise
+    if text.startswith("{"):  # the order of the members of cjson's objects is undefined
         text = json.dumps(json.loads(text), sort_keys=True)
     text = re.sub(r"\b[1-9]\d{12}-\d+", "*", text)
     return re.sub(r"\b(?:9|10)\d{8}\b", _moment, text)

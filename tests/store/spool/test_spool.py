@@ -22,7 +22,7 @@ BATCH = 200
 
 
 class Restored:
-    """Receives the restored entries; refuses the first ``refuse`` batches."""
+    """Receives the restored entries; rejects the first ``refuse`` batches."""
 
     def __init__(self, refuse: int = 0) -> None:
         self.entries: list[SpoolEntry] = []
@@ -55,7 +55,7 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 
 @contextlib.contextmanager
 def limited_file_size(size: int) -> Iterator[None]:
-    """Make the kernel refuse writes beyond this size of a file."""
+    """Have the kernel fail writes beyond this size of a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

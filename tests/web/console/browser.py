@@ -46,7 +46,7 @@ class Browser:
 
     @property
     def text(self) -> str:
-        """What somebody reads."""
+        """The visible text."""
         return str(self._get(f"element/{self._find('css selector', 'body')}/text"))
 
     def write(self, selector: str, text: str) -> None:
@@ -108,7 +108,7 @@ class Browser:
 
 @contextlib.contextmanager
 def browsing(*more: str) -> Iterator[Browser]:
-    """Open a window of a browser that keeps nothing; its socket needs a short path."""
+    """Open a window of a browser with an empty profile; its socket needs a short path."""
     assert CHROMIUM is not None
     assert DRIVER is not None
     port = free_port()

@@ -1,4 +1,4 @@
-"""A running router with a console, and somebody who looks at it."""
+"""A running router with a console, and an operator's client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["start_router", "twilio", "valkey"]  # fixtures too
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
-    """Give a Valkey that knows the Service's senders, to all tests of a file."""
+    """Give a Valkey that has the Service's senders, to all tests of a file."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"))
     server.start()
     snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
@@ -47,13 +47,13 @@ def router(tmp_path_factory: pytest.TempPathFactory, server: PrivateValkey) -> I
 
 @pytest.fixture
 def anonymous(router: RouterProcess) -> Iterator[ConsoleClient]:
-    """Give somebody who has not logged in."""
+    """Give a client that has not logged in."""
     with ConsoleClient(router.url) as client:
         yield client
 
 
 @pytest.fixture
 def operator(anonymous: ConsoleClient) -> ConsoleClient:
-    """Give somebody who has."""
+    """Give a client that has logged in."""
     anonymous.log_in()
     return anonymous

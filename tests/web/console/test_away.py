@@ -1,4 +1,4 @@
-"""The console while Redis is away: a page that says so, and never a traceback."""
+"""The console while Redis is unavailable: a page that explains it, and never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console in a real browser, as somebody uses it: log in, look, have a message answered once more."""
+"""The console in a real browser, as an operator uses it: log in, read, replay a message."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ def test_without_a_login_every_page_redirects_to_the_login(anonymous: ConsoleCli
 def test_the_session_cookie_is_http_only_and_same_site(anonymous: ConsoleClient) -> None:
     response = anonymous.log_in(next="/console/senders")
     assert (response.status_code, response.headers["location"]) == (303, "/console/senders")
-    kept = {part.strip() for part in response.headers["set-cookie"].lower().split(";")}
-    assert {"httponly", "secure", "samesite=strict", "path=/console"} <= kept
+    attributes = {part.strip() for part in response.headers["set-cookie"].lower().split(";")}
+    assert {"httponly", "secure", "samesite=strict", "path=/console"} <= attributes
     assert anonymous.get("/console").status_code == 200
 
 
-def test_wrong_passwords_are_throttled_by_address_and_lock_nobody_else_out(
+def test_wrong_passwords_are_throttled_by_address_and_other_addresses_can_log_in(
     anonymous: ConsoleClient, router: RouterProcess
 ) -> None:
     def log_in(password: str, forwarded: str) -> requests.Response:
@@ -179,8 +179,8 @@ def test_every_response_has_the_security_headers(operator: ConsoleClient, path: 
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    kept = "public, max-age=300" if path.endswith((".css", ".svg")) else "no-store"
-    assert headers["cache-control"] == kept
+    attributes = "public, max-age=300" if path.endswith((".css", ".svg")) else "no-store"
+    assert headers["cache-control"] == attributes
 
 
 @pytest.mark.parametrize("path", PAGES)

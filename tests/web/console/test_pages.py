@@ -179,8 +179,8 @@ async def test_a_sender_is_cordoned_and_released(router: RouterProcess, operator
 
 
 def test_numbers_in_onboarding_are_listed(router: RouterProcess, operator: ConsoleClient) -> None:
-    said = router.command("onboarding", "add", "67890", "--kind", "short-code-migration")
-    assert said.returncode == 0, said
+    added = router.command("onboarding", "add", "67890", "--kind", "short-code-migration")
+    assert added.returncode == 0, added
     page = operator.get("/console/senders").text
     assert "In onboarding" in page
     assert "short code migration" in page
@@ -222,7 +222,7 @@ def test_a_failed_refresh_is_reported(operator: ConsoleClient) -> None:
     assert "Twilio" in response.text
 
 
-def test_a_text_is_explained_like_the_command_does(router: RouterProcess, operator: ConsoleClient) -> None:
+def test_a_text_is_explained_as_by_the_command(router: RouterProcess, operator: ConsoleClient) -> None:
     page = unescape(operator.post("/console/keywords", {"text": "hours", "from": "+1 (415) 555-0188"}).text)
     shown = json.loads(router.command("explain", "+14155550188", "hours", "--json").stdout)
     assert shown["rule"] == "HOURS"
@@ -243,9 +243,9 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
     assert "+1415•••0199" in page
     assert "replied" in page
     scope = {"scope": "MG" + "0" * 31 + "1"}
-    asked = operator.post("/console/people/opt-out", {**somebody, **scope}).text
-    assert "Send this contact nothing more, until they text START?" in asked
-    assert 'name="confirmed" value="1"' in asked
+    page = operator.post("/console/people/opt-out", {**somebody, **scope}).text
+    assert "Send this contact nothing more, until they text START?" in page
+    assert 'name="confirmed" value="1"' in page
     assert "not opted out" in operator.post("/console/people", somebody).text
     scope["confirmed"] = "1"
     assert (
@@ -260,8 +260,8 @@ async def test_a_contact_is_opted_out_and_in(router: RouterProcess, operator: Co
 
     await wait_until(is_silent)
     assert "not opted out" not in operator.post("/console/people", somebody).text
-    asked = operator.post("/console/people/opt-in", {**somebody, **scope, "confirmed": ""}).text
-    assert "Has the contact asked to get messages again?" in asked
+    page = operator.post("/console/people/opt-in", {**somebody, **scope, "confirmed": ""}).text
+    assert "Has the contact asked to get messages again?" in page
     assert (
         "They are off the opt-out list."
         in operator.post("/console/people/opt-in", {**somebody, **scope}).text

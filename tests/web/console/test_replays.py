@@ -32,8 +32,8 @@ async def test_a_dead_letter_is_replayed(start_router: StartRouter, twilio: Sand
     with ConsoleClient(router.url) as operator:
         operator.log_in()
         assert f"{path}/replay" in operator.get(path).text
-        asked = operator.get(f"{path}/replay?reveal=1").text
-        assert "We are open 9 to 5, SAN FRANCISCO." in asked
+        page = operator.get(f"{path}/replay?reveal=1").text
+        assert "We are open 9 to 5, SAN FRANCISCO." in page
         assert "We are open" not in operator.get(f"{path}/replay").text
         response = operator.post(f"{path}/replay")
         assert (response.status_code, response.headers["location"]) == (303, path)

@@ -24,12 +24,12 @@ async def test_work_is_done_in_a_thread_of_the_executor(valkey_url: str) -> None
 async def test_work_beyond_the_bound_is_refused_until_some_has_ended(valkey_url: str) -> None:
     gate = threading.Event()
     with contextlib.closing(StoreExecutor(valkey_url)) as executor:
-        asked = [asyncio.ensure_future(executor.run_with_client(lambda _: gate.wait(20))) for _ in range(18)]
+        calls = [asyncio.ensure_future(executor.run_with_client(lambda _: gate.wait(20))) for _ in range(18)]
         await asyncio.sleep(0)
         with pytest.raises(StoreUnavailableError, match="too many pages"):
             await executor.run_with_client(lambda client: client.ping())
         gate.set()
-        assert all(await asyncio.gather(*asked))
+        assert all(await asyncio.gather(*calls))
         assert await executor.run_with_client(lambda client: client.ping())
 
 
