@@ -18,7 +18,7 @@ from sms_router.onboarding.checklist import (
     day_of,
 )
 from sms_router.onboarding.documents import DocumentKind, RecordedDocument
-from sms_router.onboarding.serialization import dump, load, load_all
+from sms_router.onboarding.repository import dump, load, load_all
 from sms_router.onboarding.steps import LIVE, Actor, OnboardingKind
 from tests.onboarding.builders import DAY, NOON, REQUEST, SERVICE, begun, checklists, path
 

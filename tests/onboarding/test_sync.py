@@ -17,9 +17,9 @@ from sms_router.onboarding.repository import (
     ConflictError,
     compare_and_set,
     delete_finished,
+    dump,
     load_state,
 )
-from sms_router.onboarding.serialization import dump
 from sms_router.onboarding.steps import LIVE, OnboardingKind
 from sms_router.onboarding.sync import OnboardingSync
 from sms_router.senders.pending import PendingNumber, PendingNumbers

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Self
 
 MAX_BILL_AGE_DAYS = 30
 """Twilio accepts the most recent phone bill, within the last 30 days."""
@@ -19,29 +20,27 @@ _POST_OFFICE_BOX = re.compile(
 )
 
 
-class DocumentKind(StrEnum):
-    """A document that can be recorded; the values are those of the command."""
+class LabeledEnum(StrEnum):
+    """An option of the command: each value, and its label for sentences."""
 
-    LOA = "loa"
-    CSR = "csr"
-    BILL = "bill"
-    RECEIPT = "receipt"
-    LETTER = "letter"
-    GAINING_LETTER = "gaining-letter"
+    label: str
 
-    @property
-    def label(self) -> str:
-        return _LABELS[self]
+    def __new__(cls, value: str, label: str = "") -> Self:
+        member = str.__new__(cls, value)
+        member._value_, member.label = value, label
+        return member
 
 
-_LABELS = {
-    DocumentKind.LOA: "the letter of authorization (LOA)",
-    DocumentKind.CSR: "the Customer Service Record (CSR)",
-    DocumentKind.BILL: "the phone bill",
-    DocumentKind.RECEIPT: "the lease receipt",
-    DocumentKind.LETTER: "the lease transfer letter",
-    DocumentKind.GAINING_LETTER: "the letter of Twilio as the gaining applicant",
-}
+class DocumentKind(LabeledEnum):
+    """A document that can be recorded."""
+
+    LOA = "loa", "the letter of authorization (LOA)"
+    CSR = "csr", "the Customer Service Record (CSR)"
+    BILL = "bill", "the phone bill"
+    RECEIPT = "receipt", "the lease receipt"
+    LETTER = "letter", "the lease transfer letter"
+    GAINING_LETTER = "gaining-letter", "the letter of Twilio as the gaining applicant"
+
 
 _SAME_NAMES = ((DocumentKind.LOA, DocumentKind.CSR), (DocumentKind.LETTER, DocumentKind.RECEIPT))
 """Documents that must show the same name."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sms_router.onboarding.documents import DocumentKind
+from sms_router.onboarding.documents import DocumentKind, LabeledEnum
 from sms_router.toml import read_toml
 
 LIVE = "live"
@@ -30,53 +29,28 @@ _SATURDAY = 5
 _WORD_PATTERN = re.compile(r"[a-z0-9]+")
 
 
-class OnboardingKind(StrEnum):
+class OnboardingKind(LabeledEnum):
     """How a number moves to Twilio; the values are those of ``--kind``."""
 
-    SHORT_CODE_LEASE = "short-code-lease"
-    SHORT_CODE_MIGRATION = "short-code-migration"
-    PORT_US = "port-us"
-    PORT_CANADA = "port-canada"
-    PORT_TOLL_FREE = "port-toll-free"
-    PORT_INTERNATIONAL = "port-international"
-
-    @property
-    def label(self) -> str:
-        return _KIND_LABELS[self]
+    SHORT_CODE_LEASE = "short-code-lease", "short code lease"
+    SHORT_CODE_MIGRATION = "short-code-migration", "short code migration"
+    PORT_US = "port-us", "US port"
+    PORT_CANADA = "port-canada", "Canadian port"
+    PORT_TOLL_FREE = "port-toll-free", "toll-free port"
+    PORT_INTERNATIONAL = "port-international", "international port"
 
 
 SHORT_CODE_KINDS = frozenset({OnboardingKind.SHORT_CODE_LEASE, OnboardingKind.SHORT_CODE_MIGRATION})
 
 
-class Actor(StrEnum):
+class Actor(LabeledEnum):
     """Who acts in a step."""
 
-    YOU = "you"
-    TWILIO = "twilio"
-    CARRIER = "carrier"
-    HOLDER = "holder"
-    CARRIERS = "carriers"
-
-    @property
-    def label(self) -> str:
-        return _ACTOR_LABELS[self]
-
-
-_KIND_LABELS = {
-    OnboardingKind.SHORT_CODE_LEASE: "short code lease",
-    OnboardingKind.SHORT_CODE_MIGRATION: "short code migration",
-    OnboardingKind.PORT_US: "US port",
-    OnboardingKind.PORT_CANADA: "Canadian port",
-    OnboardingKind.PORT_TOLL_FREE: "toll-free port",
-    OnboardingKind.PORT_INTERNATIONAL: "international port",
-}
-_ACTOR_LABELS = {
-    Actor.YOU: "you",
-    Actor.TWILIO: "Twilio",
-    Actor.CARRIER: "the losing carrier",
-    Actor.HOLDER: "the current leaseholder",
-    Actor.CARRIERS: "the carriers",
-}
+    YOU = "you", "you"
+    TWILIO = "twilio", "Twilio"
+    CARRIER = "carrier", "the losing carrier"
+    HOLDER = "holder", "the current leaseholder"
+    CARRIERS = "carriers", "the carriers"
 
 
 class _ProcessesTable(BaseModel):
@@ -188,6 +162,6 @@ def processes() -> Mapping[OnboardingKind, OnboardingProcess]:
     for table in tables.values():  # a process comes after the one that it is like
         if (model := tables.get(table.pop("like", ""))) is not None:
             steps = {step["name"]: step for step in model["steps"]}
-            table["steps"] = [{**steps.get(step["name"], {}), **step} for step in table["steps"]]
-            table.setdefault("rejections", model["rejections"])
+            table["steps"] = [steps.get(step["name"], {}) | step for step in table["steps"]]
+            table.update(model | table)
     return {OnboardingKind(name): OnboardingProcess.model_validate(table) for name, table in tables.items()}

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from sms_router.membership.snapshot_store import redis_errors
 from sms_router.membership.sync.versioned_hash import HashStatus, VersionedHash
 from sms_router.onboarding.checklist import Checklist
-from sms_router.onboarding.serialization import load_all, load_times
+from sms_router.onboarding.repository import load_all, load_times
 from sms_router.senders.pending import PendingNumber, PendingNumbers, live_notice
 from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, TEXTED
 from sms_router.store.redis_py import run_script
