@@ -9,7 +9,7 @@ from sms_router import InboundMessage, Reply, keyword
 
 @keyword("ECHO")
 async def echo(message: InboundMessage, argument: str) -> str:
-    """Say what the person said, and to which number."""
+    """Reply with the text, and with the number that got it."""
     return f"You texted {message.recipient}: {argument or 'nothing'}"
 
 

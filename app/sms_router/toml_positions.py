@@ -50,7 +50,7 @@ class TomlPositions:
     def find(self, location: Location, *, is_key: bool = False) -> tuple[int, int]:
         """Return line and column, counted from 1, of a value or key, or of the table that lacks it.
 
-        ``is_key`` asks for the place of the key itself, which may be the mistake.
+        ``is_key`` selects the place of the key itself, which may be the mistake.
         """
         if location not in self._values and location not in self._keys:
             location = self._without_list(location)

@@ -128,7 +128,7 @@ async def _finish_messages(worker: Worker) -> bool:
 
 
 def _forwards(worker: Worker) -> bool:
-    """Tell whether messages may be forwarded: by a rule, or to a number's own URL."""
+    """Return whether messages may be forwarded: by a rule, or to a number's own URL."""
     services = (service.sid for service in worker.settings.services)
     return worker.reloader.dispatcher.forwards or any(map(worker.settings.number_urls, services))
 

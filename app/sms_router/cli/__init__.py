@@ -123,7 +123,7 @@ def _name_values(command: Any) -> None:
     for parameter in (*command.params, command.get_help_option(context)):
         is_argument = parameter.param_type_name == "argument"
         if is_argument:
-            parameter.display_type_rich = lambda **_: None  # its name tells
+            parameter.display_type_rich = lambda **_: None  # its name identifies it
         if parameter.metavar is None:
             kind = getattr(parameter.type_descriptor, "annotation", None)
             named = is_argument or kind not in _METAVARS

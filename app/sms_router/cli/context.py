@@ -96,7 +96,7 @@ def sandbox_port_file(settings: Settings) -> Path:
 
 
 def _running_sandbox_port(settings: Settings) -> int:
-    """Return where the router's sandbox listens; 0 where that is unknown, or a variable says it."""
+    """Return where the router's sandbox listens; 0 where that is unknown, or a variable sets it."""
     if not (os.environ.get("SANDBOX_PORT") or settings.twilio.api_base_url):
         with contextlib.suppress(OSError, ValueError):
             return int(sandbox_port_file(settings).read_text("utf-8"))
@@ -109,22 +109,22 @@ def handlers_folder(settings: Settings) -> Path:
 
 
 def has_store(settings: Settings) -> bool:
-    """Tell whether anything may be stored; starts nothing."""
+    """Return whether anything may be stored; starts nothing."""
     return bool(settings.redis.url) or (settings.router.data_dir / "valkey").is_dir()
 
 
 def store_is_running(settings: Settings) -> bool:
-    """Tell whether the store of a running router may be available."""
+    """Return whether the store of a running router may be available."""
     return bool(settings.redis.url) or embedded_is_running(settings)
 
 
 def embedded_is_running(settings: Settings) -> bool:
-    """Tell whether a router with an embedded Valkey in this data folder runs or is starting."""
+    """Return whether a router with an embedded Valkey in this data folder runs or is starting."""
     return not settings.redis.url and running_at(settings.router.data_dir) is not None
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens on a host."""
+    """Return whether only this machine reaches what listens on a host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

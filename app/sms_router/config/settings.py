@@ -183,7 +183,7 @@ class Settings(RouterConfig):
         return {**policies, None: default}
 
     def number_urls(self, service_sid: str) -> bool:
-        """Tell whether texts that match no rule are forwarded to the own URL of the texted number."""
+        """Return whether texts that match no rule are forwarded to the own URL of the texted number."""
         service = self.service(service_sid)
         if service is None or service.number_urls is None:
             return self.router.number_urls

@@ -255,7 +255,7 @@ class Checklist:
         return changed._record(at, who, HistoryAction.RESUBMITTED)
 
     def apply_silence(self, at: float) -> Checklist:
-        """Complete a step whose time has passed without an answer, where silence is consent."""
+        """Complete a step whose time has passed without an answer, where that counts as consent."""
         step, due = self.current_step, self.step_due
         if step is None or not step.silence_is_consent or due is None or day_of(at) <= due:
             return self

@@ -56,7 +56,7 @@ def apply_port_status(checklist: Checklist, port: PortedNumber, at: float) -> Ch
 
 
 def _was_rejected_by_twilio(checklist: Checklist) -> bool:
-    # What an operator was told of a rejection may be newer than the status.
+    # What an operator has read about a rejection may be newer than the status.
     rejections = [entry for entry in checklist.history if entry.action is HistoryAction.REJECTED]
     return checklist.rejected is not None and bool(rejections) and rejections[-1].who == TWILIO
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 
 class HostingError(Exception):
-    """The application cannot be served; the text says why."""
+    """The application cannot be served; the text has the reason."""
 
 
 _reserved: deque[int] = deque(maxlen=200)

@@ -23,7 +23,7 @@ _E164 = re.compile(r"\+[0-9]{7,15}")
 def country_of(address: str, from_country: str | None) -> str | None:
     """Return the ISO 3166-1 alpha-2 country of a number; None when it is unknown.
 
-    ``from_country`` is Twilio's ``FromCountry`` and has precedence, because Twilio knows about ported
+    ``from_country`` is Twilio's ``FromCountry`` and has precedence, because Twilio knows ported
     numbers; without it the calling code and the area code decide. An address that is not E.164 (a short
     code, an alphanumeric sender) has no country.
     """

@@ -41,7 +41,7 @@ class PendingNumbers:
         self.numbers: Mapping[str, PendingNumber] = {}
         """By address."""
         self.first_texted: dict[str, float] = {}
-        """When each number first received a message through Twilio, as far as this worker knows."""
+        """When each number first received a message through Twilio, of which this worker has a record."""
 
     def install(
         self, numbers: Iterable[PendingNumber], first_texted: Mapping[str, float] = MappingProxyType({})

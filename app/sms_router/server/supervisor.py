@@ -80,7 +80,7 @@ class WorkerSupervisor(Multiprocess):
                 self._respawn(index, process)
 
     def _is_running(self, process: Process) -> bool:
-        """Tell whether a worker serves, or may still be starting."""
+        """Return whether a worker serves, or may still be starting."""
         state = self._states.setdefault(process, _WorkerState())
         if state.serves:
             return process.is_alive(timeout=self.config.timeout_worker_healthcheck)

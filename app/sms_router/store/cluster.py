@@ -227,7 +227,7 @@ class RedisClusterClient:
             log.exception("work that waited for Redis failed")
 
     async def _read_topology(self) -> None:
-        """Read the topology from the first node that returns it; connected nodes are asked first."""
+        """Read the topology from the first node that returns it; connected nodes are tried first."""
         known = sorted(self._nodes.items(), key=lambda item: item[1].error is not None)
         nodes = [replace(self._login, host=node.host, port=node.port) for node, _ in known]
         reasons = []

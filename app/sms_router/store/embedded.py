@@ -1,4 +1,4 @@
-"""The embedded Valkey, for a router without REDIS_URL: started, restarted when it dies, stopped."""
+"""The embedded Valkey, for a router without REDIS_URL: started, restarted after a crash, stopped."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ class _ValkeyProcess:
 
     def _start_once(self) -> None:
         assert self._server is not None
-        self._server.terminate()  # resets the state after one that has died
+        self._server.terminate()  # resets the state after one that has failed
         with _sigint_blocked():
             self._server.start(timeout=START_TIMEOUT)
 

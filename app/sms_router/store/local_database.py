@@ -38,7 +38,7 @@ def create_private_file(path: Path) -> None:
     """Create an empty file, a new database for SQLite, that only this user can read; also its folder.
 
     Raises:
-        OSError: when the disk refuses it; FileExistsError when it is there.
+        OSError: when the disk fails; FileExistsError when it is there.
 
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -80,10 +80,10 @@ def _code(error: Exception) -> int:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged database and its log, so that nobody opens it again; return the new path.
+    """Rename a damaged database and its log, so that it is not opened again; return the new path.
 
     Raises:
-        OSError: when the disk refuses it; FileNotFoundError when another process has renamed it.
+        OSError: when the disk fails; FileNotFoundError when another process has renamed it.
 
     """
     new = path.rename(f"{path}.damaged")

@@ -92,7 +92,7 @@ def async_client(url: str, connect_within: float, *, retry: bool = True) -> redi
             return redis.asyncio.Redis.from_url(url, **options)
         case Topology.CLUSTER:
             nodes = [redis.asyncio.cluster.ClusterNode(node.host, node.port) for node in parsed.seeds]
-            options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second attempt knows the present topology
+            options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second attempt has the present topology
             cluster = redis.asyncio.RedisCluster(
                 startup_nodes=nodes, require_full_coverage=False, **options, **_server_options(parsed)
             )
@@ -164,7 +164,7 @@ class _Pool(redis.sentinel.SentinelConnectionPool):
 
 
 class _AsyncPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Goes by the Sentinel that knows of the latest failover; closes the connections to the Sentinels too."""
+    """Uses the Sentinel that has seen the latest failover; closes the connections to the Sentinels too."""
 
     locator: SentinelLocator
 

@@ -350,7 +350,7 @@ class RedisClient:
         await run_all(connection, self._load_scripts)
 
     async def _run_unserved(self, connection: PipelinedConnection, call: Call) -> RedisReply:
-        """Run a script on a server that serves nobody else yet."""
+        """Run a script on a server that is not used for anything else yet."""
         script, keys, arguments = call
         response = await connection.send(script.by_digest + keys + arguments)
         if not isinstance(response, hiredis.ReplyError):

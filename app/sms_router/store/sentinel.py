@@ -30,7 +30,7 @@ class _Master(NamedTuple):
 
 
 class SentinelLocator:
-    """Returns the master's address, by the Sentinel that knows of the latest failover.
+    """Returns the master's address, by the Sentinel that has seen the latest failover.
 
     A Sentinel that is cut off from the others returns the master of before. With the answers of a majority
     the others are not waited for.
@@ -50,7 +50,7 @@ class SentinelLocator:
         The caller checks whether the server accepts writes: after a failover a Sentinel may be late.
 
         Raises:
-            StoreUnavailableError: when no Sentinel answers, or none knows the master.
+            StoreUnavailableError: when no Sentinel answers, or none has the master.
 
         """
         masters, reasons = [], []

@@ -1,6 +1,6 @@
 """What is wrong with a Redis, with the rights of its user, or with its URL: each reason with its own remedy.
 
-It asks each server on a connection of its own, and blocks. docs/operating.md has the table of all reasons.
+It connects to each server separately, and blocks. docs/operating.md has the table of all reasons.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class StoreMonitor(PeriodicTask):
         self._has_served = self._has_served or not self._is_away()
 
     def _is_first(self) -> bool:
-        """Tell whether no other worker has the lock; each logs where there can be none."""
+        """Return whether no other worker has the lock; each logs where there can be none."""
         try:
             self._lock = self._lock or try_lock(self._data_dir / "monitor", create=True)
         except OSError:
@@ -460,7 +460,7 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
 
 
 def _speaks(server: Address, tls: ssl.SSLContext | None) -> bool:
-    """Tell whether there is a Redis with TLS, or without it; one that asks for a certificate counts."""
+    """Return whether there is a Redis with TLS, or without it; one that requires a certificate counts."""
     try:
         _exchange(server, tls, ("PING",))
     except (OSError, hiredis.ProtocolError) as error:

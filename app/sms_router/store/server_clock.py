@@ -37,7 +37,7 @@ class ServerClock:
         """Create the clock.
 
         Args:
-            store: is asked for the time.
+            store: provides the time.
             wall: this machine's wall clock, used as it is now until Redis answers.
             steady: measures durations; both are in seconds.
 

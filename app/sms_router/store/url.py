@@ -29,7 +29,7 @@ _BRACKETS = re.compile(r"(?:\[[^][]*\]|[^][]*)(?::[^][]*)?")
 
 
 class RedisUrlError(ValueError):
-    """A URL of the right format that asks for something impossible."""
+    """A URL of the right format with an impossible setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Address:
 
 
 class Topology(Enum):
-    """How many servers have the data, and which of them knows the others."""
+    """How many servers have the data, and which of them has the addresses of the others."""
 
     SERVER = "server"
     CLUSTER = "cluster"

@@ -183,7 +183,7 @@ class OfflineWorker(Worker):
 
     @contextlib.asynccontextmanager
     async def running_parts(self) -> Any:
-        """Start what answers messages; nothing is kept fresh, because nobody else changes anything."""
+        """Start what answers messages; nothing is refreshed, because nothing else changes anything."""
         async with contextlib.AsyncExitStack() as parts:
             stop = parts.push_async_callback
             for part in (self.handlers, self.redis, self.durable_writer, self.inbox, self.sticky_senders):

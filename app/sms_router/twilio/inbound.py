@@ -96,7 +96,7 @@ class InboundMessage:
 
     @property
     def is_outbound(self) -> bool:
-        """Whether it stands for a message of ours that is no reply: nobody has sent it."""
+        """Whether it stands for a message of ours that is no reply, and was never received."""
         return self.parameters.get("Direction") == "outbound-api"
 
     @property

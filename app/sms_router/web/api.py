@@ -32,7 +32,7 @@ class MessagesApi:
 
     Args:
         sms_for: sends, for whoever it is called with.
-        token: what the Authorization header has to bring.
+        token: what the Authorization header must contain.
 
     """
 

@@ -52,7 +52,7 @@ def read_headers(scope: Scope) -> Headers:
 
 
 def is_form(headers: Headers) -> bool:
-    """Tell whether the body is a form, with or without parameters of the media type."""
+    """Return whether the body is a form, with or without parameters of the media type."""
     media_type = headers.get(b"content-type", b"")
     return media_type == FORM or media_type.partition(b";")[0].strip().lower() == FORM
 

@@ -208,7 +208,7 @@ def registry() -> CollectorRegistry:
 
 
 def _is_worker(process_id: int) -> bool:
-    """Tell whether this is a process of ours: workers share the process group of their supervisor."""
+    """Return whether this is a process of ours: workers share the process group of their supervisor."""
     try:
         return os.getpgid(process_id) == os.getpgrp()
     except OSError:

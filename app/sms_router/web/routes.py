@@ -105,7 +105,7 @@ class WebhookRouter(Router):
 
 
 def _is_visit(scope: Scope) -> bool:
-    """Tell whether a person opens the address; Twilio would send a plain page as a reply (facts 1.5)."""
+    """Return whether a person opens the address; Twilio would send a plain page as a reply (facts 1.5)."""
     return (
         scope["type"] == "http"
         and scope["path"] == "/"

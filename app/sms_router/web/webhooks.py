@@ -84,7 +84,7 @@ class StatusEndpoint:
             return
         receipt = parse_receipt(verified.parameters, _reply_id(scope["query_string"]))
         if isinstance(receipt, InvalidWebhook):
-            # An error status would only add an alert at Twilio that nobody can act on.
+            # An error status would only add an alert at Twilio without a remedy.
             log.warning("%s is not a known status callback: %s", verified.description, receipt.reason)
             metrics.REFUSED.labels("unknown status callback").inc()
             await send_empty(send, 204)

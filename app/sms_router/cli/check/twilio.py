@@ -143,7 +143,7 @@ def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> Expect
 
 
 def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
-    """Tell whether a rule of this Service replies with media; what handlers reply is not known."""
+    """Return whether a rule of this Service replies with media; what handlers reply is not known."""
     return any(
         _has_media(rule.action)
         for rule in rules.table.rules

@@ -281,7 +281,7 @@ def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> Opt
     if has_events:
         from sms_router.cli.rules import event_recorder, load_rules_in_use  # noqa: PLC0415 (Jinja)
 
-        with contextlib.suppress(ConfigurationError):  # rules with a mistake keep nobody from opting out
+        with contextlib.suppress(ConfigurationError):  # mistakes in the rules do not prevent an opt-out
             events = event_recorder(settings, load_rules_in_use(settings))
     return OptOutList(client, ttl_ms, settings.router.consent_retention_days, events)
 

@@ -131,7 +131,7 @@ def erasures(
 ) -> None:
     """List the receipts of erasures: what was deleted and kept, here and at Twilio.
 
-    Exits with 1 when the receipt is not there.
+    Exits with 1 when there is no such receipt.
     """
     settings = settings_for_command()
 

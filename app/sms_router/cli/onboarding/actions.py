@@ -37,7 +37,7 @@ Change = Callable[[Checklist | None, float, str], Checklist | None]
 def read_state(settings: Settings, *, as_stored: bool = False) -> tuple[OnboardingState, float]:
     """Return the numbers in onboarding, and the time of Redis' clock in seconds since the epoch.
 
-    Steps that silence completes are completed, unless it is returned as stored.
+    Steps whose time without an answer counts as consent are completed, unless ``as_stored``.
     """
 
     def read(client: redis.Redis) -> tuple[OnboardingState, float]:

@@ -272,7 +272,7 @@ def portable(number: NumberArgument, as_json: JsonOption = False) -> None:
     """Ask Twilio whether its API can port a number, and what is needed. Exits with 1 when it cannot."""
     kind = (
         OnboardingKind.PORT_US if number.strip().isdigit() else None
-    )  # the error then says why a short code cannot
+    )  # the error has the reason why a short code cannot
     path = _choose_path(number, kind, None)
     portability = ask_portability(settings_for_command(), path.number)
     if as_json:

@@ -143,7 +143,7 @@ def _post(url: str, body: bytes, headers: Mapping[str, str], start_timeout: floa
 
 
 def _is_refused_connection(error: BaseException | None) -> bool:
-    """Tell whether ConnectionRefusedError is among the causes."""
+    """Return whether ConnectionRefusedError is among the causes."""
     while error is not None and not isinstance(error, ConnectionRefusedError):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -91,7 +91,7 @@ class Contacts:
         return self.tenancy.numbers.get(number) if self.tenancy is not None else None
 
     def is_own_number(self, number: str, account_sid: str) -> bool:
-        """Tell whether a number is a sender of any of our accounts."""
+        """Return whether a number is a sender of any of our accounts."""
         return self.scope_of(None, number, account_sid) != number
 
     def facts(self, scope: str, contact: str, fields: ContactFields, stored: bool) -> RecipientFacts:
@@ -157,7 +157,7 @@ class Contacts:
 
     def is_opted_out_cached(self, scope: str, contact: str) -> bool:
         """Return whether this worker's cache has the contact on the opt-out list."""
-        return self.opted_out.stops.get((scope, contact)) is not None  # every message asks: one call
+        return self.opted_out.stops.get((scope, contact)) is not None  # for every message: one call
 
     async def change_consent(
         self,

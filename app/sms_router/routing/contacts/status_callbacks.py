@@ -185,7 +185,7 @@ class ReceiptHandler:
         )
 
     def _log_unreachable(self, receipt: Receipt, stored: str) -> None:
-        """Log that the sender is unreachable for the contact, if the stored failures say so."""
+        """Log that the sender is unreachable for the contact, if the stored failures prove it."""
         if receipt.sender is None:
             return
         failures = read_failures(stored)

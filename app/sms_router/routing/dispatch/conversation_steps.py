@@ -103,7 +103,7 @@ class ConversationManager:
         return ConversationUpdate(key, conversation.serialized, ttl, expired_ttl, timer)
 
     def needs_lock(self, resolution: Resolution) -> bool:
-        """Tell whether a message waits for earlier ones; opt-out keywords and reactions do not."""
+        """Return whether a message waits for earlier ones; opt-out keywords and reactions do not."""
         if resolution.is_reaction:
             return False
         return resolution.opt_out is None or resolution.unless_opted_out is not None

@@ -117,7 +117,7 @@ class Dispatcher:
         self._resolve_cached = lru_cache(MAX_CACHED_RESOLUTIONS)(self._resolve_text)
 
     def resolve(self, message: InboundMessage, moment: float | None = None) -> Resolution:
-        """Return what responds to a message; there is always something, if only silence.
+        """Return what responds to a message; there is always something, at least the empty reply.
 
         ``moment``, for opening hours, is in seconds since the epoch; now if it is not given.
         """

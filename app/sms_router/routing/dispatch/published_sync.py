@@ -136,7 +136,7 @@ class PublishedRulesSync:
                 if identity is not None and identity.decode() not in known:
                     version = await fetch_current(self._redis, identity)
         except (*CLIENT_ERRORS, OSError, TimeoutError):
-            return  # the rules in use stay; the readiness page says that Redis is away
+            return  # the rules in use stay; the readiness page reports that Redis is away
         self._is_lost = identity is None
         if version is not None:
             await self._use(version)

@@ -288,7 +288,7 @@ def on(*kinds: EventKind, deadline: float = EVENT_DEADLINE) -> Callable[[EventFu
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registration:
-    """A function, what one decorator says of it, and the modules that were running the decorator."""
+    """A function, what one decorator stores of it, and the modules that were running the decorator."""
 
     function: Callable[..., object]
     spec: Spec
@@ -301,7 +301,7 @@ registrations: list[Registration] = []
 
 
 def specs_of(value: object) -> tuple[Spec, ...]:
-    """Return what the decorators of a value say, without calling any code of the value."""
+    """Return what the decorators of a value store, without calling any code of the value."""
     function = value.__func__ if inspect.ismethod(value) else value
     specs = inspect.getattr_static(function, _ATTRIBUTE, ())
     return specs if isinstance(specs, tuple) else ()

@@ -63,7 +63,7 @@ class HandlerEvent:
 
     @property
     def reaction(self) -> Reaction | None:
-        """What the text of a ``reaction`` says."""
+        """What a ``reaction`` refers to."""
         return parse_reaction(self.text)
 
     @classmethod

@@ -129,7 +129,7 @@ class HandlerContext:
         return await self._environment.address(reply, self._message)
 
     def cancel(self) -> None:
-        """Tell a plain function, which cannot be stopped, that nobody waits for it."""
+        """Notify a plain function, which cannot be stopped, that its result is not used."""
         cancelled = self.values.get("cancelled")
         if isinstance(cancelled, threading.Event):
             cancelled.set()

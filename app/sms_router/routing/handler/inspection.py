@@ -78,7 +78,7 @@ def name_and_source(function: Callable[..., object]) -> tuple[str, str]:
 
 
 def is_of_team(file: str) -> bool:
-    """Tell whether a file is neither of a library nor of the router."""
+    """Return whether a file is neither of a library nor of the router."""
     return not file.startswith(_NOT_OF_THE_TEAM) and not any(f"/{name}/" in file for name in _LIBRARIES)
 
 

@@ -36,7 +36,7 @@ class _Step:
 
 
 class RunningHandlers:
-    """Counts the async handlers that run, remembers when each has ended last, and finds those that block.
+    """Counts the async handlers that run, records when each has ended last, and finds those that block.
 
     Args:
         clock: monotonic, in seconds.

@@ -1,4 +1,4 @@
-"""Finds messages that a worker claimed and nobody answered, and has them answered by REST.
+"""Finds messages that a worker claimed and did not answer, and has them answered by REST.
 
 It runs in the background, off the hot path. Workers share the progress through each journal in Redis.
 """

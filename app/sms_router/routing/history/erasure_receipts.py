@@ -55,7 +55,7 @@ class ErasureReceipt:
     """In the router's Redis, by kind."""
     kept: Mapping[str, int]
     twilio: str
-    """``deleted``, ``text and media deleted``, or empty where nothing was asked of Twilio."""
+    """``deleted``, ``text and media deleted``, or empty where nothing was requested of Twilio."""
     results: Mapping[str, str] = field(default_factory=dict)
     """What became of each message at Twilio, by its sid."""
 

@@ -58,7 +58,7 @@ class JournalFollower:
         return [record for record in records if self._is_due(record, now)]
 
     def _is_due(self, record: MessageRecord, now: float) -> bool:
-        """Tell whether to return a message now, and whether it stays open."""
+        """Return whether to return a message now, and whether it stays open."""
         reference, waits = record.reference, now - self._open[record.reference][1]
         is_late = record.outcome == Outcome.LATE and record.late_reply is None and not record.causes
         if reference in self._late:

@@ -61,12 +61,12 @@ class PoolNumber(NamedTuple):
 
 @dataclass(slots=True)
 class MissedMessage:
-    """A message of Twilio's log that is not in the journal, or there as one that never arrived."""
+    """A message of Twilio's log that is not in the journal, or recorded there as never received."""
 
     logged: LoggedMessage
     service_sid: str
     error: str = ""
-    """Twilio's error; empty where it has none, so that somebody has answered the message."""
+    """Twilio's error; empty where it has none: another application has answered the message."""
     status: MissedStatus = MissedStatus.FOUND
     note: str = ""
     """Why it is not answered."""
@@ -81,7 +81,7 @@ class Comparison:
     missed: list[MissedMessage] = field(default_factory=list)
     """In the order in which they came."""
     without_error: int = 0
-    """Those for which Twilio has no error, so that somebody has answered them."""
+    """Those for which Twilio has no error: another application has answered them."""
     failures: list[str] = field(default_factory=list)
     """What could not be read, for people."""
 

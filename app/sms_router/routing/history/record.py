@@ -146,7 +146,7 @@ class MessageRecord:
 
     @property
     def is_outbound(self) -> bool:
-        """Whether it is no reply: a handler or a program has asked for it."""
+        """Whether it is no reply: a handler or a program has requested it."""
         return self.message is not None and self.message.is_outbound
 
     @property
@@ -157,7 +157,7 @@ class MessageRecord:
 
     @property
     def requester(self) -> str:
-        """Who has asked for a message that is no reply, and under which key."""
+        """Who has requested a message that is no reply, and under which key."""
         parameters = self.message.parameters if self.message is not None else {}
         by, key = parameters.get("Requester", "a handler or a program"), parameters.get("Key")
         return f"{by}, key {key}" if key else by

@@ -60,7 +60,7 @@ RECONCILED = "reconcile"
 """What is stored in place of a rule where a message was found in Twilio's log."""
 
 _NO_RULES = {"", "fallback_reply", "deadline", "abandoned", RECONCILED}
-"""What is stored in place of a rule where the worker that answered did not know it."""
+"""What is stored in place of a rule where the worker that answered did not have it."""
 
 _CAUSES_WITHOUT_RULE = ("Twilio called the fallback: ", "abandoned: ", "never arrived: ", "late: ")
 _WITHOUT_REDIS = ": Redis is away"

@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """The handler raised, and the contact got the error reply."""
     FALLBACK = "fallback"
-    """Twilio's fallback request answered a message that nobody else had answered."""
+    """Twilio's fallback request answered a message without an answer."""
     RELEASED = "released"
     """The handler raised, and Twilio was asked to call the fallback: not an answer yet."""
 

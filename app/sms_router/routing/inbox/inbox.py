@@ -44,7 +44,7 @@ MAX_CACHED_ANSWER_BYTES = 4096
 
 
 class PreparedAnswer(NamedTuple):
-    """An answer composed before its message is claimed; it holds if Redis knows nothing of the contact."""
+    """An answer composed before its message is claimed; it is valid if Redis has nothing of the contact."""
 
     answer: Answer
     trail_text: str
@@ -73,7 +73,7 @@ class Claimed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """Somebody else is to answer the message, in this worker or in another one."""
+    """Another request is to answer the message, in this worker or in another one."""
 
     remaining: float
     """Seconds until their lease expires."""
@@ -88,7 +88,7 @@ ClaimResult = Claimed | InProgress | Answer
 
 
 class Continuation(NamedTuple):
-    """Work that goes on after an empty answer; the outbox keeps an entry for it."""
+    """Work that goes on after an empty answer; the outbox has an entry for it."""
 
     entry: bytes
     is_ours: bool
@@ -108,7 +108,7 @@ class ConversationUpdate(NamedTuple):
     ttl: int
     """Milliseconds that the conversation lasts."""
     expired_ttl: int
-    """Milliseconds until it is deleted; longer than ``ttl`` where contacts are told that it has expired."""
+    """Milliseconds until it is deleted; longer than ``ttl`` where an expiry has a reply."""
     timer: bytes = b""
     """Its entry among the events, where a handler takes those of conversations that expire."""
 
@@ -125,7 +125,7 @@ class _CommitStatus(IntEnum):
 
 
 def is_second_answer(script: str, result: RedisReply) -> bool:
-    """Tell whether a script from the spool has recorded a second answer of a message."""
+    """Return whether a script from the spool has recorded a second answer of a message."""
     return script.startswith("commit") and bool(result[0] == _CommitStatus.SECOND_ANSWER)
 
 
@@ -388,7 +388,7 @@ class Inbox:
             self._journal.spool(call)
 
     def is_released(self, key: MessageKey) -> bool:
-        """Tell whether this worker has released a message; Redis knows it of every worker."""
+        """Return whether this worker has released a message; Redis has it for every worker."""
         return key.reference in self._released
 
     async def count_reply(self, counter: ReplyCounter) -> LimitExceeded | None:
@@ -425,7 +425,7 @@ class Inbox:
             self._leases.discard(claim.lease)
 
     def is_held(self, key: MessageKey) -> bool:
-        """Tell whether a request or a late handler of this worker holds the claim on a message."""
+        """Return whether a request or a late handler of this worker holds the claim on a message."""
         return self._leases.is_held(key.reference)
 
     async def wait_until_answered(self, key: MessageKey, seconds: float) -> None:
@@ -433,7 +433,7 @@ class Inbox:
         await self._waiters.wait(key.reference, seconds)
 
     def wake(self, reference: str) -> None:
-        """Wake those who wait for a message; called with what other workers publish."""
+        """Wake the requests that wait for a message; called with what other workers publish."""
         self._waiters.wake(reference)
 
     def _cache(self, reference: str, answer: Answer) -> Answer:

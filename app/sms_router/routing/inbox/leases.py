@@ -1,4 +1,4 @@
-"""Renews the leases on the messages that this worker has claimed; they expire when the worker dies."""
+"""Renews the leases on the messages that this worker has claimed; they expire when the worker ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RENEWALS_PER_LEASE = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:
-    """A claim that one request, or one late handler, holds. Only its holder lets it go."""
+    """A claim that one request, or one late handler, holds. Only its holder releases it."""
 
     reference: str
     record: bytes
@@ -64,7 +64,7 @@ class LeaseRenewer:
         return lease
 
     def discard(self, lease: Lease) -> None:
-        """Stop renewing a lease, unless somebody else in this worker holds the claim too."""
+        """Stop renewing a lease, unless another request in this worker holds the claim too."""
         others = tuple(other for other in self._leases.get(lease.reference, ()) if other is not lease)
         if others:
             self._leases[lease.reference] = others
@@ -72,7 +72,7 @@ class LeaseRenewer:
             self._leases.pop(lease.reference, None)
 
     def is_held(self, reference: str) -> bool:
-        """Tell whether a request or a late handler of this worker holds the claim on a message."""
+        """Return whether a request or a late handler of this worker holds the claim on a message."""
         return reference in self._leases
 
     async def _renew_all(self) -> None:

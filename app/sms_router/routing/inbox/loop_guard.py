@@ -128,7 +128,7 @@ class LoopGuard:
         return LimitExceeded(is_first=True)
 
     def may_exceed(self, counter: ReplyCounter) -> bool:
-        """Tell whether this worker's count may not allow a reply."""
+        """Return whether this worker's count may not allow a reply."""
         return not 0 <= self.counts.get(counter.key, _NO_REPLIES)[0] < self._share
 
     def mark_exceeded(self, counter: ReplyCounter, now: float) -> None:

@@ -46,5 +46,5 @@ class AnswerWaiters:
                 notified.set_result(None)
 
     def notified_since(self, reference: str, notifications: int) -> bool:
-        """Tell whether a notification about a message has come after the first ``notifications``."""
+        """Return whether a notification about a message has come after the first ``notifications``."""
         return self._last_notification.get(reference, 0) > notifications

@@ -151,7 +151,7 @@ class RuleTable(Generic[Action]):
             yield from self._patterns.matches(text)
 
     def _near_misses(self, normalized: str, folded: str) -> Iterator[KeywordEntry[Action]]:
-        """Yield the entries whose keyword the text begins with, although their kind asks for more."""
+        """Yield the entries whose keyword the text begins with, although their kind requires more."""
         for index in self._indexes:
             if index.kind is not MatchKind.PREFIX:
                 for end in range(min(len(normalized), _MAX_NEAR_MISS_LENGTH), 0, -1):

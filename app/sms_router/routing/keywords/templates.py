@@ -45,7 +45,7 @@ _SAMPLE = InboundMessage(
 
 
 class TemplateError(Exception):
-    """A template cannot be used; the text tells where and why."""
+    """A template cannot be used; the text has the place and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Templates:
         self._folder = folder
 
     def of_text(self, text: str, name: str, media: tuple[str, ...] = ()) -> ConfiguredReply:
-        """Compile a ``reply``; ``name`` tells where it is written.
+        """Compile a ``reply``; ``name`` is where it is written.
 
         Raises:
             TemplateError: when the template is wrong or uses something unknown.

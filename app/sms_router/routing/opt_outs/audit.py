@@ -1,4 +1,4 @@
-"""Audits the replies to STOP, START and HELP against what carriers ask of a program.
+"""Audits the replies to STOP, START and HELP against what carriers require of a program.
 
 Carriers and aggregators text HELP and STOP to short codes weekly and hold the replies against the CTIA Short
 Code Monitoring Handbook (facts 11). `REQUIREMENTS` is its table for these replies, with Twilio's template for
@@ -41,7 +41,7 @@ _MARKETING = (
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What one reply has to say, or must not say."""
+    """What one reply has to contain, or must not contain."""
 
     intent: Intent
     text: str

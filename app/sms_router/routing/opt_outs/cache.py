@@ -50,7 +50,7 @@ FORGOTTEN = ConsentChange(is_opted_out=False, at=-1)
 
 
 class OptOutCache:
-    """The opt-outs that a worker knows."""
+    """The opt-outs in a worker's memory."""
 
     def __init__(self, max_starts: int = MAX_STARTS) -> None:
         self._max_starts = max_starts

@@ -1,6 +1,6 @@
 """The evidence of consent: an append-only ledger for each contact of a Service, and its export.
 
-An entry tells when and how a contact has opted out or in, what was answered, or which message was refused
+An entry has when and how a contact has opted out or in, what was answered, or which message was refused
 because of an opt-out. A START adds an entry and erases none.
 """
 

@@ -40,7 +40,7 @@ class OptOutTimes:
 
     def get(self, key: OptOutKey) -> int | None:
         if key[0] not in self._scopes and len(self._scopes) < _MAX_SCOPES:
-            return None  # every message asks, and most Services have few opt-outs or none
+            return None  # called for every message, and most Services have few opt-outs or none
         packed = self._pack(key)
         if packed is None:
             return self._others[bucket_of(key[1]).number].get(key)

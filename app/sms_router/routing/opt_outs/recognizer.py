@@ -246,5 +246,5 @@ def _without_repeats(key: str) -> str:
 
 
 def _mark(words: Iterable[str]) -> str:
-    """Return the word that tells most: the longest one that is not common."""
+    """Return the most specific word: the longest one that is not common."""
     return max(words, key=lambda word: (word not in _COMMON, len(word)), default="")

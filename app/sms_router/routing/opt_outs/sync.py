@@ -335,7 +335,7 @@ class OptOutSync(PeriodicTask):
     async def _wait_for_others(self, run: Run, lost: list[int]) -> list[int]:
         """Have the other workers write back their copies, for this one is not whole; read them.
 
-        Return the buckets whose epoch nobody else has begun.
+        Return the buckets whose epoch no other worker has begun.
         """
         bucket = ALL_BUCKETS[lost[0]]
         call = scripts.publish(key=bucket.opt_outs, channel=CONSENTS_CHANNEL, payload="restore")

@@ -137,7 +137,7 @@ class AnswerCommitter:
     ) -> None:
         """Send our reply by REST where the earlier answer is the empty one of a deadline, else journal it.
 
-        The same where it is the fallback reply, which promises another one. The fallback reply
+        The same where it is the fallback reply, which announces another one. The fallback reply
         itself is not sent: the worker that gave the empty answer still runs the handler.
         """
         if answer.outcome in (Outcome.LATE, Outcome.FALLBACK) and outcome is not Outcome.FALLBACK:

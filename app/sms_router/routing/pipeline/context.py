@@ -1,4 +1,4 @@
-"""One request of Twilio, what is known about its message, and what the configuration says about replies."""
+"""One request of Twilio, what is known about its message, and what the configuration sets for replies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ReplyPolicy:
 
 @dataclass(frozen=True, slots=True)
 class FallbackError:
-    """What Twilio's fallback request tells of the failed one (facts 3)."""
+    """What Twilio's fallback request contains of the failed one (facts 3)."""
 
     error_code: str
     error_url: str

@@ -90,7 +90,7 @@ class LateReplies:
     def start(
         self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
     ) -> None:
-        """Let a handler go on whose message has its empty answer."""
+        """Let a handler whose message has its empty answer continue."""
         if len(self._tasks) >= MAX_LATE_REPLIES:
             handler.cancel()
         finish = self._finish(late, resolution, handler, self.inbox.keep_renewing(late.key))

@@ -1,7 +1,7 @@
 """Sends messages that are no replies, through the same opt-out list, sender selection and outbox.
 
-Each is stored as the late reply to a message that nobody has sent: a record with the contact as its sender,
-without a text. Its sid follows from the key, so that a key is sent once.
+Each is stored as the late reply to a message that was never received: a record with the contact as its
+sender, without a text. Its sid follows from the key, so that a key is sent once.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class ReplyOutboxHandler:
     async def on_result(
         self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, result: SendResult
     ) -> bool:
-        """Log the result of a send; True asks for another attempt from another sender."""
+        """Log the result of a send; True requests another attempt from another sender."""
         name = f"{part.name} of {entry.message_sid} to {mask_number(entry.contact)}"
         match result:
             case Accepted(sid):

@@ -83,7 +83,7 @@ class Pipeline:
         return all(handler.done() for handler in self._handlers)
 
     async def answer(self, request: InboundRequest) -> Answer:
-        """Return the one answer of a message; `Outcome.RELEASED` asks for Twilio's fallback request."""
+        """Return the one answer of a message; `Outcome.RELEASED` leads to Twilio's fallback request."""
         message = request.message
         key = MessageKey(f"{message.account_sid}/{message.sid}", message.contact)
         answer = self._inbox.cached_answer(key)
@@ -178,7 +178,7 @@ class Pipeline:
     ) -> PreparedAnswer | None:
         """Compose the answer before the message is claimed, where a template gives it; else None.
 
-        Of most contacts Redis knows nothing. Their messages are then claimed and answered in one step, which
+        Redis has nothing of most contacts. Their messages are then claimed and answered in one step, which
         saves a round trip, and no crash can come in between.
         """
         responder = resolution.responder
@@ -343,7 +343,7 @@ class Pipeline:
     async def _defer(
         self, context: MessageContext, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
     ) -> Answer:
-        """Commit the empty answer now, and let the handler go on."""
+        """Commit the empty answer now, and let the handler continue."""
         late = context.late_reply
         rendered = self._composer.compose(context.request.message, SILENCE, resolution.rule)
         continuation = Continuation(late.entry.line, is_ours=True)

@@ -75,7 +75,7 @@ def _end_in(zone: ZoneInfo, window: tuple[int, int], moment: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _zones_of(number: str) -> tuple[ZoneInfo, ...]:
-    """Return the time zones that a number tells; none where it tells too many, or none."""
+    """Return the time zones of a number; none where it has too many, or none."""
     import phonenumbers.timezone  # noqa: PLC0415 - its data takes memory
 
     try:

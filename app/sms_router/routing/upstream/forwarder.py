@@ -45,7 +45,7 @@ class Forwarder:
 
     Args:
         auth_tokens: the secret that signs the requests for each account, by AccountSid.
-        contacts: tells whether other recipients have opted out.
+        contacts: returns whether other recipients have opted out.
         cookies: the cookies of upstreams.
         public_url: the router's own URL, to which nothing is forwarded.
         max_concurrent: calls that may be in progress to one origin at once.

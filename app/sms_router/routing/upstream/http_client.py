@@ -59,7 +59,7 @@ class _HttpRedirect:
 
 
 class _Unauthorized:
-    """The server asks for credentials; Twilio sends them only then (facts 1.5)."""
+    """The server requires credentials; Twilio sends them only then (facts 1.5)."""
 
 
 @dataclass(frozen=True, slots=True)

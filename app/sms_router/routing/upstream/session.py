@@ -87,7 +87,7 @@ class TwimlSession:
         return UpstreamFailure(14106, f"more than {MAX_DOCUMENTS} documents", target.url)
 
     def _refuse_unusable_verbs(self, page: WebhookUrl) -> UpstreamFailure | None:
-        """Return a failure if the documents have verbs and none that can be executed, which is no silence."""
+        """Return a failure if the documents have verbs, but none that can be executed."""
         reasons = [refuse_message(message, url, self.message) for message, url in self.messages]
         if None in reasons or not (reasons or self.ignored_verbs):
             return None

@@ -24,7 +24,7 @@ _MAX_MISTAKES = 10
 
 
 class BadRequestError(Exception):
-    """A mistake of the caller: the status, and a sentence that says what to change."""
+    """A mistake of the caller: the status, and a sentence with the remedy."""
 
     def __init__(self, sentence: str, status: int = 400) -> None:
         super().__init__(sentence)

@@ -43,7 +43,7 @@ class StatusCallbacks:
     def report(self, message: Message, queue: CallbackQueue) -> None:
         """Post a message's present status in the background, after the earlier ones of its queue.
 
-        Twilio promises no order (facts 7); the sandbox keeps the order unless a fault changes it.
+        Twilio guarantees no order (facts 7); the sandbox keeps the order unless a fault changes it.
         """
         url = self._url(message)
         if not url:

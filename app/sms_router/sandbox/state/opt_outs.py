@@ -48,7 +48,7 @@ class OptOuts:
         self._network_blocked: set[tuple[str, str]] = set()
 
     def handle(self, number: Number, person: str, body: str) -> OptOutResponse:
-        """Record what a text asks for, if it is a keyword.
+        """Record what a text requests, if it is a keyword.
 
         Only a text that is one word counts; INFERENCE: blanks around it do not matter.
         """
@@ -121,7 +121,7 @@ class OptOuts:
 def _lists(service: Service, country: str) -> tuple[OptOutKeywordList, ...]:
     """Return the lists that apply; a country's own replace the standard ones.
 
-    INFERENCE: Twilio's page also says that the standard list is checked afterwards (facts 10.10); here it
+    INFERENCE: Twilio's page also states that the standard list is checked afterwards (facts 10.10); here it
     is not, except for the keywords that cannot be removed.
     """
     own = tuple(keywords for keywords in service.opt_out_lists if country in keywords.countries)

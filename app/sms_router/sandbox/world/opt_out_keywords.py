@@ -22,7 +22,7 @@ HELP_REPLY = "Reply STOP to unsubscribe. Msg&Data Rates May Apply."
 
 
 class KeywordIntent(Enum):
-    """What a keyword asks for; the value is ``OptOutType``."""
+    """What a keyword requests; the value is ``OptOutType``."""
 
     STOP = "STOP"
     START = "START"
@@ -42,7 +42,7 @@ class OptOutKeywordList(StrictModel):
     countries: frozenset[Country] = frozenset()
 
     def intent(self, word: str) -> KeywordIntent | None:
-        """Return what a word in capitals asks for; None when it is not on the list."""
+        """Return what a word in capitals requests; None when it is not on the list."""
         if word in self.stop:
             return KeywordIntent.STOP
         if word in self.start:

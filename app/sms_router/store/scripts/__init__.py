@@ -65,7 +65,7 @@ def claim(
     arrived: bytes = b"",
     in_conversation: bool = False,
 ) -> Call:
-    """Claim a message and journal it, or learn who has it or its answer.
+    """Claim a message and journal it, or return who has it or its answer.
 
     With ``in_conversation`` the contact's earlier messages are answered first.
     """

@@ -55,7 +55,7 @@ class Spool:
 
     @property
     def size(self) -> int:
-        """Entries that wait to be restored, as far as this worker knows."""
+        """Entries that wait to be restored, of which this worker has a record."""
         return self._added - self._settled + self._files.size
 
     @property

@@ -246,7 +246,7 @@ class Authenticator:
 
 
 def is_same_origin(headers: Mapping[str, str], public_url: str) -> bool:
-    """Tell whether a request may come from a page of the console.
+    """Return whether a request may come from a page of the console.
 
     ``headers`` have lower-case names. Browsers send no Sec-Fetch-Site over plain HTTP, and our pages send no
     referrer; the CSRF token decides then.

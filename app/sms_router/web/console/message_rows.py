@@ -73,7 +73,7 @@ def outcome_badge(record: MessageRecord) -> Badge:
 
 
 def has_outcome(record: MessageRecord, outcome: str) -> bool:
-    """Tell whether a message has one of `OUTCOMES`."""
+    """Return whether a message has one of `OUTCOMES`."""
     if outcome == _NOT_DELIVERED:
         return any(_STATUS_TONES.get(sent.status) == "bad" for sent in record.sent)
     return outcome_badge(record).word == outcome

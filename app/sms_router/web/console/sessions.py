@@ -47,12 +47,12 @@ class ConsoleSession(NamedTuple):
     """What a form has done; the page after it shows it."""
 
     def sign_notice(self, notice: str) -> str:
-        """Return the cookie with a notice for the next page; nobody without the CSRF token can make one."""
+        """Return the cookie with a notice for the next page; it cannot be made without the CSRF token."""
         encoded = quote(notice, safe="")
         return f"{encoded}.{hmac.new(self.csrf.encode(), encoded.encode(), hashlib.sha256).hexdigest()}"
 
     def read_notice(self, cookie: str) -> str:
-        """Return the notice of a cookie; empty if `sign_notice` of another session made it, or nobody."""
+        """Return the notice of a cookie; empty if `sign_notice` of this session did not make it."""
         notice = unquote(cookie.rpartition(".")[0])
         is_signed = cookie.isascii() and hmac.compare_digest(self.sign_notice(notice), cookie)
         return notice if is_signed else ""
@@ -101,12 +101,12 @@ class Sessions:
         return f"{device}.{self._sign('device', device)}"
 
     def is_device(self, cookie: str) -> bool:
-        """Tell whether `new_device` returned this cookie, for the same password."""
+        """Return whether `new_device` returned this cookie, for the same password."""
         device, _, signature = cookie.rpartition(".")
         return cookie.isascii() and hmac.compare_digest(signature, self._sign("device", device))
 
     def check_csrf(self, session: ConsoleSession, csrf: str) -> bool:
-        """Tell whether a form was rendered for this session."""
+        """Return whether a form was rendered for this session."""
         return csrf.isascii() and hmac.compare_digest(csrf, session.csrf)
 
     def _session(self, token: str, expires: int) -> ConsoleSession:
@@ -117,7 +117,7 @@ class Sessions:
 
 
 class StoredSession(NamedTuple):
-    """A login that Redis knows, and that has neither ended nor expired."""
+    """A login that is stored in Redis, and that has neither ended nor expired."""
 
     digest: str
     began: int
@@ -161,7 +161,7 @@ class SessionRegistry:
         await self._write(digest, str(expires))
 
     async def is_ended(self, session: ConsoleSession) -> bool:
-        """Tell whether a session was ended, as far as this worker can know."""
+        """Return whether a session was ended, as far as this worker can know."""
         if session.digest in self._ended:
             return True
         try:
