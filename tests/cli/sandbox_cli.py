@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import requests
 from twilio.rest import Client
 
-from sms_router.sandbox import World, create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.numbers import Capabilities, Number
+from sms_router.sandbox.world.world import World
 from sms_router.twilio.rest import build_client
 from tests.membership.recorded import serving
 

@@ -20,8 +20,8 @@ from sms_router.routing.dispatch.responders import TemplateResponder
 from sms_router.routing.dispatch.rule_loader import load_rules
 from sms_router.routing.handler.reply import Reply
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
-from sms_router.sandbox import load_world
 from sms_router.sandbox.scenarios.scenario import load_scenario
+from sms_router.sandbox.world.loader import load_world
 from sms_router.senders.error_table import load_error_table
 from tests.documentation.pages import PAGES, REPOSITORY, Block, code_blocks, page_name
 from tests.routing.messages import message

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.hosting import serve
 from sms_router.senders.models import Capability, Sender, SenderKind
 from tests.end_to_end.router_process import (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import free_port, serve
 from tests.end_to_end.conftest import StartRouter

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 
 from sms_router.membership.membership import Membership
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
-from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
+from sms_router.sandbox.world.loader import load_world
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, SelectionRequest, SenderKind
 from sms_router.senders.selection import select

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
+from sms_router.sandbox.world.loader import load_world
 from tests.end_to_end.router_process import (
     ACCOUNT,
     PUBLIC,

@@ -16,7 +16,7 @@ from sms_router.onboarding.port_watch import PortWatch
 from sms_router.onboarding.process_choice import choose_path
 from sms_router.onboarding.repository import compare_and_set, load_state
 from sms_router.onboarding.sync import pending_number
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pending import PendingNumbers
 from sms_router.senders.pool import Pool

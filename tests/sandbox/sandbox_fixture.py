@@ -14,11 +14,13 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from sms_router.sandbox import World, create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
+from sms_router.sandbox.world.loader import load_world
+from sms_router.sandbox.world.world import World
 from tests.sandbox.customer_application import CustomerApplication
 from tests.sandbox.openapi import validate_response
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from starlette.routing import Route
 
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from tests.membership.recorded import serving
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, demo_world
 

@@ -12,7 +12,7 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from tests.membership.recorded import serving
 from tests.sandbox.openapi import DOCUMENTS, FIXTURES, operations, validate_response
 from tests.sandbox.sandbox_fixture import PHONE, SAN_FRANCISCO, SERVICE, SHORT_CODE_SID, demo_world

@@ -24,7 +24,7 @@ from sms_router.files import stored_secret
 from sms_router.store.embedded import running_at
 
 if TYPE_CHECKING:
-    from sms_router.sandbox import World
+    from sms_router.sandbox.world.world import World
 
 START_COMMAND = "sms-router serve" if IS_WHEEL else "make run"
 
@@ -42,7 +42,7 @@ def sandbox_world(settings: Settings, *, is_server: bool = False) -> World:
         ConfigurationError: with every mistake in the file.
 
     """
-    from sms_router.sandbox import load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
+    from sms_router.sandbox.world.loader import load_world  # noqa: PLC0415 (not needed with Twilio's credentials)
 
     file = settings.folder / "sandbox.toml"
     world = load_world(

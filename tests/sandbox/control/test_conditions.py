@@ -9,8 +9,9 @@ from starlette.responses import Response
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.hosting import serve
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.world import Carrier, Phone
 from tests.sandbox.customer_application import twiml
 from tests.sandbox.sandbox_fixture import PHONE, SERVICE, SHORT_CODE, WORLD, SandboxFixture, run_sandbox

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from tests.sandbox.openapi import operations
 from tests.sandbox.sandbox_fixture import (
     PHONE,

@@ -11,7 +11,7 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 from twilio.rest.numbers.v1.porting_port_in import PortingPortInList
 
-from sms_router.sandbox import create_sandbox
+from sms_router.sandbox.application import create_sandbox
 from sms_router.twilio.rest import build_client
 from tests.membership.recorded import serving
 from tests.sandbox.sandbox_fixture import PHONE, SAN_FRANCISCO, demo_world

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from twilio.rest import Client
 
-from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.clock import ManualClock
 from sms_router.sandbox.hosting import serve
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.scenarios.player import CommandRunner, PlayedStep, ScenarioPlayer, StepResult
 from sms_router.sandbox.scenarios.scenario import load_scenario
+from sms_router.sandbox.world.loader import load_world
 from tests.sandbox.customer_application import CustomerApplication
 from tests.sandbox.sandbox_fixture import WORLD, LocalHttpClient
 

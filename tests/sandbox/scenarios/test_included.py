@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.sandbox import load_world, scenarios
+from sms_router.sandbox import scenarios
 from sms_router.sandbox.hosting import free_port
 from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioResult, ScenarioRunner
 from sms_router.sandbox.scenarios.scenario import load_scenario
+from sms_router.sandbox.world.loader import load_world
 from tests.sandbox.sandbox_fixture import WORLD
 
 INCLUDED = sorted(Path(scenarios.__file__).parent.glob("*.toml"))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sms_router.errors import ConfigurationError
-from sms_router.sandbox import load_world
 from sms_router.sandbox.scenarios.scenario import Scenario, load_scenario
 from sms_router.sandbox.world.fault import FaultSet
+from sms_router.sandbox.world.loader import load_world
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD
 
 STEP = f'[[steps]]\nphone = "{PHONE}"\ntexts = "HOURS"\n'

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from sms_router.sandbox import load_world
 from sms_router.sandbox.sending.selection import PoolSelector
 from sms_router.sandbox.state.account import Account, PoolMember
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.numbers import Capabilities, Number, country_of, is_short_code
 from sms_router.sandbox.world.world import Service
 from tests.sandbox.sandbox_fixture import WORLD

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from twilio.base.exceptions import TwilioRestException
 
-from sms_router.sandbox import load_world
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.opt_out_keywords import DEFAULT, OptOutKeywordList
 from tests.sandbox.sandbox_fixture import (
     CANADIAN_PHONE,

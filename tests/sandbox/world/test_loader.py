@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from sms_router.errors import ConfigurationError
-from sms_router.sandbox import load_world
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.numbers import NumberKind
 from tests.places import without_place
 from tests.sandbox.sandbox_fixture import PRAIRIE_PHONE, SERVICE, SHORT_CODE_SID, WORLD

@@ -6,8 +6,9 @@ import aiohttp
 import pytest
 from twilio.request_validator import RequestValidator
 
-from sms_router.sandbox import create_sandbox, load_world
+from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.hosting import serve
+from sms_router.sandbox.world.loader import load_world
 from sms_router.sandbox.world.world import ReverseProxy
 from tests.sandbox.customer_application import CustomerApplication
 from tests.sandbox.sandbox_fixture import PHONE, SHORT_CODE, WORLD

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import redis
 
     from sms_router.routing.dispatch.rule_warnings import KnownSenders
-    from sms_router.sandbox import World
+    from sms_router.sandbox.world.world import World
 from collections.abc import Mapping
 from dataclasses import dataclass
 

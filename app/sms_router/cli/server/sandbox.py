@@ -26,10 +26,10 @@ from sms_router.twilio.public_url import PublicUrl
 if TYPE_CHECKING:
     import uvicorn
 
-    from sms_router.sandbox import World
     from sms_router.sandbox.scenarios.player import PlayedStep
     from sms_router.sandbox.scenarios.runner import ScenarioResult
     from sms_router.sandbox.scenarios.scenario import Scenario
+    from sms_router.sandbox.world.world import World
 
 INCLUDED_SCENARIOS = Path(__file__).parents[2] / "sandbox" / "scenarios"
 

@@ -39,7 +39,7 @@ from sms_router.server.signals import SUPERVISOR, install_sighup_handler, reload
 from sms_router.web.tracing import check_installed
 
 if TYPE_CHECKING:
-    from sms_router.sandbox import World
+    from sms_router.sandbox.world.world import World
 import secrets
 
 from sms_router.config.types import MIN_PASSWORD_LENGTH
