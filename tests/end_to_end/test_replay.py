@@ -97,12 +97,18 @@ async def test_a_replay_whose_handler_fails_again_sends_nothing_and_can_be_repea
 ) -> None:
     router = start_router(environment=twilio.environment)
     sid = await deliver(router, f"REPAIR {tmp_path / 'repaired'}")
-    (result,) = await replay(router, sid)
+    (result,) = await replay(router, sid, code=1)
+    assert result["failed"]
     assert result["result"].startswith("nothing was sent: REPAIR: failed when it was replayed: RuntimeError")
     await wait_for_causes(router, sid, "failed when it was replayed")
+    shown = await asyncio.to_thread(router.command, "replay", sid)
+    assert shown.returncode == 1
+    assert shown.stderr.startswith(
+        f"1 replay failed again: {sid}.\nCorrect the cause named above, then repeat: "
+    )
     (tmp_path / "repaired").touch()
     (result,) = await replay(router, sid)
-    assert result["replayed"]
+    assert (result["replayed"], result["failed"]) == (True, False)
     await twilio.expect_messages(("12345", "repaired"))
 
 
@@ -181,7 +187,7 @@ async def test_answered_old_and_unknown_messages_are_not_replayed(
     results = await replay(router, answered, old, "SM" + "0" * 32, code=1)
     assert [result["verdict"] for result in results] == ["answered", "too old", "not found"]
     assert results[1]["why"] == "it came 3 days ago, and the limit is 24 h (--max-age)"
-    assert (await replay(router, old, "--max-age", "4d"))[0]["replayed"]
+    assert (await replay(router, old, "--max-age", "4d", code=1))[0]["failed"]  # its rule fails each time
 
 
 @pytest.mark.slow

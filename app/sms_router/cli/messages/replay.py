@@ -16,6 +16,7 @@ from sms_router.cli.output import (
     CommandError,
     JsonOption,
     RevealOption,
+    command_line,
     plural,
     print_error,
     print_json,
@@ -60,6 +61,8 @@ class ReplayRequest:
     record: MessageRecord | None = None
     preview: ReplayPreview | None = None
     result: str = ""
+    has_failed: bool = False
+    """Whether a router has processed the replay, and not all of the reply was sent."""
 
     @property
     def is_possible(self) -> bool:
@@ -160,7 +163,8 @@ def replay(
     sent. The running routers do the work; without one it waits in the outbox. The reply leaves by REST, once,
     however often it is requested, and not to a contact who has opted out or after late_limit seconds.
     A message whose rule has failed and is gone needs --even-if-default: it would get the default. Exits
-    with 1 when nothing is found, or when a message that was given is not replayed.
+    with 1 when nothing is found, when a message that was given is not replayed, or when a replay fails again
+    within --wait.
     """
     if not sids and since is None and not cause:
         raise CommandError(
@@ -186,7 +190,13 @@ def replay(
         _print_results(requests, reveal, dry_run=dry_run)
     if not requests and not as_json:
         print_error("No dead letter matches.", "List them: sms-router messages --failed")
-    if not requests or (sids and not all(request.is_possible for request in requests)):
+    failed = [request.sid for request in requests if request.has_failed]
+    if failed and not as_json:
+        print_error(
+            f"{plural(len(failed), 'replay')} failed again: {', '.join(failed)}.",
+            f"Correct the cause named above, then repeat: {command_line()}",
+        )
+    if not requests or failed or (sids and not all(request.is_possible for request in requests)):
         raise typer.Exit(1)
 
 
@@ -258,7 +268,7 @@ def _wait_for_results(client: redis.Redis, requests: Sequence[ReplayRequest], wa
             if request.record is not None and request.record.message is not None
         )
         for request, record in zip(pending, records, strict=True):
-            request.result = _describe_result(record)
+            request.result, request.has_failed = _result_of(record)
         pending = [request for request in pending if not request.result]
         if time.monotonic() >= deadline:
             break
@@ -267,18 +277,19 @@ def _wait_for_results(client: redis.Redis, requests: Sequence[ReplayRequest], wa
         request.result = "waits in the outbox for a running router"
 
 
-def _describe_result(record: MessageRecord) -> str:
-    """Return the result of a replay; empty while it is in progress."""
+def _result_of(record: MessageRecord) -> tuple[str, bool]:
+    """Return the result of a replay, empty while it is in progress, and whether it has failed."""
     if record.replay is None or record.replay.answer is None:
-        return ""
+        return "", False
     if record.replay.failure:
-        return f"nothing was sent: {record.replay.failure}"
+        return f"nothing was sent: {record.replay.failure}", True
     attempts = record.attempts_of(ReplyKind.REPLAY)
     if not attempts:
-        return "nothing was sent: its rule sends no reply"
-    if any(attempt.state not in _FINAL_STATES for attempt in attempts):
-        return ""
-    return "; ".join(describe_attempt(attempt) for attempt in attempts)
+        return "nothing was sent: its rule sends no reply", False
+    states = {attempt.state for attempt in attempts}
+    if not states <= _FINAL_STATES:
+        return "", False
+    return "; ".join(describe_attempt(attempt) for attempt in attempts), states != {SendState.SENT}
 
 
 def _print_results(requests: Sequence[ReplayRequest], reveal: bool, *, dry_run: bool) -> None:
@@ -331,4 +342,5 @@ def _as_json(request: ReplayRequest, reveal: bool) -> dict[str, object]:
         "text": [text if reveal else mask_text(text) for text in texts],
         "runs": (preview.runs or None) if preview is not None else None,
         "result": request.result or None,
+        "failed": request.has_failed,
     }
