@@ -9,7 +9,6 @@ if redis.call('EXISTS', message) == 1 then
   redis.call('HSET', message, field, text)
 end
 if cause ~= '' then
-  --- @include "now"
   --- @include "append"
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 end

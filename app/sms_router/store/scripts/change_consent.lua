@@ -15,8 +15,6 @@
 local contact, consent, opt_outs, message, consents = unpack(KEYS)
 local request, source, order, requested_at, ttl_ms, consent_ttl_ms, member, channel, entry_id, entry, event,
   event_request, event_retention_ms = unpack(ARGV)
---- @include "now"
---- @include "append"
 --- @include "events"
 --- @include "ledger"
 --- @include "extend_contact"

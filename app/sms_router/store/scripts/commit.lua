@@ -9,7 +9,4 @@ local message, journal, dead_letters, outbox, reply_count = unpack(KEYS)
 local request, received, given, max_replies, quiet_ms, weight, text, reference, answer, outcome, trail, retention_ms, cause,
   channel, work, owner, lease_ms = unpack(ARGV)
 local update_conversation, conversation, state, valid_ms, ttl_ms, timer
---- @include "now"
---- @include "append"
---- @include "count_reply"
 --- @include "commit"

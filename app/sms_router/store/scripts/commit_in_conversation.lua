@@ -3,8 +3,5 @@
 local message, journal, dead_letters, outbox, reply_count, conversation = unpack(KEYS)
 local request, received, given, max_replies, quiet_ms, weight, text, reference, answer, outcome, trail, retention_ms, cause,
   channel, work, owner, lease_ms, state, valid_ms, ttl_ms, timer = unpack(ARGV)
---- @include "now"
---- @include "append"
---- @include "count_reply"
 --- @include "conversation"
 --- @include "commit"

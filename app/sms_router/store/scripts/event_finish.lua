@@ -5,8 +5,6 @@ local entry, reference, cause, done, delay_ms, retention_ms = unpack(ARGV)
 if not redis.call('ZSCORE', events, entry) then
   return 0
 end
---- @include "now"
---- @include "append"
 --- @include "events"
 if cause ~= '' and delay_ms ~= '' then
   redis.call('HSET', message, 'event:done', done)

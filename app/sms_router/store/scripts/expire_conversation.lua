@@ -3,8 +3,6 @@
 -- handled comes first.
 local conversation, events = unpack(KEYS)
 local timer, expected, event, event_request, event_retention_ms = unpack(ARGV)
---- @include "now"
---- @include "append"
 --- @include "events"
 local holder, state, expires_at = unpack(redis.call('HMGET', conversation, 'holder', 'state', 'expires_at'))
 if not state then

@@ -4,7 +4,6 @@
 -- 2 where it is journaled now, 3 where it was before.
 local message, journal, dead_letters, outbox = unpack(KEYS)
 local reference, request, received, retention_ms, cause, answer, outcome, trail, work = unpack(ARGV)
---- @include "now"
 --- @include "append"
 local stored_request, stored_answer, missed, lease_until, abandoned, replayed = unpack(redis.call('HMGET',
   message, 'request', 'answer', 'missed', 'lease_until', 'abandoned', 'replay:requested'))

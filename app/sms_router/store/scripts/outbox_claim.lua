@@ -4,6 +4,4 @@
 local message, outbox, contact, dead_letters = unpack(KEYS)
 local entry, reference, kind, owner, lease_ms, max_attempts, max_age_ms, retention_ms = unpack(ARGV)
 local lock_conversation, conversation
---- @include "now"
---- @include "append"
 --- @include "outbox_claim"

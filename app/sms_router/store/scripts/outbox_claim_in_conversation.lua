@@ -2,7 +2,5 @@
 -- state of the conversation and the ms for which it is still valid.
 local message, outbox, contact, dead_letters, conversation = unpack(KEYS)
 local entry, reference, kind, owner, lease_ms, max_attempts, max_age_ms, retention_ms = unpack(ARGV)
---- @include "now"
---- @include "append"
 --- @include "conversation"
 --- @include "outbox_claim"

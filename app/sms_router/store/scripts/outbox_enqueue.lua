@@ -10,6 +10,4 @@ local message, outbox, dead_letters, journal = unpack(KEYS)
 local reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
   request, received, empty_answer, enqueued_at, delay_ms = unpack(ARGV)
 local update_conversation, conversation, state, valid_ms, ttl_ms, timer
---- @include "now"
---- @include "append"
 --- @include "outbox_enqueue"

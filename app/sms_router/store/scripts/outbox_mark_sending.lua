@@ -5,7 +5,6 @@
 local message, outbox, contact, scheduled, dead_letters = unpack(KEYS)
 local entry, reference, part, document_field, max_age_ms, sending_ms, retention_ms, receipt_prefix, mark,
   lease_ms, part_before = unpack(ARGV)
---- @include "now"
 --- @include "append"
 --- @include "put_off"
 local RETRY_MS, MAX_WAIT_FOR_REQUEST_MS = 1000, 60000

@@ -20,7 +20,6 @@ if sid ~= '' then
   redis.call('HSET', message, 'sent:' .. sid, reply_reference)
 end
 if cause ~= '' then
-  --- @include "now"
   --- @include "append"
   append(dead_letters, now, retention_ms, 'message', reference, 'cause', part .. ': ' .. cause)
 end

@@ -14,7 +14,6 @@ end
 if stored and cjson.decode(send).state == 'waiting' then
   return 0
 end
---- @include "now"
 --- @include "append"
 redis.call('HSET', message, field, send)
 if sid ~= '' then

@@ -6,7 +6,6 @@
 -- then the requests of those to be answered, and the references of the dead letters.
 local journal, dead_letters, abandoned_cursor = unpack(KEYS)
 local abandoned_ms, count, message_prefix, retention_ms, cause, max_tries, max_age_ms = unpack(ARGV)
---- @include "now"
 --- @include "append"
 local last = redis.call('GET', abandoned_cursor)
 local entries = redis.call('XRANGE', journal, last and '(' .. last or '-', now - abandoned_ms, 'COUNT', count)

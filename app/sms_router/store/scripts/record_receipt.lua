@@ -21,8 +21,6 @@ if stored_rank and tonumber(rank) <= tonumber(stored_rank) then
   end
   return 0
 end
---- @include "now"
---- @include "append"
 --- @include "events"
 raise_event(contact, event, event_request, now, retention_ms)
 redis.call('HSET', receipt, 'status', status, 'rank', rank, 'error_code', error_code, 'sender', sender,
@@ -83,24 +81,17 @@ if evidence == 'failed' then
     end
   end
   table.sort(failures, function(a, b)
-    local x, y = string.sub(a, 7), string.sub(b, 7)
-    if x ~= y then
-      return #x > #y or (#x == #y and x > y)
-    end
-    return a > b
+    local x, y = tonumber(string.sub(a, 7)), tonumber(string.sub(b, 7))
+    return x > y or x == y and a > b
   end)
   local stored = table.concat(failures, ' ', 1, math.min(#failures, tonumber(max_failures)))
   redis.call('HSET', contact, sender, stored)
   extend_contact(contact, contact_ttl_ms)
-  local count, newest = 0, 0
+  local count, newest = 0, nil
   for code, failed_at in string.gmatch(stored, '(%d+)@(%d+)') do
     if code == error_code then
-      newest = math.max(newest, tonumber(failed_at))
-    end
-  end
-  for code, failed_at in string.gmatch(stored, '(%d+)@(%d+)') do
-    if code == error_code and tonumber(failed_at) > newest - tonumber(max_failure_age_ms) then
-      count = count + 1
+      newest = newest or tonumber(failed_at)
+      count = count + (tonumber(failed_at) > newest - tonumber(max_failure_age_ms) and 1 or 0)
     end
   end
   return {1, stored, count >= tonumber(failure_threshold) and resend() or 0}

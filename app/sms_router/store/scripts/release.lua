@@ -6,7 +6,6 @@ local answer, outcome, stored_request = unpack(redis.call('HMGET', message, 'ans
 if answer or outcome == 'released' then
   return 0
 end
---- @include "now"
 --- @include "append"
 append(dead_letters, now, retention_ms, 'message', reference, 'cause', cause)
 if not stored_request then

@@ -1,5 +1,7 @@
--- What the scripts that commit an answer have in common. They define the keys and arguments of commit.lua,
--- `now`, and `update_conversation()`, nil where there are no conversations.
+-- What the scripts that commit an answer have in common. They define the keys and arguments of commit.lua, and
+-- `update_conversation()`, nil where there are no conversations.
+--- @include "append"
+--- @include "count_reply"
 local stored_answer, abandoned, earlier = unpack(redis.call('HMGET', message, 'answer', 'abandoned', 'outcome'))
 if stored_answer then
   if given ~= '' and stored_answer ~= answer and redis.call('HGET', message, 'second') ~= answer then

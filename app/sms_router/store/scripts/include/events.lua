@@ -1,4 +1,5 @@
 -- Events wait for the team's handlers in a sorted set of the bucket, each with its record among the messages.
+--- @include "append"
 local MAX_DUE_EVENTS = 1000
 
 -- Makes a dead letter of an event, which is journaled so that it can be listed, replayed and erased.

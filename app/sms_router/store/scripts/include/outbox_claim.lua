@@ -1,5 +1,6 @@
 -- What the scripts that claim work of the outbox have in common. They define the keys and arguments of
--- outbox_claim.lua, `now`, and `lock_conversation()`, nil where there are no conversations.
+-- outbox_claim.lua, and `lock_conversation()`, nil where there are no conversations.
+--- @include "append"
 local request, lease_until, document, attempts, received, requested = unpack(redis.call('HMGET', message,
   'request', 'lease_until', kind, kind .. ':attempts', 'received', kind .. ':requested'))
 if not request or document then

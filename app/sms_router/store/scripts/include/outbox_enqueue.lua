@@ -1,5 +1,6 @@
 -- What the scripts that fill the outbox have in common. They define the keys and arguments of
--- outbox_enqueue.lua, `now`, and `update_conversation()`, nil where there are no conversations.
+-- outbox_enqueue.lua, and `update_conversation()`, nil where there are no conversations.
+--- @include "append"
 local is_stored = redis.call('HEXISTS', message, 'request') == 1
 if redis.call('HEXISTS', message, kind) == 1 or not is_stored and request == '' then
   redis.call('ZREM', outbox, work)
