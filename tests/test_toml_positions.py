@@ -78,7 +78,6 @@ def test_a_place_is_written_as_editors_open_it(tmp_path: Path) -> None:
     assert format_place(file, ("title",)) == str(file)
     file.write_text("\ufeff" + TEXT, encoding="utf-8")
     assert format_place(file, ("title",)) == f"{file}:2:9"
-    assert format_place(file, ("title",), "version 2") == "version 2:2:9"
     file.write_text("[broken")
     assert format_place(file, ("title",)) == str(file)
 

@@ -86,14 +86,12 @@ def format_validation_errors(
     variables: Mapping[Location, str] = _NO_VARIABLES,
     reported: Set[Location] = frozenset(),
     label: str = "",
-    prefix: Location = (),
 ) -> list[str]:
     """Describe each mistake that pydantic found in one sentence: where, what is wrong, what would be right.
 
     ``source`` is the file, or empty for none; line and column are read from it. ``label`` stands for it in
-    the sentences. ``prefix`` is the location of ``model`` in the file. ``variables`` names the environment
-    variables that values came from, by location; mistakes at the locations in ``reported`` are left out. The
-    values themselves are never repeated: they may be secrets.
+    the sentences. ``variables`` names the environment variables that values came from, by location; mistakes
+    at the locations in ``reported`` are left out. The values are never repeated: they may be secrets.
     """
     sentences = []
     positions = TomlPositions.of(source) if isinstance(source, Path) else None
@@ -104,12 +102,12 @@ def format_validation_errors(
             mistake["type"] == "too_short" and _has_invalid_items(location, mistakes)
         ):
             continue
-        key = format_location((*prefix, *location))
+        key = format_location(location)
         variable = variables.get(location)
         file = label or str(source)
         is_key = mistake["type"] == "extra_forbidden"
         if positions is not None:
-            line, column = positions.find((*prefix, *location), is_key=is_key)
+            line, column = positions.find(location, is_key=is_key)
             file = f"{file}:{line}:{column}"
         place = f"{variable} ({key})" if variable else ": ".join(part for part in (file, key) if part)
         sentence = _sentence(location, mistake["type"], mistake["msg"], model, is_file=bool(str(source)))

@@ -157,19 +157,7 @@ class TomlPositions:
         return self._position
 
 
-def format_place(path: Path, location: Location, label: str = "", *, is_key: bool = False) -> str:
-    """Return a place as editors open it: ``config/keywords.toml:12:9``.
-
-    Args:
-        path: of the file.
-        location: of the value, or of the key.
-        label: stands for the path in messages to people.
-        is_key: the key itself is the mistake.
-
-    """
+def format_place(path: Path, location: Location) -> str:
+    """Return the place of a value as editors open it: ``config/keywords.toml:12:9``."""
     positions = TomlPositions.of(path)
-    name = label or str(path)
-    if positions is None:
-        return name
-    line, column = positions.find(location, is_key=is_key)
-    return f"{name}:{line}:{column}"
+    return ":".join(map(str, (path, *positions.find(location)))) if positions is not None else str(path)

@@ -28,6 +28,7 @@ RECEIVED_AS = {
 
 PASSED_AS: dict[str, object] = {
     "given": b"",
+    "enqueued_at": b"",
     "member": "scope contact",
     "message_prefix": BUCKET.message(""),
     "receipt_prefix": keys.bucket_of("contact").receipt("reference/"),

@@ -25,7 +25,6 @@ def enqueue(
     request: bytes,
     received: int | bytes,
     empty_answer: bytes,
-    enqueued_at: int | bytes = b"",
     delay_ms: int = 0,
 ) -> Call:
     """Put the messages of one document into the outbox.
@@ -36,7 +35,7 @@ def enqueue(
     keys = (bucket.message(reference), bucket.outbox, bucket.dead_letters, bucket.journal)
     arguments = (
         reference, kind, document, trail, reason, work, entry_suffix, count, retention_ms, cause, since,
-        request, received, empty_answer, enqueued_at, delay_ms,
+        request, received, empty_answer, b"", delay_ms,
     )  # fmt: skip
     return SCRIPTS["outbox_enqueue"], keys, arguments
 
