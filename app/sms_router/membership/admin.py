@@ -5,23 +5,31 @@ The Service's resource of a number has its membership, the account's resource it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from sms_router.membership.snapshot import NumberUrls, parse_capabilities, parse_number_urls
-from sms_router.membership.source import iter_records
-from sms_router.senders.country import country_of, is_toll_free
+from sms_router.membership.source import identify_sender, iter_records
+from sms_router.senders.country import country_of
 from sms_router.senders.models import Capability, SenderKind
-from sms_router.twilio.rest import ApiError, FailureKind, api_errors
+from sms_router.twilio.rest import (
+    ApiError,
+    ApiResource,
+    FailureKind,
+    account_resource,
+    api_errors,
+    service_resource,
+)
 
 if TYPE_CHECKING:
     from twilio.rest import Client
 
 Changes = Mapping[str, object]
-"""New values by the names of Twilio's client; an empty string removes a URL."""
+"""New values by the field names of Twilio's API; an empty string removes a URL."""
 
 
 class SenderType(Enum):
@@ -30,6 +38,14 @@ class SenderType(Enum):
     SHORT_CODE = "SC"
     PHONE_NUMBER = "PN"
     ALPHA_SENDER = "AI"
+
+
+_RESOURCES = {
+    SenderType.SHORT_CODE: ("ShortCodes", "ShortCodeSid", "SMS/ShortCodes"),
+    SenderType.PHONE_NUMBER: ("PhoneNumbers", "PhoneNumberSid", "IncomingPhoneNumbers"),
+    SenderType.ALPHA_SENDER: ("AlphaSenders", "AlphaSender", ""),
+}
+"""By type: the list of the Service's members, the parameter that adds one, and the account's list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +102,8 @@ class NumberFilter:
     """A part of the number; ``*`` matches one digit."""
 
     def parameters(self, type_: SenderType) -> dict[str, str]:
-        number = "short_code" if type_ is SenderType.SHORT_CODE else "phone_number"
-        values = {"friendly_name": self.friendly_name, number: self.number}
+        number = "ShortCode" if type_ is SenderType.SHORT_CODE else "PhoneNumber"
+        values = {"FriendlyName": self.friendly_name, number: self.number}
         return {name: value for name, value in values.items() if value is not None}
 
     @property
@@ -111,8 +127,8 @@ class ServiceAdmin:
     def __init__(self, client: Client, account_sid: str, service_sid: str) -> None:
         self.account_sid = account_sid
         self.service_sid = service_sid
-        self._account = client.api.v2010.accounts(account_sid)
-        self._service = client.messaging.v1.services(service_sid)
+        self._client = client
+        self._service = service_resource(client, service_sid)
 
     def list_senders(
         self, type_: SenderType, number_filter: NumberFilter, *, everything: bool
@@ -131,7 +147,7 @@ class ServiceAdmin:
                 matching = members.values() if number_filter.is_empty else ()
                 return [_join(member, None) for member in matching]
             parameters = number_filter.parameters(type_)
-            owned = {number.sid: number for number in iter_records(self._numbers(type_), **parameters)}
+            owned = {number.sid: number for number in iter_records(self._number(type_), **parameters)}
             in_service = [_join(members[sid], number) for sid, number in owned.items() if sid in members]
             others = [_join(None, number) for sid, number in owned.items() if sid not in members]
             return in_service + (others if everything else [])
@@ -139,82 +155,83 @@ class ServiceAdmin:
     def find(self, type_: SenderType, sid: str) -> SenderResource:
         """Return one sender of the Service or of the account."""
         with api_errors():
-            member = self._fetch_or_none(lambda: self._members(type_)(sid).fetch())
+            resource = self._members(type_).child(sid)
             if type_ is SenderType.ALPHA_SENDER:
-                return _join(member or self._members(type_)(sid).fetch(), None)
-            return _join(member, self._numbers(type_)(sid).fetch())
+                return _join(resource.fetch(), None)
+            return _join(_fetch_or_none(resource), self._number(type_, f"/{sid}").fetch())
 
     def add(self, type_: SenderType, value: str) -> str:
         """Add a number by its sid, or an alphanumeric sender by its name; return the sid."""
-        parameter = {
-            SenderType.SHORT_CODE: "short_code_sid",
-            SenderType.PHONE_NUMBER: "phone_number_sid",
-            SenderType.ALPHA_SENDER: "alpha_sender",
-        }[type_]
         with api_errors():
-            return str(self._members(type_).create(**{parameter: value}).sid)
+            return str(self._members(type_).create({_RESOURCES[type_][1]: value}).sid)
 
     def remove(self, type_: SenderType, sid: str) -> None:
         """Remove a sender from the Service; a number stays on the account."""
         with api_errors():
-            self._members(type_)(sid).delete()
+            self._members(type_).child(sid).delete()
 
     def update_number(self, type_: SenderType, sid: str, changes: Changes) -> Changes:
         """Change a number's own settings; return the changed settings as Twilio has them now."""
         with api_errors():
-            number = self._numbers(type_)(sid).update(**changes)
-            return {name: getattr(number, name, None) for name in changes}
+            number = self._number(type_, f"/{sid}").update(_parameters(changes))
+            return {name: getattr(number, name) for name in changes}
 
     def update_service(self, changes: Changes) -> None:
         with api_errors():
-            self._service.update(**changes)
+            self._service.update(_parameters(changes))
 
     def account_state(self) -> AccountState:
         with api_errors():
             # Not documented: the resource contains the primary token, also for a request with the secondary.
-            account = self._account.fetch()
+            account = account_resource(self._client, f"{self.account_sid}.json").fetch()
             return AccountState(str(account.status or "active"), account.auth_token or None)
 
-    def _members(self, type_: SenderType) -> Any:
-        return {
-            SenderType.SHORT_CODE: self._service.short_codes,
-            SenderType.PHONE_NUMBER: self._service.phone_numbers,
-            SenderType.ALPHA_SENDER: self._service.alpha_senders,
-        }[type_]
+    def _members(self, type_: SenderType) -> ApiResource:
+        return self._service.child(_RESOURCES[type_][0])
 
-    def _numbers(self, type_: SenderType) -> Any:
-        if type_ is SenderType.SHORT_CODE:
-            return self._account.short_codes
-        return self._account.incoming_phone_numbers
+    def _number(self, type_: SenderType, sid: str = "") -> ApiResource:
+        """Return the account's list of numbers, or with ``/SID`` one of them."""
+        account = account_resource(self._client, self.account_sid)
+        return account.child(f"{_RESOURCES[type_][2]}{sid}.json")
 
-    def _fetch_or_none(self, fetch: Callable[[], Any]) -> Any:
-        try:
-            with api_errors():
-                return fetch()
-        except ApiError as error:
-            if error.failure.kind is FailureKind.NOT_FOUND and error.failure.code != 21701:
-                return None
-            raise
+
+def _parameters(changes: Changes) -> dict[str, object]:
+    """Return changes by the names of the API's parameters: ``SmsUrl`` for ``sms_url``."""
+    return {
+        "".join(map(str.capitalize, name.split("_"))): str(value).lower()
+        if isinstance(value, bool)
+        else value
+        for name, value in changes.items()
+    }
+
+
+def _fetch_or_none(resource: ApiResource) -> Any:
+    try:
+        with api_errors():
+            return resource.fetch()
+    except ApiError as error:
+        if error.failure.kind is FailureKind.NOT_FOUND and error.failure.code != 21701:
+            return None
+        raise
 
 
 def _join(member: Any, own: Any) -> SenderResource:
     """Join the Service's record and the account's; one of them may be None."""
-    record = member or own
-    address, kind = _address(record)
+    record = own or member
+    address, kind = identify_sender(record)
     names = _capability_names(member, own)
     return SenderResource(
         sid=str(record.sid),
         address=address,
         kind=kind,
         service_sid=member.service_sid if member else None,
-        country=(member.country_code if member and hasattr(member, "country_code") else None)
-        or country_of(address, None),
+        country=(member.country_code if member else None) or country_of(address, None),
         capabilities=parse_capabilities(list(names)) if names is not None else None,
         own=parse_number_urls(own) if own else None,
-        voice=_voice_urls(own) if hasattr(own, "voice_url") else None,
+        voice=_voice_urls(own) if own and own.phone_number else None,
         api_version=own.api_version if own else None,
-        created=(own or member).date_created,
-        updated=(own or member).date_updated,
+        created=_parse_time(record.date_created),
+        updated=_parse_time(record.date_updated),
         account_sid=str(record.account_sid),
         capability_names=names,
         url=member.url if member else None,
@@ -222,19 +239,17 @@ def _join(member: Any, own: Any) -> SenderResource:
     )
 
 
-def _address(record: Any) -> tuple[str, SenderKind]:
-    if hasattr(record, "alpha_sender"):
-        return str(record.alpha_sender), SenderKind.ALPHANUMERIC
-    if hasattr(record, "short_code"):
-        return str(record.short_code), SenderKind.SHORT_CODE
-    address = str(record.phone_number)
-    return address, SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
+def _parse_time(text: str | None) -> datetime | None:
+    """Parse a time of the account's API (RFC 2822), or of the Service's (ISO 8601)."""
+    if not text:
+        return None
+    return parsedate_to_datetime(text) if "," in text else datetime.fromisoformat(text)
 
 
 def _capability_names(member: Any, own: Any) -> tuple[str, ...] | None:
     if member and member.capabilities:
         return tuple(member.capabilities)
-    if hasattr(own, "capabilities"):
+    if own and own.capabilities:
         names = {"voice": "Voice", "sms": "SMS", "mms": "MMS", "fax": "Fax"}
         return tuple(names.get(name, name) for name, able in own.capabilities.items() if able)
     return None

@@ -177,7 +177,7 @@ def parse_number_urls(number: Any) -> NumberUrls:
         "sms_method": number.sms_method or "POST",
         "sms_fallback_url": number.sms_fallback_url or None,
         "sms_fallback_method": number.sms_fallback_method or "POST",
-        "sms_application_sid": getattr(number, "sms_application_sid", None) or None,
+        "sms_application_sid": number.sms_application_sid or None,
     }
     # Interned, because thousands of numbers have the same URLs.
     interned = {name: intern(str(value)) if value else value for name, value in urls.items()}

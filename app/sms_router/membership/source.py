@@ -12,6 +12,7 @@ from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import (
     ApiFailure,
+    ApiResource,
     FailureKind,
     account_resource,
     describe_error,
@@ -66,12 +67,8 @@ def twilio_source(
     return ServiceSource(service_sid, read, refresh_after)
 
 
-def iter_records(listing: Any, **filters: str) -> Iterator[Any]:
-    """Yield every record of a list of Twilio's client, over all pages.
-
-    Args:
-        listing: a list resource with ``page``.
-        filters: Twilio's own query parameters.
+def iter_records(listing: ApiResource, **filters: str) -> Iterator[Any]:
+    """Yield every record of a list, over all pages; ``filters`` are Twilio's own query parameters.
 
     Raises:
         IncompleteListError: when the pages do not end.
@@ -115,17 +112,13 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
     settings = _settings(service.fetch())
     short_codes = list(iter_records(service.child("ShortCodes")))
     numbers = list(iter_records(service.child("PhoneNumbers")))
-    alpha_senders = list(iter_records(service.child("AlphaSenders")))
     owned: dict[str, Any] = {}
     if short_codes:
         owned |= {code.sid: code for code in iter_records(account.child("SMS/ShortCodes.json"))}
     if numbers:
         owned |= {number.sid: number for number in iter_records(account.child("IncomingPhoneNumbers.json"))}
-    senders = [
-        *map(_short_code, short_codes),
-        *(_number(number, owned.get(number.sid)) for number in numbers),
-        *map(_alphanumeric, alpha_senders),
-    ]
+    records = [*short_codes, *numbers, *iter_records(service.child("AlphaSenders"))]
+    senders = [_sender(record, owned.get(record.sid)) for record in records]
     members = {sender.sid for sender in senders}
     return Snapshot(
         account_sid=account_sid,
@@ -139,7 +132,7 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         version=int(now * 1000),
         account_numbers=tuple(
             sorted(
-                str(getattr(record, "phone_number", None) or record.short_code)
+                str(record.phone_number or record.short_code)
                 for sid, record in owned.items()
                 if sid not in members
             )
@@ -161,27 +154,26 @@ def _settings(service: Any) -> ServiceProperties:
     )
 
 
-def _short_code(record: Any) -> Sender:
-    capabilities = parse_capabilities(record.capabilities)
-    return _sender(record.sid, record.short_code, SenderKind.SHORT_CODE, record.country_code, capabilities)
-
-
-def _number(record: Any, owned: Any) -> Sender:
-    address = record.phone_number
-    # The record does not tell a long code from a toll-free number.
-    kind = SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
-    capabilities = parse_capabilities(record.capabilities)
-    if owned is not None and not record.capabilities:
-        capabilities = parse_capabilities([name for name, able in owned.capabilities.items() if able])
-    return _sender(record.sid, address, kind, record.country_code or country_of(address, None), capabilities)
-
-
-def _alphanumeric(record: Any) -> Sender:
-    capabilities = parse_capabilities(record.capabilities) or Capability.SMS
-    return _sender(record.sid, record.alpha_sender, SenderKind.ALPHANUMERIC, None, capabilities)
-
-
-def _sender(sid: Any, address: Any, kind: SenderKind, country: Any, capabilities: Capability) -> Sender:
-    if not sid or not address:
+def _sender(record: Any, owned: Any) -> Sender:
+    address, kind = identify_sender(record)
+    if not record.sid or not address:
         raise IncompleteListError(f"a {kind.value} without its sid or its address")
-    return Sender(str(sid), str(address), kind, str(country).upper() if country else None, capabilities)
+    capabilities = parse_capabilities(record.capabilities)
+    if kind is SenderKind.ALPHANUMERIC:
+        capabilities = capabilities or Capability.SMS
+    elif kind is not SenderKind.SHORT_CODE and owned is not None and not record.capabilities:
+        capabilities = parse_capabilities([name for name, able in owned.capabilities.items() if able])
+    country = record.country_code or country_of(address, None)
+    return Sender(str(record.sid), address, kind, str(country).upper() if country else None, capabilities)
+
+
+def identify_sender(record: Any) -> tuple[str, SenderKind]:
+    """Return the address and the kind of a sender, by its record in the Service or on the account."""
+    type_ = str(record.sid)[:2]
+    if record.alpha_sender or type_ == "AI":
+        return str(record.alpha_sender or ""), SenderKind.ALPHANUMERIC
+    if record.short_code or type_ == "SC":
+        return str(record.short_code or ""), SenderKind.SHORT_CODE
+    # The record does not tell a long code from a toll-free number.
+    address = str(record.phone_number or "")
+    return address, SenderKind.TOLL_FREE if is_toll_free(address) else SenderKind.LONG_CODE
