@@ -370,13 +370,10 @@ class Worker:
             self.availability,
             self.rate_limiter,
             self.failure_monitor,
-            self.health.degraded_reasons,
-            self.health.notices,
+            self.health,
             self.clock,
         )
-        probes = Probes(
-            self.health.degraded_reasons, self.health.notices, self.health.update_metrics, metrics.registry()
-        )
+        probes = Probes(self.health, metrics.registry())
         webhooks = self.webhooks()
         others = [
             Route("/healthz", probes.alive),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from sms_router.web.health import HealthMonitor
 
 MAX_SHARE = 0.05
 """Of each second that a worker may take to build a page: anybody may be able to read these pages."""
@@ -37,13 +39,9 @@ class RateLimitedPage:
 class Probes:
     """The endpoints of the probes."""
 
-    degraded_reasons: Callable[[], Sequence[str]]
-    """Why the router is degraded; empty while it is healthy."""
-    notices: Callable[[], Sequence[str]]
-    """What an operator should know even while the router is healthy."""
-    update_metrics: Callable[[], None]
-    """Called before the metrics are read."""
-    registry: CollectorRegistry = REGISTRY
+    health: HealthMonitor
+    registry: CollectorRegistry
+    """What the metrics are read from."""
     _ready: RateLimitedPage = field(init=False)
     _metrics: RateLimitedPage = field(init=False)
 
@@ -63,10 +61,10 @@ class Probes:
         return self._metrics.get()
 
     def _build_ready(self) -> Response:
-        reasons = list(self.degraded_reasons())
+        reasons = list(self.health.degraded_reasons())
         status = "degraded" if reasons else "ready"
-        return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.notices())})
+        return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.health.notices())})
 
     def _build_metrics(self) -> Response:
-        self.update_metrics()
+        self.health.update_metrics()
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
@@ -16,15 +17,10 @@ from sms_router.membership.source import PoolReadError
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
 from sms_router.twilio.phone_numbers import InvalidNumberError
-from sms_router.web.console.login_throttle import LoginThrottle, Network, client_address
+from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.login_throttle import LoginThrottle, client_address
 from sms_router.web.console.rendering import PageError, Pages
-from sms_router.web.console.sessions import (
-    DEVICE_LIFETIME,
-    SESSION_LIFETIME,
-    ConsoleSession,
-    SessionRegistry,
-    Sessions,
-)
+from sms_router.web.console.sessions import DEVICE_LIFETIME, SESSION_LIFETIME, ConsoleSession, Sessions
 from sms_router.web.http import Rejection, is_form, read_body, read_headers
 
 log = logging.getLogger("sms_router.console")
@@ -49,7 +45,9 @@ class ConsoleRequest:
     form: Mapping[str, str]
     """Empty for a GET."""
     reveal: bool
-    """Whether numbers and texts were asked for in full."""
+    """Whether numbers and texts are shown in full."""
+    asks_to_reveal: bool
+    """Whether they are masked but for this request."""
 
     def query(self, name: str) -> str:
         """Return a query parameter; empty when it is missing."""
@@ -76,41 +74,41 @@ Page = Callable[[ConsoleRequest], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class ConsolePages:
+    """Pages of the console that belong together."""
+
+    context: ConsoleContext
+    pages: Pages
+
+    def render(self, request: ConsoleRequest, template: str, **values: object) -> Response:
+        return self.pages.show(template, request.session, 200, reveal=request.reveal, **values)
+
+
 class Authenticator:
     """Logs operators in and out, and wraps every page and form with the check of their session.
 
     Args:
-        sessions: signs and reads session cookies.
-        registry: the sessions that are open, and those that were ended.
-        throttle: limits wrong passwords.
+        context: has the sessions that are open, and the settings.
         pages: renders the login and the error pages.
-        public_url: a form may come from its origin.
-        trusted_proxies: whose X-Forwarded-For is believed.
-        clock: in seconds since the epoch.
-        secure: whether the cookie is sent over https only.
+        password: of the operators.
+        monotonic: a clock in seconds.
 
     """
 
     def __init__(
-        self,
-        sessions: Sessions,
-        registry: SessionRegistry,
-        throttle: LoginThrottle,
-        pages: Pages,
-        public_url: str,
-        trusted_proxies: Sequence[Network],
-        clock: Callable[[], float],
-        *,
-        secure: bool,
+        self, context: ConsoleContext, pages: Pages, password: str, monotonic: Callable[[], float]
     ) -> None:
-        self._sessions = sessions
-        self._registry = registry
-        self._throttle = throttle
+        settings = context.settings
+        self._settings = settings
+        self._clock = context.clock
+        self._registry = context.sessions
         self._pages = pages
-        self._public_url = public_url
-        self._trusted_proxies = trusted_proxies
-        self._clock = clock
-        self._secure = secure
+        self._sessions = Sessions(password)
+        self._throttle = LoginThrottle(monotonic)
+        self._trusted_proxies = [ip_network(each, strict=False) for each in settings.console.trusted_proxies]
+        # How a private port is reached is not known, so its cookie cannot be for https only.
+        self._is_secure = settings.server.private_port is None and settings.public_url.startswith("https:")
 
     def page(self, show: Page) -> Endpoint:
         """Return the endpoint of a page that is read."""
@@ -122,8 +120,8 @@ class Authenticator:
                 return RedirectResponse(f"/console/login?{query}", 303)
             cookie = http.cookies.get(NOTICE_COOKIE, "")
             session = session._replace(notice=session.read_notice(cookie))
-            reveal = http.query_params.get("reveal") == "1"
-            response = await self._respond(show, ConsoleRequest(http, session, {}, reveal))
+            request = self._request(http, session, http.query_params, {})
+            response = await self._respond(show, request)
             if cookie:
                 self._set_cookie(http, response, "", 0, NOTICE_COOKIE)
             return response
@@ -140,15 +138,19 @@ class Authenticator:
             form = await self._form(http)
             if not self._sessions.check_csrf(session, form.get("csrf", "")):
                 raise PageError(403, "This form belongs to another session. Reload the page and try again.")
-            response = await self._respond(
-                act, ConsoleRequest(http, session, form, form.get("reveal") == "1")
-            )
+            response = await self._respond(act, self._request(http, session, form, form))
             if isinstance(response, Done):
                 cookie = session.sign_notice(response.notice)
                 self._set_cookie(http, response, cookie, NOTICE_LIFETIME, NOTICE_COOKIE)
             return response
 
         return self._pages.with_security_headers(endpoint)
+
+    def _request(
+        self, http: Request, session: ConsoleSession, parameters: Mapping[str, str], form: Mapping[str, str]
+    ) -> ConsoleRequest:
+        is_open, is_asked = self._settings.is_open, parameters.get("reveal") == "1"
+        return ConsoleRequest(http, session, form, is_open or is_asked, is_asked and not is_open)
 
     async def _respond(self, page: Page, request: ConsoleRequest) -> Response:
         try:
@@ -224,14 +226,14 @@ class Authenticator:
             value,
             max_age=lifetime,
             path=path,
-            secure=self._secure or http.headers.get("x-forwarded-proto") == "https",
+            secure=self._is_secure or http.headers.get("x-forwarded-proto") == "https",
             httponly=True,
             samesite="strict",
         )
 
     async def _form(self, http: Request) -> dict[str, str]:
         """Read a posted form."""
-        if not is_same_origin(http.headers, self._public_url):
+        if not is_same_origin(http.headers, self._settings.public_url):
             raise PageError(403, "This form was sent from another site.")
         headers = read_headers(http.scope)
         if not is_form(headers):

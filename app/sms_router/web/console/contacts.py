@@ -18,10 +18,9 @@ from sms_router.routing.opt_outs.evidence import read_ledger
 from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, SuspectedText
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import parse_address
-from sms_router.web.console.auth import ConsoleRequest
-from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest
 from sms_router.web.console.message_rows import MessageRow, build_row
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.rendering import PageError
 
 log = logging.getLogger("sms_router.console")
 
@@ -29,6 +28,14 @@ NEWEST_MESSAGES = 20
 MAX_SUSPECTED = 200
 SOURCE = "operator"
 """Of the entries that the console adds to the opt-out list."""
+
+_CHANGES = {
+    (True, True): "are on the opt-out list now",
+    (True, False): "were on the opt-out list already",
+    (False, True): "are off the opt-out list",
+    (False, False): "were not on the opt-out list",
+}
+"""The result of an opt-out (True) or an opt-in, by whether it has changed the list."""
 
 
 class ContactInService(NamedTuple):
@@ -41,49 +48,36 @@ class ContactInService(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ContactPages:
+class ContactPages(ConsolePages):
     """The search form and the page of a contact."""
 
-    context: ConsoleContext
-    pages: Pages
     find: Callable[[str], Awaitable[MessageRecord]]
     """Returns a message by its sid: a page can name its contact by it without showing the number."""
 
     async def search(self, request: ConsoleRequest) -> Response:
-        return self.pages.show("people.html", request.session, scopes=self._scopes())
+        return self.render(request, "people.html", scopes=self._scopes())
 
     async def show(self, request: ConsoleRequest) -> Response:
         return await self._page(request, await self._number(request), "")
 
-    async def opt_out(self, request: ConsoleRequest) -> Response:
-        """Add a contact to the opt-out list, until they text START."""
+    async def change(self, request: ConsoleRequest, *, is_opt_out: bool) -> Response:
+        """Add a contact to the opt-out list until they text START, or remove them.
+
+        Twilio has its own list, which ends with their START only.
+        """
         number, scope = await self._number(request), self._scope(request)
         if request.form.get("confirmed") != "1":
             return await self._page(request, number, "", asked=scope)
 
-        def add(client: Redis) -> int:
+        def change(client: Redis) -> bool:
             entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
-            return self._opt_out_list(client).add([entry])
+            opt_out_list = self._opt_out_list(client)
+            return bool(opt_out_list.add([entry])) if is_opt_out else opt_out_list.remove(entry)
 
-        added = await self.context.executor.run_with_client(add)
-        log.info("added %s to the opt-out list of %s", mask_number(number), scope)
-        notice = "They are on the opt-out list now." if added else "They were on the opt-out list already."
-        return await self._page(request, number, notice)
-
-    async def opt_in(self, request: ConsoleRequest) -> Response:
-        """Remove a contact from the opt-out list; Twilio has its own, which ends with their START only."""
-        number, scope = await self._number(request), self._scope(request)
-        if request.form.get("confirmed") != "1":
-            return await self._page(request, number, "", asked=scope)
-
-        def remove(client: Redis) -> bool:
-            entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
-            return self._opt_out_list(client).remove(entry)
-
-        removed = await self.context.executor.run_with_client(remove)
-        log.info("removed %s from the opt-out list of %s", mask_number(number), scope)
-        notice = "They are off the opt-out list." if removed else "They were not on the opt-out list."
-        return await self._page(request, number, notice)
+        has_changed = await self.context.executor.run_with_client(change)
+        change_name = "added %s to" if is_opt_out else "removed %s from"
+        log.info(f"{change_name} the opt-out list of %s", mask_number(number), scope)
+        return await self._page(request, number, f"They {_CHANGES[is_opt_out, has_changed]}.")
 
     async def suspected(self, request: ConsoleRequest) -> Response:
         """List the texts that may be meant as an opt-out."""
@@ -108,7 +102,7 @@ class ContactPages:
         return await self._suspected_page(request, await self.context.executor.run_with_client(change))
 
     async def _suspected_page(self, request: ConsoleRequest, notice: str) -> Response:
-        reveal = request.reveal or self.context.settings.is_open
+        reveal = request.reveal
 
         def read(client: Redis) -> list[tuple[SuspectedText, MessageRow]]:
             texts = self._opt_out_list(client).suspected()[:MAX_SUSPECTED]
@@ -116,12 +110,11 @@ class ContactPages:
             return [(text, build_row(record, reveal)) for text, record in zip(texts, records, strict=True)]
 
         rows = await self.context.executor.run_with_client(read)
-        return self.pages.show(
+        return self.render(
+            request,
             "suspected.html",
-            request.session,
             rows=[(text, row, text.number if reveal else mask_number(text.number)) for text, row in rows],
             notice=notice,
-            reveal=reveal,
         )
 
     async def _page(
@@ -129,7 +122,7 @@ class ContactPages:
     ) -> Response:
         """Show the contact; in the card of the scope ``asked``, ask before the opt-out list is changed."""
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
-        reveal = request.reveal or self.context.settings.is_open
+        reveal = request.reveal
 
         def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow], list[list[str]]]:
             services = [
@@ -141,12 +134,12 @@ class ContactPages:
             return services, [build_row(record, reveal) for record in records], evidence
 
         services, rows, evidence = await self.context.executor.run_with_client(read)
-        if request.reveal:
+        if request.asks_to_reveal:
             log.info("the contact %s was shown in full", mask_number(number))
         sid = request.form.get("sid")
-        return self.pages.show(
+        return self.render(
+            request,
             "person.html",
-            request.session,
             handle=("sid", sid) if sid else ("number", number),
             shown=number if reveal else mask_number(number),
             services=services,
@@ -155,7 +148,6 @@ class ContactPages:
             notice=notice,
             asked=asked,
             ours=request.form.get("ours", ""),
-            reveal=reveal,
         )
 
     def _opt_out_list(self, client: Redis) -> OptOutList:
@@ -164,10 +156,7 @@ class ContactPages:
 
     def _scopes(self, request: ConsoleRequest | None = None) -> dict[str, str]:
         """Return the name of each scope: the Services, and an entered number of ours outside of Services."""
-        scopes = {}
-        for status in self.context.membership.statuses():
-            snapshot = self.context.membership.snapshot(status.service_sid)
-            scopes[status.service_sid] = snapshot.settings.friendly_name if snapshot is not None else ""
+        scopes = {status.service_sid: name for name, status, _ in self.context.services()}
         if request is not None and (entered := request.form.get("ours", "").strip()):
             scopes[parse_address(entered)] = "Outside of Services"
         return scopes

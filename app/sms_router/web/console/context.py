@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import phonenumbers
@@ -12,17 +12,21 @@ from redis import Redis
 
 from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
-from sms_router.routing.contacts.contact import Contact
+from sms_router.membership.service_state import ServiceStatus
+from sms_router.membership.snapshot import Snapshot
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.summary import ContactSummary, read_contact
 from sms_router.routing.dispatch.dispatcher import Dispatcher
+from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_contact
 from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
+from sms_router.web.health import HealthMonitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,7 @@ class ConsoleContext:
     availability: Availability
     rate_limiter: RateLimiter
     failure_monitor: FailureMonitor
-    degraded_reasons: Callable[[], Sequence[str]]
-    """Why the router is degraded; empty while it is healthy."""
-    notices: Callable[[], Sequence[str]]
+    health: HealthMonitor
     clock: Callable[[], float]
     """Seconds since the epoch."""
 
@@ -58,6 +60,12 @@ class ConsoleContext:
     def now(self) -> int:
         """Milliseconds since the epoch."""
         return int(self.clock() * 1000)
+
+    def services(self) -> Iterator[tuple[str, ServiceStatus, Snapshot | None]]:
+        """Yield the name, the status and the snapshot of each Messaging Service."""
+        for status in self.membership.statuses():
+            snapshot = self.membership.snapshot(status.service_sid)
+            yield snapshot.settings.friendly_name if snapshot is not None else "", status, snapshot
 
     def parse_contact(self, text: str) -> str:
         """Return the contact of a number; without a country code, it is in the country of the first sender.
@@ -77,10 +85,17 @@ class ConsoleContext:
                     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
             raise
 
-    async def summarize_contact(self, scope: str, number: str) -> ContactSummary:
-        table = self.contacts.table
+    async def read_contact(self, scope: str, number: str) -> tuple[ContactSummary, StoredConversation | None]:
+        """Return what is stored of a contact, and their conversation.
 
-        def read(client: Redis) -> Contact:
-            return read_contact(client, scope, number)
+        Raises:
+            StoreUnavailableError: when Redis cannot be read.
 
-        return ContactSummary(await self.executor.run_with_client(read), table, self.now)
+        """
+        now, has_conversations = self.now, self.dispatcher.conversations is not None
+
+        def read(client: Redis) -> tuple[ContactSummary, StoredConversation | None]:
+            summary = ContactSummary(read_contact(client, scope, number), self.contacts.table, now)
+            return summary, read_conversation(client, scope, number, now) if has_conversations else None
+
+        return await self.executor.run_with_client(read)

@@ -19,12 +19,10 @@ from sms_router.routing.pipeline.explain import (
     explain,
     sample_message,
 )
-from sms_router.routing.pipeline.replay_preview import read_conversation
 from sms_router.senders.models import SenderKind
 from sms_router.twilio.phone_numbers import parse_address
-from sms_router.web.console.auth import ConsoleRequest
-from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest
+from sms_router.web.console.rendering import PageError
 
 RULES_PER_PAGE = 200
 MAX_WARNINGS = 20
@@ -43,11 +41,9 @@ class _WarningCache:
 
 
 @dataclass(frozen=True, slots=True)
-class KeywordPages:
+class KeywordPages(ConsolePages):
     """The list of rules and the form below it."""
 
-    context: ConsoleContext
-    pages: Pages
     _cache: _WarningCache = field(default_factory=_WarningCache)
 
     async def show(self, request: ConsoleRequest) -> Response:
@@ -69,13 +65,8 @@ class KeywordPages:
         scope = context.contacts.scope_of(None, recipient, account_sid)
         service = scope if scope.startswith("MG") else None
         message = sample_message(account_sid, service, sender, recipient, text, country or None)
-        contact = await context.summarize_contact(scope, message.contact)
+        contact, conversation = await context.read_contact(scope, message.contact)
         conditions = context.availability.conditions()
-        conversation = None
-        if context.dispatcher.conversations is not None:
-            conversation = await context.executor.run_with_client(
-                lambda client: read_conversation(client, scope, message.contact, contact.at)
-            )
         explanation = explain(
             message, contact, context.dispatcher, context.composer, conditions, conversation
         )
@@ -92,9 +83,9 @@ class KeywordPages:
         shown = rules[number * RULES_PER_PAGE : (number + 1) * RULES_PER_PAGE]
         warnings = await self.context.executor.run(self._warnings)
         render = partial(
-            self.pages.show,
+            self.render,
+            request,
             "keywords.html",
-            request.session,
             rules=[(rule, *_describe(rule.action)) for rule in shown],
             default=_describe(default) if default is not None else ("no reply", ""),
             services=len(defaults.services),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from redis import Redis
@@ -16,10 +15,9 @@ from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, cancel, check_replayable
 from sms_router.routing.history.streams import Cursor
 from sms_router.routing.history.timeline import body_of, build_timeline, number_of
-from sms_router.web.console.auth import ConsoleRequest, Done
-from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
 from sms_router.web.console.message_rows import OUTCOMES, build_row, has_outcome, outcome_badge
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.rendering import PageError
 
 log = logging.getLogger("sms_router.console")
 
@@ -41,12 +39,8 @@ _OFFERED = {ReplayStatus.YES, ReplayStatus.UNKNOWN, ReplayStatus.TOO_OLD}
 """When a message's page offers its replay."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePages:
+class MessagePages(ConsolePages):
     """The lists of messages, and the page of one."""
-
-    context: ConsoleContext
-    pages: Pages
 
     async def list(self, request: ConsoleRequest) -> Response:
         """List the newest messages or the newest dead letters; with a sid, redirect to that message."""
@@ -62,7 +56,7 @@ class MessagePages:
                 page = RecordPage(history.scheduled(limit), None)
             else:
                 page = history.failed_page(limit, before) if failed else history.page(limit, before)
-            return self._render(request, page, limit, before, failed=failed, scheduled=scheduled)
+            return self._list(request, page, limit, before, failed=failed, scheduled=scheduled)
 
         return await self.context.executor.run_with_client(render)
 
@@ -86,11 +80,11 @@ class MessagePages:
 
         def render(client: Redis) -> Response:
             page = HistoryReader(client).search(matches, PAGE_SIZES[0], before, contact)
-            return self._render(request, page, PAGE_SIZES[0], before, query=query)
+            return self._list(request, page, PAGE_SIZES[0], before, query=query)
 
         return await self.context.executor.run_with_client(render)
 
-    def _render(
+    def _list(
         self,
         request: ConsoleRequest,
         page: RecordPage,
@@ -101,13 +95,12 @@ class MessagePages:
         scheduled: bool = False,
         query: Mapping[str, str] = NO_QUERY,
     ) -> Response:
-        reveal = request.reveal or self.context.settings.is_open
-        if request.reveal:
+        if request.asks_to_reveal:
             log.info("a list of messages was shown in full")
-        return self.pages.show(
+        return self.render(
+            request,
             "messages.html",
-            request.session,
-            rows=[build_row(record, reveal) for record in page.records],
+            rows=[build_row(record, request.reveal) for record in page.records],
             failed=failed,
             scheduled=scheduled,
             query=query,
@@ -117,28 +110,25 @@ class MessagePages:
             limits=PAGE_SIZES,
             older=page.next_cursor,
             first=before is None,
-            reveal=reveal,
         )
 
     async def show(self, request: ConsoleRequest) -> Response:
         record = await self.find(request.path_parameter("sid"))
-        reveal = request.reveal or self.context.settings.is_open
-        if request.reveal:
+        if request.asks_to_reveal:
             log.info("%s was shown in full", record.sid)
         check = self._check_replayable(record)
-        return self.pages.show(
+        return self.render(
+            request,
             "message.html",
-            request.session,
             sid=record.sid,
             record=record,
-            contact=number_of(record, reveal),
+            contact=number_of(record, request.reveal),
             outcome=outcome_badge(record),
-            events=build_timeline(record, reveal),
+            events=build_timeline(record, request.reveal),
             trail=_trail_lines(record),
             replayable=check.status in _OFFERED,
             why=check.reason,
             pending=record.replay is not None and record.replay.answer is None,
-            reveal=reveal,
         )
 
     async def cancel(self, request: ConsoleRequest) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from redis import Redis
@@ -13,10 +12,9 @@ from sms_router.membership.service_state import ServiceStatus, SnapshotOrigin
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.web.console.auth import ConsoleRequest, Done
-from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
 from sms_router.web.console.message_rows import Badge, build_row
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.rendering import PageError
 from sms_router.web.console.sessions import StoredSession, stored_sessions
 
 NEWEST_MESSAGES = 8
@@ -30,12 +28,8 @@ class ServiceRow(NamedTuple):
     badge: Badge
 
 
-@dataclass(frozen=True, slots=True)
-class OverviewPage:
+class OverviewPage(ConsolePages):
     """The first page; it needs neither Redis nor Twilio."""
-
-    context: ConsoleContext
-    pages: Pages
 
     async def show(self, request: ConsoleRequest) -> Response:
         context = self.context
@@ -46,12 +40,12 @@ class OverviewPage:
             newest, failures = await context.executor.run_with_client(_read_history)
         except StoreUnavailableError as error:
             store_error = str(error)
-        return self.pages.show(
+        return self.render(
+            request,
             "overview.html",
-            request.session,
-            reasons=context.degraded_reasons(),
-            notices=context.notices(),
-            services=[self._service_row(status) for status in context.membership.statuses()],
+            reasons=context.health.degraded_reasons(),
+            notices=context.health.notices(),
+            services=[ServiceRow(name, status, _badge(status)) for name, status, _ in context.services()],
             cordons=context.membership.cordons.active,
             failing=context.failure_monitor.failing(),
             rows=[build_row(record, context.settings.is_open) for record in newest],
@@ -59,10 +53,6 @@ class OverviewPage:
             suspected=context.contacts.suspected,
             store_error=store_error,
         )
-
-    def _service_row(self, status: ServiceStatus) -> ServiceRow:
-        snapshot = self.context.membership.snapshot(status.service_sid)
-        return ServiceRow(snapshot.settings.friendly_name if snapshot else "", status, _badge(status))
 
 
 def _read_history(client: Redis) -> tuple[list[MessageRecord], int]:
@@ -81,15 +71,11 @@ def _badge(status: ServiceStatus) -> Badge:
 log = logging.getLogger("sms_router.console")
 
 
-@dataclass(frozen=True, slots=True)
-class SessionPages:
+class SessionPages(ConsolePages):
     """The list of logins, and its form."""
 
-    context: ConsoleContext
-    pages: Pages
-
     async def show(self, request: ConsoleRequest) -> Response:
-        return self.pages.show("sessions.html", request.session, sessions=await self._read())
+        return self.render(request, "sessions.html", sessions=await self._read())
 
     async def end(self, request: ConsoleRequest) -> Response:
         digest = request.path_parameter("digest")

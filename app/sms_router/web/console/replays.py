@@ -10,9 +10,6 @@ from typing import NamedTuple
 from redis import Redis
 from starlette.responses import Response
 
-from sms_router.routing.contacts.contact import Contact
-from sms_router.routing.contacts.summary import read_contact
-from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import (
     ReplayCheck,
@@ -22,12 +19,11 @@ from sms_router.routing.history.replay import (
     request_replay,
 )
 from sms_router.routing.history.timeline import body_of, number_of
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
+from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay
 from sms_router.twilio.inbound import InboundMessage
-from sms_router.web.console.auth import ConsoleRequest, Done
-from sms_router.web.console.context import ConsoleContext
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
 from sms_router.web.console.messages import ANY_AGE
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.rendering import PageError
 
 log = logging.getLogger("sms_router.console")
 
@@ -46,11 +42,9 @@ class RequiredConfirmations(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayPages:
+class ReplayPages(ConsolePages):
     """The preview of a replay, and the form that requests it."""
 
-    context: ConsoleContext
-    pages: Pages
     find: Callable[[str], Awaitable[MessageRecord]]
 
     async def show(self, request: ConsoleRequest) -> Response:
@@ -61,18 +55,16 @@ class ReplayPages:
             preview = await self._preview(record.message, failed_rule(record))
             check = preview.forbidden or check
             confirmations = confirmations._replace(default=preview.sends_default)
-        reveal = request.reveal or self.context.settings.is_open
-        return self.pages.show(
+        return self.render(
+            request,
             "replay.html",
-            request.session,
             record=record,
-            contact=number_of(record, reveal),
-            body=body_of(record, reveal),
+            contact=number_of(record, request.reveal),
+            body=body_of(record, request.reveal),
             possible=check.status is ReplayStatus.YES,
             why=check.reason,
             confirmations=confirmations,
             preview=preview,
-            reveal=reveal,
         )
 
     async def request(self, request: ConsoleRequest) -> Response:
@@ -118,18 +110,10 @@ class ReplayPages:
         return check, RequiredConfirmations(old, strict.status is ReplayStatus.UNKNOWN)
 
     async def _preview(self, message: InboundMessage, failed: str | None) -> ReplayPreview:
-        context, now = self.context, self.context.now
+        context = self.context
         scope = context.contacts.scope_of(message.service_sid, message.recipient, message.account_sid)
-        table, has_conversations = context.contacts.table, context.dispatcher.conversations is not None
-
-        def read(client: Redis) -> tuple[Contact, StoredConversation | None]:
-            contact = read_contact(client, scope, message.contact)
-            return contact, read_conversation(
-                client, scope, message.contact, now
-            ) if has_conversations else None
-
-        contact, conversation = await context.executor.run_with_client(read)
-        facts, conditions = contact.facts(table, now), context.availability.conditions()
+        summary, conversation = await context.read_contact(scope, message.contact)
+        facts, conditions = summary.facts, context.availability.conditions()
         return preview_replay(
             message, scope, facts, conversation, context.dispatcher, context.composer, conditions, failed
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_network
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,33 +13,19 @@ from sms_router.web.console.auth import Authenticator, ConsoleRequest, Endpoint,
 from sms_router.web.console.contacts import ContactPages
 from sms_router.web.console.context import ConsoleContext
 from sms_router.web.console.keywords import KeywordPages
-from sms_router.web.console.login_throttle import LoginThrottle
 from sms_router.web.console.messages import MessagePages
 from sms_router.web.console.overview import OverviewPage, SessionPages
 from sms_router.web.console.rendering import FOLDER, PageError, Pages
 from sms_router.web.console.replays import ReplayPages
 from sms_router.web.console.senders import SenderPages
-from sms_router.web.console.sessions import Sessions
 
 _ASSETS = {"console.css": "text/css", "icon.svg": "image/svg+xml"}
 
 
 def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float]) -> list[Route]:
     """Return the console's routes; ``monotonic`` is a clock in seconds."""
-    settings = context.settings
-    pages = Pages(context.clock, settings)
-    # How a private port is reached is not known, so its cookie cannot be for https only.
-    secure = settings.server.private_port is None and settings.public_url.startswith("https:")
-    authenticator = Authenticator(
-        Sessions(password),
-        context.sessions,
-        LoginThrottle(monotonic),
-        pages,
-        settings.public_url,
-        [ip_network(proxy, strict=False) for proxy in settings.console.trusted_proxies],
-        context.clock,
-        secure=secure,
-    )
+    pages = Pages(context.clock, context.settings)
+    authenticator = Authenticator(context, pages, password, monotonic)
     messages = MessagePages(context, pages)
     replays = ReplayPages(context, pages, messages.find)
     senders = SenderPages(context, pages)
@@ -68,8 +54,8 @@ def routes(context: ConsoleContext, password: str, monotonic: Callable[[], float
         "/console/keywords": keywords.explain,
         "/console/people": contacts.show,
         "/console/suspected": contacts.decide,
-        "/console/people/opt-out": contacts.opt_out,
-        "/console/people/opt-in": contacts.opt_in,
+        "/console/people/opt-out": partial(contacts.change, is_opt_out=True),
+        "/console/people/opt-in": partial(contacts.change, is_opt_out=False),
         "/console/sessions/{digest}/end": sessions.end,
     }
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -23,9 +22,8 @@ from sms_router.senders.pending import live_notice
 from sms_router.senders.rate_limits import SenderLimit
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.server_clock import server_time
-from sms_router.web.console.auth import ConsoleRequest, Done
-from sms_router.web.console.context import ConsoleContext
-from sms_router.web.console.rendering import PageError, Pages
+from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
+from sms_router.web.console.rendering import PageError
 
 log = logging.getLogger("sms_router.console")
 
@@ -65,32 +63,16 @@ class ServiceSenders(NamedTuple):
     rows: list[SenderRow]
 
 
-class PendingNumberRow(NamedTuple):
-    """One number in onboarding, which is not live yet."""
-
-    number: str
-    process: str
-    step: str
-    actor: str
-    expected: str
-    trouble: str
-    """Why an operator should look at it; empty when nothing is late."""
-
-
-@dataclass(frozen=True, slots=True)
-class SenderPages:
+class SenderPages(ConsolePages):
     """The page of senders and its forms."""
-
-    context: ConsoleContext
-    pages: Pages
 
     async def show(self, request: ConsoleRequest) -> Response:
         number = request.query_page()
         services, more = self._services(number * SENDERS_PER_PAGE)
         render = partial(
-            self.pages.show,
+            self.render,
+            request,
             "senders.html",
-            request.session,
             services=services,
             pending=await self._pending_numbers() if not number else [],
             limited=bool(self.context.settings.limits),
@@ -161,14 +143,13 @@ class SenderPages:
         services: list[ServiceSenders] = []
         room, skip = SENDERS_PER_PAGE, start
         more = False
-        for status in self.context.membership.statuses():
-            snapshot = self.context.membership.snapshot(status.service_sid)
-            senders = sorted(snapshot.senders, key=_kind_rank) if snapshot is not None else []
+        for name, status, snapshot in self.context.services():
+            senders = list(snapshot.senders) if snapshot is not None else []
+            senders.sort(key=lambda sender: _KINDS.index(sender.kind))
             shown = list(islice(senders, skip, skip + room))
             more = more or len(senders) > skip + room
             room, skip = room - len(shown), max(0, skip - len(senders))
             rows = [self._row(sender, conditions, cordons.get(sender.sid)) for sender in shown]
-            name = snapshot.settings.friendly_name if snapshot is not None else ""
             services.append(ServiceSenders(name, status, rows))
         return services, more
 
@@ -186,43 +167,32 @@ class SenderPages:
         )
 
     def _find(self, sid: str) -> tuple[Sender, str]:
-        for status in self.context.membership.statuses():
-            snapshot = self.context.membership.snapshot(status.service_sid)
+        for _, status, snapshot in self.context.services():
             for sender in snapshot.senders if snapshot is not None else ():
                 if sender.sid == sid:
                     return sender, status.service_sid
         raise PageError(404, "No configured Messaging Service has this sender any more.")
 
-    async def _pending_numbers(self) -> list[PendingNumberRow]:
-        """Return the numbers in onboarding; none while Redis, which has them, is not available."""
+    async def _pending_numbers(self) -> list[tuple[Checklist, str]]:
+        """Return the numbers in onboarding and why an operator should look at them.
+
+        There are none while Redis, which has them, is not available.
+        """
         try:
             state = await self.context.executor.run_with_client(load_state)
         except StoreUnavailableError:
             return []
         now = self.context.clock()
         state = state.apply_silence(now)
-        return [_pending_row(checklist, state, now) for checklist in state.pending[:MAX_PENDING_SHOWN]]
+        return [(each, _find_trouble(each, state, now)) for each in state.pending[:MAX_PENDING_SHOWN]]
 
 
-def _pending_row(checklist: Checklist, state: OnboardingState, now: float) -> PendingNumberRow:
-    step, actor = checklist.current_step, checklist.next_actor
-    trouble = checklist.overdue_reason(now) or ""
+def _find_trouble(checklist: Checklist, state: OnboardingState, now: float) -> str:
     if checklist.rejected is not None:
-        trouble = f"rejected: {checklist.rejected}"
-    elif checklist.number in state.texted and not checklist.process.gradual:
-        trouble = live_notice(checklist.number)
-    return PendingNumberRow(
-        checklist.number,
-        checklist.kind.label,
-        step.name if step is not None else "",
-        actor.label if actor is not None else "",
-        str(checklist.expected or f"usually by {checklist.usual_end}"),
-        trouble,
-    )
-
-
-def _kind_rank(sender: Sender) -> int:
-    return _KINDS.index(sender.kind)
+        return f"rejected: {checklist.rejected}"
+    if checklist.number in state.texted and not checklist.process.gradual:
+        return live_notice(checklist.number)
+    return checklist.overdue_reason(now) or ""
 
 
 def _format_limit(limit: SenderLimit | None) -> str:
