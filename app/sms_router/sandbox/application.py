@@ -9,28 +9,23 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from sms_router.sandbox.clock import Clock
 from sms_router.sandbox.control.conditions import ConditionRoutes
+from sms_router.sandbox.control.index import IndexPage, describe_routes
 from sms_router.sandbox.control.phones import PhoneRoutes
 from sms_router.sandbox.control.ports import PortRoutes
-from sms_router.sandbox.control.requests import (
-    PATH_PREFIX,
-    BadRequestError,
-    LocalOnlyMiddleware,
-    on_bad_request,
-    on_unknown_path,
-)
+from sms_router.sandbox.control.requests import PATH_PREFIX, BadRequestError, LocalOnlyMiddleware
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.rest import numbers, services
 from sms_router.sandbox.rest.account import AccountResource, AlertsResource
 from sms_router.sandbox.rest.messages import MessagesResource
 from sms_router.sandbox.rest.middleware import AuthMiddleware, FaultMiddleware
 from sms_router.sandbox.rest.porting import PortingResource
-from sms_router.sandbox.rest.responses import Resource, on_http_error, on_rejection
+from sms_router.sandbox.rest.responses import Resource, error_response
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy
-from sms_router.sandbox.world.errors import RejectedError
+from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.world import World
 
 SHUTDOWN_TIMEOUT = 2.0
@@ -69,11 +64,7 @@ def create_sandbox(
             Middleware(FaultMiddleware, platform.faults),
             Middleware(AuthMiddleware, world.account_sid, world.auth_token),
         ],
-        exception_handlers={
-            RejectedError: on_rejection,
-            HTTPException: _on_http_error,
-            BadRequestError: on_bad_request,
-        },
+        exception_handlers=dict.fromkeys((RejectedError, HTTPException, BadRequestError), _on_error),
         lifespan=lifespan,
     )
     application.router.redirect_slashes = False
@@ -81,11 +72,19 @@ def create_sandbox(
     return application
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
-    path = request.url.path
-    if isinstance(error, HTTPException) and (path == "/" or path.startswith(PATH_PREFIX)):
-        return await on_unknown_path(request, error)
-    return await on_http_error(request, error)
+async def _on_error(request: Request, error: Exception) -> Response:
+    """Answer an unknown path or method too: below ``/sandbox`` with those that exist, else as Twilio does."""
+    if isinstance(error, BadRequestError):
+        return JSONResponse({"error": error.sentence}, error.status)
+    if isinstance(error, RejectedError):
+        return error_response(error.rejection)
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith(PATH_PREFIX):
+        known = dict.fromkeys(line for line in describe_routes(request) if PATH_PREFIX in line)
+        sentence = f"There is no {request.method} {request.url.path} here, but: {', '.join(known)}."
+        return JSONResponse({"error": sentence}, error.status_code, error.headers)
+    code = 20004 if error.status_code == 405 else 20404
+    return error_response(rejection(code, path=request.url.path), error.headers)
 
 
 def _resources(platform: Platform) -> list[Resource]:
@@ -103,4 +102,5 @@ def _resources(platform: Platform) -> list[Resource]:
         PhoneRoutes(platform),
         ConditionRoutes(platform),
         PortRoutes(platform),
+        IndexPage(platform),
     ]

@@ -101,7 +101,7 @@ async def test_a_group_message_names_its_other_recipients(sandbox: SandboxFixtur
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/sandbox/phone", 404), ("PUT", "/sandbox/faults", 405)],
+    [("GET", "/sandbox/phone", 404), ("PUT", "/sandbox/faults", 405)],
 )
 async def test_an_unknown_path_is_answered_with_the_known_ones(
     sandbox: SandboxFixture, method: str, path: str, status: int

@@ -1,4 +1,4 @@
-"""What the sandbox's own API requires of requests (a local Host, JSON bodies), and its errors."""
+"""What the sandbox's own API requires of requests (a local Host, JSON bodies), and its error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import json
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sms_router.errors import ConfigurationError
@@ -30,26 +28,6 @@ class BadRequestError(Exception):
         super().__init__(sentence)
         self.sentence = sentence
         self.status = status
-
-
-async def on_bad_request(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, BadRequestError):
-        raise error
-    return JSONResponse({"error": error.sentence}, error.status)
-
-
-async def on_unknown_path(request: Request, error: HTTPException) -> JSONResponse:
-    """Answer an unknown path or method with the list of those that exist."""
-    known = dict.fromkeys(
-        f"{method} {route.path}"
-        for route in request.app.routes
-        if isinstance(route, Route) and route.path.startswith(PATH_PREFIX)
-        for method in sorted((route.methods or set()) - {"HEAD"})
-    )
-    sentence = f"There is no {request.method} {request.url.path} here, but: {', '.join(known)}."
-    if request.url.path == "/":
-        sentence += " This is an offline Twilio; its phone is the command: sms-router text HOURS"
-    return JSONResponse({"error": sentence}, error.status_code, error.headers)
 
 
 async def read_json(request: Request, model: type[Model], context: object = None) -> Model:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -57,17 +56,3 @@ def error_response(rejected: ApiRejection, headers: Mapping[str, str] | None = N
 
 def not_found(request: Request) -> RejectedError:
     return RejectedError(rejection(20404, path=request.url.path))
-
-
-async def on_rejection(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RejectedError):
-        raise error
-    return error_response(error.rejection)
-
-
-async def on_http_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer an unknown path or a wrong method as Twilio does."""
-    if not isinstance(error, HTTPException):
-        raise error
-    code = 20004 if error.status_code == 405 else 20404
-    return error_response(rejection(code, path=request.url.path), error.headers)
