@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -29,7 +28,7 @@ from sms_router.delivery.outbox import SENDING_TIMEOUT, Outbox
 from sms_router.logs import current_message_sid
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.tasks import cancel_and_wait
+from sms_router.tasks import cancel_and_wait, wait_for_event
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -194,10 +193,7 @@ class OutboxWorker:
             except Exception:
                 log.exception("the outbox could not be polled; trying again")
             pause = max(0.01, polled_at + self.poll_interval / POLL_SLICES - time.monotonic())
-            # asyncio.timeout, because wait_for loses a cancellation that arrives with the wake-up.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await wait_for_event(self._wake, pause)
 
     async def _poll(self, buckets: Sequence[Bucket]) -> None:
         """Lease what is due in some buckets; the messages of one reply are sent in one task."""

@@ -99,7 +99,7 @@ def test_the_occasion_is_the_services_number_and_country() -> None:
 
 
 class FailingAnswer(StaticReply):
-    def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:
+    def reply(self, *_: object) -> Reply:
         raise TemplateError("template menu.txt: its text is empty")
 
 

@@ -34,7 +34,7 @@ def audited(folder: Path, code: str = "en", **replies: str) -> list[str]:
     (folder / "opt-outs.toml").write_text(
         "\n".join((f"without_languages = {others}", "[[language]]", *lines)), "utf-8"
     )
-    return audit_replies(load_opt_out_keywords(folder))
+    return [*audit_replies(load_opt_out_keywords(folder))]
 
 
 def test_shipped_replies_name_no_program_and_fit_one_segment() -> None:
@@ -49,9 +49,9 @@ def test_shipped_replies_name_no_program_and_fit_one_segment() -> None:
 def test_replies_of_the_settings_are_held_against_it_in_the_place_of_the_shipped_ones() -> None:
     texts = {f"{name}_reply": text for name, text in GOOD.items()}
     opt_outs, shop = load_opt_out_keywords(), "MG" + "1" * 32
-    assert audit_replies(opt_outs, [ReplyTable(texts)]) == []
-    assert "the shipped ones (en, fr)" in audit_replies(opt_outs, [ReplyTable(texts, language="es")])[0]
-    sentences = audit_replies(opt_outs, [ReplyTable(texts | {"help_reply": "Acme Alerts: STOP"}, [shop])])
+    assert [*audit_replies(opt_outs, [ReplyTable(texts)])] == []
+    assert "the shipped ones (en, fr)" in next(audit_replies(opt_outs, [ReplyTable(texts, language="es")]))
+    sentences = [*audit_replies(opt_outs, [ReplyTable(texts | {"help_reply": "Acme Alerts: STOP"}, [shop])])]
     assert len(sentences) == 2
     assert sentences[1].startswith(f"router.toml, replies of {shop}: the HELP reply lacks a contact")
 

@@ -54,8 +54,8 @@ KEY = MessageKey("AC" + "0a" * 16 + "/" + SID, CONTACT)
 class FaultyReply(StaticReply):
     """A template with an unexpected fault."""
 
-    def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:
-        raise RuntimeError(f"{keyword} {argument} {message.sid}")
+    def reply(self, *_: object) -> Reply:
+        raise RuntimeError("a fault")
 
 
 class RecordingComposer(Composer):

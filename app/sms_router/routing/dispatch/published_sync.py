@@ -24,7 +24,7 @@ from sms_router.routing.dispatch.published import (
 from sms_router.routing.dispatch.reloader import MAX_REPORTED, Reloader
 from sms_router.store.keys import RULES_CHANNEL, RULES_CURRENT, RULES_WORKERS
 from sms_router.store.redis_py import CLIENT_ERRORS, subscribed
-from sms_router.tasks import PeriodicTask
+from sms_router.tasks import PeriodicTask, wait_for_event
 
 log = logging.getLogger("sms_router.reload")
 
@@ -114,9 +114,7 @@ class PublishedRulesSync:
         return version.identity if version is not None else ""
 
     async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._announced.wait()
+        await wait_for_event(self._announced, seconds)
         self._announced.clear()
 
     async def _listen(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
 from sms_router.routing.dispatch.ruleset import FileStamp, RuleNames, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
-from sms_router.tasks import PeriodicTask
+from sms_router.tasks import PeriodicTask, wait_for_event
 
 log = logging.getLogger("sms_router.reload")
 
@@ -90,7 +90,9 @@ class Reloader:
         self._known_senders = known_senders
         error_table_holder.table = self._rules.errors
         self._requested = asyncio.Event()
-        self._task = PeriodicTask("reloader", interval, self._check, wait_first=True, sleep=self._pause)
+        self._task = PeriodicTask(
+            "reloader", interval, self._check, wait_first=True, sleep=partial(wait_for_event, self._requested)
+        )
 
     def _begin_with(self, published: PublishedRules) -> None:
         """Use the copy of a published version; the files stay where it has mistakes."""
@@ -164,11 +166,6 @@ class Reloader:
 
     async def aclose(self) -> None:
         await self._task.aclose()
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._requested.wait()
 
     async def _check(self) -> None:
         is_requested = self._requested.is_set()

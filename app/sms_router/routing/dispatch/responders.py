@@ -7,7 +7,6 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 
 from sms_router.privacy import mask_number_in, mask_numbers, mask_text
 from sms_router.routing.handler.conversation import Conversation
@@ -61,16 +60,12 @@ class HandlerResponder:
     leave_hint: str | None = None
     """Is added to the first question of a conversation; None in a step."""
 
-    async def run(
-        self,
-        message: InboundMessage,
-        until: float = inf,  # noqa: ARG002 (a handler goes on after the deadline)
-        headers: Headers = (),  # noqa: ARG002
-    ) -> Reply | ReplyFailed:
+    async def run(self, message: InboundMessage, *_: object) -> Reply | ReplyFailed:
         """Call the handler and return its reply, or why it fails, which is logged.
 
-        Nothing that a handler raises ends the worker: asyncio would pass a KeyboardInterrupt on to the event
-        loop. Signals do not arrive here, because the worker has handlers for them.
+        It goes on after the deadline of the message. Nothing that a handler raises ends the worker: asyncio
+        would pass a KeyboardInterrupt on to the event loop. Signals do not arrive here: the worker handles
+        them.
         """
         try:
             answer = normalize_answer(self.argument)
@@ -107,12 +102,7 @@ class EventResponder:
     done: list[str]
     """The handlers that have returned."""
 
-    async def run(
-        self,
-        message: InboundMessage,
-        until: float = inf,  # noqa: ARG002 (each handler has its deadline)
-        headers: Headers = (),  # noqa: ARG002
-    ) -> Reply | ReplyFailed:
+    async def run(self, message: InboundMessage, *_: object) -> Reply | ReplyFailed:
         """Call each handler that is not done; return nothing to send, or why the first that failed did."""
         failed: ReplyFailed | None = None
         if not self.handlers:

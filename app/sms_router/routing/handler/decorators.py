@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -39,10 +39,10 @@ class KeywordSpec:
     countries: tuple[str, ...]
     fold_accents: bool
     hours: tuple[Mapping[str, Any], ...] = ()
-    deadline: float | None = field(default=None, kw_only=True)
-    opts_in: bool = field(default=False, kw_only=True)
-    opens: str | date | None = field(default=None, kw_only=True)
-    closes: str | date | None = field(default=None, kw_only=True)
+    opens: str | date | None = None
+    closes: str | date | None = None
+    opts_in: bool = False
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,7 @@ def keyword(
         raise TypeError('@keyword: hours is like {"days": ["mon-fri"], "from": "09:00", "to": "17:00"}')
     _check_deadline("@keyword", deadline)
     scope = tuple(services), tuple(numbers), tuple(countries)
-    more = {"deadline": deadline, "opts_in": opts_in, "opens": opens, "closes": closes}
-    spec = KeywordSpec(words, match, *scope, fold_accents, windows, **more)  # type: ignore[arg-type]
+    spec = KeywordSpec(words, match, *scope, fold_accents, windows, opens, closes, opts_in, deadline)
     return lambda function: _register("@keyword", function, spec)
 
 

@@ -132,5 +132,5 @@ class OwnReply:
     default: Reply
     owner: HasOwnReplies = field(compare=False)
 
-    def reply(self, message: InboundMessage, argument: str, keyword: str, profile: str = "") -> Reply:  # noqa: ARG002
+    def reply(self, message: InboundMessage, _argument: str, _keyword: str, profile: str = "") -> Reply:
         return self.owner.replies.choose(self.name, self.default, message, profile)

@@ -37,8 +37,8 @@ class Schedule:
     @classmethod
     def of(cls, windows: Sequence[Schedule]) -> Schedule:
         is_always = any(not window.spans for window in windows)
-        spans = [] if is_always else sorted(span for window in windows for span in window.spans)
-        return cls(tuple(_merge(spans)), ", ".join(window.description for window in windows))
+        spans = () if is_always else _merge(span for window in windows for span in window.spans)
+        return cls(spans, ", ".join(window.description for window in windows))
 
     @classmethod
     def window(cls, days: Sequence[str], start: str, end: str) -> Schedule:
@@ -61,9 +61,9 @@ class Schedule:
             raise ValueError(f'from "{start}" to "{end}" is an empty window; omit both for whole days')
         numbers = sorted({day for text in days for day in _parse_days(text)}) if days else range(7)
         length = (last - first) % DAY or DAY
-        spans = [span for day in numbers for span in _in_week(day * DAY + first, length)]
+        spans = _merge(span for day in numbers for span in _in_week(day * DAY + first, length))
         day_names = "/".join(days).lower() if days else "every day"
-        return cls(tuple(_merge(sorted(spans))), f"{day_names} {start}-{end}")
+        return cls(spans, f"{day_names} {start}-{end}")
 
     def between(self, opens: DateLike | None, closes: DateLike | None) -> Schedule:
         """Return the schedule restricted to the time between two dates; a date ends with its last minute.
@@ -173,18 +173,15 @@ def _in_week(start: int, length: int) -> Iterator[Span]:
         yield 0, end - WEEK
 
 
-def _merge(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield sorted spans, with those that overlap or touch as one."""
-    current: Span | None = None
-    for first, last in spans:
-        if current is not None and first <= current[1]:
-            current = current[0], max(current[1], last)
-            continue
-        if current is not None:
-            yield current
-        current = first, last
-    if current is not None:
-        yield current
+def _merge(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return spans in order, with those that overlap or touch as one."""
+    merged: list[Span] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 class Timetable:

@@ -54,13 +54,7 @@ class StaticReply:
 
     constant: Reply
 
-    def reply(
-        self,
-        message: InboundMessage,  # noqa: ARG002
-        argument: str,  # noqa: ARG002
-        keyword: str,  # noqa: ARG002
-        profile: str = "",  # noqa: ARG002
-    ) -> Reply:
+    def reply(self, *_: object) -> Reply:
         return self.constant
 
 

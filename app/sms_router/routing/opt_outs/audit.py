@@ -9,7 +9,7 @@ depends on no language is checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sms_router.routing.keywords.own_replies import OPT_OUT_REPLIES, ReplyTable
@@ -82,8 +82,8 @@ REQUIREMENTS = (
 )
 
 
-def audit_replies(opt_outs: OptOutKeywords, own: Sequence[ReplyTable] = ()) -> list[str]:
-    """Return a sentence for each reply that an audit would object to, and one for the shipped ones.
+def audit_replies(opt_outs: OptOutKeywords, own: Sequence[ReplyTable] = ()) -> Iterator[str]:
+    """Yield a sentence for each reply that an audit would object to, and one for the shipped ones.
 
     ``own`` are those of router.toml; where they stand for every Service, the shipped ones do not matter.
     """
@@ -96,29 +96,26 @@ def audit_replies(opt_outs: OptOutKeywords, own: Sequence[ReplyTable] = ()) -> l
         for code, language in opt_outs.languages.items()
         if code in shipped and shipped[code].replies == language.replies and general.isdisjoint({code, None})
     ]
-    sentences = [
-        "opt-outs.toml: the replies to opt-out words are the shipped ones"
-        f" ({', '.join(unbranded)}), which name no program, so that a"
-        " short code fails its audit: write your own in [[language]]"
-    ]
-    return (
-        sentences[: len(unbranded)]
-        + [
-            f"opt-outs.toml, language {code}: the {intent} reply {'; '.join(objections)}"
-            for code, language in opt_outs.languages.items()
-            if code not in unbranded and general.isdisjoint({code, None})
-            for intent in language.replies
-            if (objections := audit_reply(language, intent))
-        ]
-        + [
-            f"router.toml, replies{' of ' * bool(table.services)}{', '.join(table.services)}"
-            f"{f' in {table.language}' if table.language else ''}: the {intent} reply {'; '.join(objections)}"
-            for table in own
-            for language in [_with_texts(opt_outs, table)]
-            for intent in language.replies
-            if _reply_name(intent) in table.texts and (objections := audit_reply(language, intent))
-        ]
-    )
+    if unbranded:
+        yield (
+            "opt-outs.toml: the replies to opt-out words are the shipped ones"
+            f" ({', '.join(unbranded)}), which name no program, so that a"
+            " short code fails its audit: write your own in [[language]]"
+        )
+    for code, language in opt_outs.languages.items():
+        if code not in unbranded and general.isdisjoint({code, None}):
+            yield from _objections(f"opt-outs.toml, language {code}", language, language.replies)
+    for table in own:
+        services = f" of {', '.join(table.services)}" if table.services else ""
+        place = f"router.toml, replies{services}{f' in {table.language}' if table.language else ''}"
+        own_intents = [intent for intent in Intent if _reply_name(intent) in table.texts]
+        yield from _objections(place, _with_texts(opt_outs, table), own_intents)
+
+
+def _objections(place: str, language: Language, intents: Iterable[Intent]) -> Iterator[str]:
+    for intent in intents:
+        if objections := audit_reply(language, intent):
+            yield f"{place}: the {intent} reply {'; '.join(objections)}"
 
 
 def _reply_name(intent: Intent) -> str:

@@ -26,7 +26,7 @@ from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, BUCKETS, CONSENTS_CHANNEL, bucket_of
 from sms_router.store.resilient_connection import Run
 from sms_router.store.store import Store
-from sms_router.tasks import PeriodicTask
+from sms_router.tasks import PeriodicTask, wait_for_event
 
 _Result = TypeVar("_Result")
 
@@ -148,9 +148,7 @@ class OptOutSync(PeriodicTask):
     async def wait_until_merged(self, seconds: float) -> None:
         """Wait until the copy and Redis have the same opt-outs, ``seconds`` at the most."""
         if self._store.error is None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._merged.wait()
+            await wait_for_event(self._merged, seconds)
         if not self.cache.is_complete:
             log.warning(
                 "%s, and the data directory has no whole opt-out list: until it is read, contacts who have "
@@ -199,9 +197,7 @@ class OptOutSync(PeriodicTask):
 
     async def _wait_and_sync(self) -> None:
         requested = self.cache.differs_from_redis
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_INTERVAL):
-                await requested.wait()
+        await wait_for_event(requested, CHECK_INTERVAL)
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:

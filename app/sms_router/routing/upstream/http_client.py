@@ -58,10 +58,6 @@ class _HttpRedirect:
     keeps_method: bool
 
 
-class _Unauthorized:
-    """The server requires credentials; Twilio sends them only then (facts 1.5)."""
-
-
 @dataclass(frozen=True, slots=True)
 class HttpSessions:
     """The sessions of one worker."""
@@ -186,17 +182,16 @@ async def _with_retry(
     is_retryable = isinstance(response, UpstreamFailure) and response.code in _RETRYABLE_CODES
     if is_retryable and deadline > time.monotonic():
         response = await _send(sessions, target, request, deadline)
-    if isinstance(response, _Unauthorized) and (credentials := target.url.credentials) is not None:
+    credentials = target.url.credentials
+    if isinstance(response, UpstreamFailure) and response.asks_for_credentials and credentials is not None:
         headers = {**request.headers, "Authorization": credentials}
         response = await _send(sessions, target, replace(request, headers=headers), deadline)
-    if isinstance(response, _Unauthorized):
-        return UpstreamFailure(11200, "HTTP 401", target.url)
     return response
 
 
 async def _send(
     sessions: HttpSessions, target: Target, request: UpstreamRequest, deadline: float
-) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
+) -> HttpPage | _HttpRedirect | UpstreamFailure:
     form = urlencode(request.parameters)
     is_get = target.method is Method.GET
     url = target.url.with_query(form) if is_get else target.url.called
@@ -227,15 +222,17 @@ async def _send(
 
 async def _read(
     response: aiohttp.ClientResponse, url: WebhookUrl
-) -> HttpPage | _HttpRedirect | _Unauthorized | UpstreamFailure:
+) -> HttpPage | _HttpRedirect | UpstreamFailure:
     if response.status in _REDIRECT_STATUSES and "Location" in response.headers:
         return _HttpRedirect(response.headers["Location"], _REDIRECT_STATUSES[response.status])
     challenge = response.headers.get("WWW-Authenticate", "").strip().lower()
-    if response.status == 401 and challenge.startswith("basic"):
-        return _Unauthorized()
     if response.status >= 300:
         return UpstreamFailure(
-            11200, f"HTTP {response.status}", url, counts_against_circuit=response.status >= 500
+            11200,
+            f"HTTP {response.status}",
+            url,
+            counts_against_circuit=response.status >= 500,
+            asks_for_credentials=response.status == 401 and challenge.startswith("basic"),
         )
     body = bytearray()
     async for chunk in response.content.iter_any():
