@@ -235,7 +235,7 @@ async def _has_notice(url: str) -> bool:
 def table(results: Sequence[LossResult]) -> Table:
     """Return the results for the terminal; failed rows are red."""
     shown = Table(title="opt-outs after a loss of data", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for number, column in enumerate(("loss", "sent", "texted", "told", "notices", "START", "restored s")):
+    for number, column in enumerate(("loss", "sent", "texted", "warnings", "notices", "START", "restored s")):
         shown.add_column(column, justify="right" if number else "left")
     for result in results:
         figures = (

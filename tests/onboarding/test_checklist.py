@@ -153,7 +153,7 @@ def test_no_reply_to_a_quote_is_consent_after_three_business_days() -> None:
     silent = quoted.apply_silence(NOON + 6 * DAY)
     assert silent.current_step is not None
     assert (silent.current_step.name, silent.step_due) == ("review", date(2026, 1, 16))
-    detail = "fees (no answer by 2026-01-14: silence is consent)"
+    detail = "fees (no answer by 2026-01-14: no answer is consent)"
     assert silent.history[-1] == HistoryEntry(1_768_435_200.0, "nobody", HistoryAction.DONE, detail)
     review = begun(OnboardingKind.PORT_CANADA).complete_step("request", NOON, "ada")
     for silence_is_none in (review, review.complete_step(LIVE, NOON, "ada")):

@@ -213,7 +213,7 @@ def test_a_socket_folder_that_others_may_write_to_is_refused(folder: Path) -> No
     squatted.mkdir()
     squatted.chmod(0o777)
     try:
-        with pytest.raises(EmbeddedError, match="somebody else"), embedded(deep):
+        with pytest.raises(EmbeddedError, match="another user"), embedded(deep):
             pass
     finally:
         squatted.rmdir()

@@ -51,7 +51,7 @@ def one(url: str) -> tuple[bool, str, str]:
     ("url", "sentence", "remedy"),
     [
         ("redis://ADDRESS/77", "ADDRESS has no database 77", "Use one from 0 to 15 at the end of REDIS_URL."),
-        ("rediss://ADDRESS/0", "ADDRESS speaks no TLS", "Write redis:// in place of rediss://"),
+        ("rediss://ADDRESS/0", "ADDRESS does not accept TLS", "Write redis:// in place of rediss://"),
         (
             "redis+cluster://ADDRESS",
             "ADDRESS is a single server, and REDIS_URL names it as a node",
@@ -156,8 +156,8 @@ def test_sentinels_and_their_masters(tmp_path: Path) -> None:
     with PrivateSentinels(tmp_path) as sentinels:
         sentinel = sentinels.sentinels[0].address
         is_error, sentence, remedy = one(f"redis+sentinel://{sentinel}/mymaster")
-        assert (is_error, sentence) == (True, f"The Sentinel {sentinel} knows no master 'mymaster'.")
-        assert remedy == "Put one that it knows at the end of REDIS_URL: pools"
+        assert (is_error, sentence) == (True, f"The Sentinel {sentinel} has no master 'mymaster'.")
+        assert remedy == "Put one of its masters at the end of REDIS_URL: pools"
         for url in (f"redis://{sentinel}/0", f"redis://{sentinel}/3", f"redis+cluster://{sentinel}"):
             assert one(url)[1:] == (
                 f"{sentinel} is a Sentinel, and REDIS_URL names it as a server.",
@@ -180,7 +180,7 @@ async def test_a_tls_port_without_tls_and_a_certificate_that_is_not_trusted(
 ) -> None:
     async with tls_in_front_of(server.port, tmp_path) as port:
         assert (await asyncio.to_thread(one, f"redis://127.0.0.1:{port}/0"))[1:] == (
-            f"127.0.0.1:{port} speaks TLS only, and REDIS_URL does not ask for it.",
+            f"127.0.0.1:{port} accepts TLS only, and REDIS_URL does not use it.",
             "Write rediss:// in place of redis://, or name the server's port without TLS.",
         )
         url = f"rediss://localhost:{port}/0"

@@ -176,7 +176,7 @@ async def test_sentinels_that_do_not_answer_are_skipped(sentinels: PrivateSentin
 async def test_the_error_names_sentinels_that_do_not_answer(sentinels: PrivateSentinels) -> None:
     address = sentinels.sentinels[0].address
     async with started(f"redis+sentinel://{address}/other") as store:
-        assert f"the Sentinel {address}: knows no master 'other'" in (store.error or "")
+        assert f"the Sentinel {address}: has no master 'other'" in (store.error or "")
     async with started(f"redis://{address}") as store:
         assert f"set REDIS_URL=redis+sentinel://{address}/mymaster" in (store.error or "")
     async with started(f"redis+sentinel://127.0.0.1:1/{MASTER}") as store:

@@ -68,7 +68,7 @@ def check_callback_host(public_url: str) -> Iterator[Finding]:
             Severity.ERROR,
             "PUBLIC_URL",
             f"{host} contains an underscore, and Twilio accepts no such host for status callbacks: late"
-            " replies are refused (21609), and the router does not learn about failed deliveries.",
+            " replies are refused (21609), and the router gets no reports of failed deliveries.",
             f"Give the router another host name, such as {host.replace('_', '-')}, and set PUBLIC_URL to it.",
         )
 

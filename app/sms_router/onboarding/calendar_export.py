@@ -44,7 +44,7 @@ def calendar_events(checklist: Checklist) -> Iterator[CalendarEvent]:
             summary = f"Twilio bills the lease of {number}: the last day to cancel it is before"
             yield CalendarEvent(f"billing-{number}", checklist.billing_day, summary, see, reminder_days=14)
     if step is not None and checklist.step_due is not None:
-        description = f"{step.task.format(number=number)}\nIf nobody does it: {step.otherwise}"
+        description = f"{step.task.format(number=number)}\nIf it is not done: {step.otherwise}"
         summary = f"{number}: last day of {step.name}, by {step.actor.label}"
         yield CalendarEvent(f"{step.name}-{number}", checklist.step_due, summary, description)
 

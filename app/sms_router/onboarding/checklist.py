@@ -260,7 +260,7 @@ class Checklist:
         if step is None or not step.silence_is_consent or due is None or day_of(at) <= due:
             return self
         ended = datetime.combine(due + timedelta(days=1), time(), UTC).timestamp()
-        detail = f"{step.name} (no answer by {due}: silence is consent)"
+        detail = f"{step.name} (no answer by {due}: no answer is consent)"
         return self.complete_step(step.name, ended, NOBODY, detail)
 
     def expect(self, day: date, at: float, who: str) -> Checklist:

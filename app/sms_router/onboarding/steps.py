@@ -99,7 +99,7 @@ class OnboardingStep(_ProcessesTable):
     silence_is_consent: bool = False
     """True when it counts as done once ``within`` has passed without an answer."""
     otherwise: str
-    """What happens if nobody does it."""
+    """What happens if it is not done."""
     source: str
     """The document that it comes from."""
 

@@ -244,8 +244,8 @@ class RedisClusterClient:
                 await self._apply_topology(owners)
                 return
             else:
-                reasons.append(f"{address}: knows of no slots; is the Cluster set up?")
-        self._topology_error = f"no node of the Cluster can be asked: {'; '.join(reasons)}"
+                reasons.append(f"{address}: has no slots; is the Cluster set up?")
+        self._topology_error = f"no node of the Cluster responds: {'; '.join(reasons)}"
 
     async def _apply_topology(self, owners: Mapping[int, Node]) -> None:
         """Use the new owners, and disconnect from nodes that have no slot any more."""

@@ -131,7 +131,7 @@ def _create_private_dirs(data_dir: Path) -> None:
     socket_folder.mkdir(exist_ok=True, mode=0o700)
     status = socket_folder.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o777 != 0o700:
-        raise EmbeddedError(f"{socket_folder} belongs to somebody else.\nRemove it, or set REDIS_URL.")
+        raise EmbeddedError(f"{socket_folder} belongs to another user.\nRemove it, or set REDIS_URL.")
 
 
 def _try_to_own(data_dir: Path, owner: Path) -> FileIO | None:
@@ -275,7 +275,7 @@ class _ValkeyProcess:
             interval = CHECK_INTERVAL
             if self._listens():
                 continue
-            log.error("the embedded Valkey has died; starting it again")
+            log.error("the embedded Valkey has ended unexpectedly; starting it again")
             try:
                 self.start()
             except EmbeddedError as error:

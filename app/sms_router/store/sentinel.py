@@ -109,7 +109,7 @@ class SentinelLocator:
             raise StoreUnavailableError(f"the Sentinel {sentinel}: {reason}") from error
         if not isinstance(address, list):
             is_error = isinstance(address, hiredis.ReplyError)
-            reason = str(address) if is_error else f"knows no master {self._name!r}"
+            reason = str(address) if is_error else f"has no master {self._name!r}"
             raise StoreUnavailableError(f"the Sentinel {sentinel}: {reason}")
         host, port = address
         fields = dict(zip(state[::2], state[1::2], strict=False)) if isinstance(state, list) else {}

@@ -244,8 +244,8 @@ def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
         raise _ProblemError(f"The Sentinel {sentinel} refuses to name the master: {found}", _RIGHTS)
     names = _masters(sentinel)
     raise _ProblemError(
-        f"The Sentinel {sentinel} knows no master {url.master!r}.",
-        f"Put one that it knows at the end of REDIS_URL: {', '.join(names)}" if names else "It knows none.",
+        f"The Sentinel {sentinel} has no master {url.master!r}.",
+        f"Put one of its masters at the end of REDIS_URL: {', '.join(names)}" if names else "It has none.",
     )
 
 
@@ -435,7 +435,7 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
         )
     if server.tls is not None and _speaks(server, None):
         return _ProblemError(
-            f"{server} speaks no TLS, and REDIS_URL asks for it.",
+            f"{server} does not accept TLS, and REDIS_URL requires it.",
             "Write redis:// in place of rediss://, or name the server's TLS port.",
         )
     any_certificate = tls_context({"ssl_cert_reqs": "none"})
@@ -445,14 +445,14 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
         and _speaks(server, any_certificate)
     ):
         return _ProblemError(
-            f"{server} speaks TLS only, and REDIS_URL does not ask for it.",
+            f"{server} accepts TLS only, and REDIS_URL does not use it.",
             "Write rediss:// in place of redis://, or name the server's port without TLS.",
         )
     if isinstance(error, TimeoutError):
         return _ProblemError(*FROZEN, "no response in time")
     if "CERTIFICATE_REQUIRED" in str(error):
         return _ProblemError(
-            f"{server} asks for a certificate of the client.",
+            f"{server} requires a certificate of the client.",
             "REDIS_URL=rediss://host:6379/0?ssl_certfile=/path/to/client.pem&ssl_keyfile=/path/to/client.key",
         )
     reason = getattr(error, "strerror", None) or str(error)

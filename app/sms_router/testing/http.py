@@ -79,7 +79,7 @@ class _Connector(aiohttp.BaseConnector):
         found = max((known for known in self._services if url.startswith(known)), key=len, default=None)
         if found is None:
             raise aiohttp.ClientConnectionError(
-                f'a test connects to nothing; say what this URL answers: sms.http("{url}", "...")'
+                f'a test connects to nothing; define what this URL returns: sms.http("{url}", "...")'
             )
         service = self._services[found]
 

@@ -253,7 +253,7 @@ def _signers(verifier: SignatureVerifier) -> list[_NamedSecret]:
 
 def _other_secret(request: SignedRequest) -> str:
     if request.settings:
-        return f"the request was signed with {_SIGNER}, not as its settings header says: a proxy changes it"
+        return f"the request was signed with {_SIGNER}, not as its settings header states: a proxy changes it"
     return f"the request was signed with {_SIGNER}: let the proxy pass X-Twilio-Webhooks-Signature-Settings"
 
 

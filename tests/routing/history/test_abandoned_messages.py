@@ -66,7 +66,7 @@ async def test_a_message_that_is_not_answered_is_a_dead_letter(one: Worker, valk
     assert await abandoned.sweep() == []
     valkey.hset(RECORD, "lease_until", 1)
     assert [await abandoned.sweep() for _ in range(4)] == [[], [], [], [KEY.reference]]
-    cause = b"abandoned: the worker that claimed it was lost, and nobody answered it"
+    cause = b"abandoned: the worker that claimed it was lost, and it has no answer"
     assert dead_letters(valkey) == [(KEY.reference.encode(), cause)]
     assert await abandoned.sweep() == []
     assert len(dead_letters(valkey)) == 1

@@ -182,7 +182,7 @@ async def test_a_contact_who_has_opted_out_gets_nothing(
         ({"at": timedelta(days=401)}, "at is more than 400 days from now"),
         ({"then": "nowhere"}, "no step has the name 'nowhere'"),
         ({"then": "answer", "state": {"a": object()}}, "conversation.state cannot be stored"),
-        ({"reply": Reply(parts=[Part("Hi", to=CONTACT)])}, "a part is addressed to somebody else"),
+        ({"reply": Reply(parts=[Part("Hi", to=CONTACT)])}, "a part is addressed to another contact"),
         ({"reply": ""}, "there is nothing to send"),
     ],
 )

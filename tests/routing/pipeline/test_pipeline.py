@@ -304,7 +304,7 @@ async def test_a_handlers_reply_after_anothers_reply_is_noted_and_not_sent(
     assert valkey.zcard(BUCKET.outbox) == 0
     assert record(valkey)[b"adopted"].startswith(b"SLOW\n12345: chosen")
     letters = cast("list[tuple[bytes, dict[bytes, bytes]]]", valkey.xrange(BUCKET.dead_letters))
-    assert [letter[b"cause"] for _, letter in letters] == [b"answered after somebody else did, not sent"]
+    assert [letter[b"cause"] for _, letter in letters] == [b"answered after another request, not sent"]
 
 
 @pytest.mark.parametrize("deadline", [0.0])

@@ -50,7 +50,7 @@ def reconcile(
         str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601).")
     ] = "24h",
     answer: Annotated[
-        bool, typer.Option("--answer", help="Answer what nobody has answered, within late_limit.")
+        bool, typer.Option("--answer", help="Answer the messages without an answer, within late_limit.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List only; nothing is stored or sent.")] = False,
     without_error: Annotated[

@@ -50,7 +50,7 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
     step = checklist.current_step
     if step is not None:
         _print_lines(f"For {step.name} you need:", step.needs)
-        _print_lines("If nobody does it:", (step.otherwise,))
+        _print_lines("If it is not done:", (step.otherwise,))
         _print_lines("Documents:", tuple(map(_document, checklist.documents)))
         _print_lines("Missing, or to be refused:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
@@ -88,7 +88,7 @@ def print_state(checklist: Checklist, at: float) -> None:
         due = f" until {checklist.step_due}" if checklist.step_due is not None else ""
         print_line(f"Next step: {step.name}, by {step.actor.label}{due}: {_what(checklist, step)}")
         _print_lines("You need:", step.needs)
-        _print_lines("If nobody does it:", (step.otherwise,))
+        _print_lines("If it is not done:", (step.otherwise,))
         if checklist.documents:
             _print_lines("Missing, or to be refused:", checklist.document_problems(at))
         _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))

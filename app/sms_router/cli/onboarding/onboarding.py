@@ -34,7 +34,7 @@ onboarding = typer.Typer(
     cls=Noun,
     help="Track short-code leases and number ports until they are live.\n\n"
     "A lease or a port takes weeks. The routers do not select the number before it is live, and the "
-    "selection trail says why. A contact who texts it gets a reply.",
+    "selection trail has the reason. A contact who texts it gets a reply.",
 )
 
 

@@ -276,6 +276,6 @@ def why_no_reply(record: MessageRecord | None) -> str:
         (record.outcome == Outcome.MUTED, record.trail[-1] if record.trail else ""),
         (record.outcome == Outcome.UNSENDABLE, f"no sender can carry it ({trail})"),
         (trail, trail),
-        (True, f"{rule} is silent: its reply is empty, or its handler returned None"),
+        (True, f"{rule} sends nothing: its reply is empty, or its handler returned None"),
     )
     return next(reason for applies, reason in reasons if applies)

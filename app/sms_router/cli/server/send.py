@@ -51,7 +51,7 @@ def send(
     token = settings.api.token.get_secret_value()
     if not token:
         raise CommandError(
-            "API_TOKEN is not set: the router sends for nobody.",
+            "API_TOKEN is not set: the router accepts no requests to send.",
             "Set it here (16 characters or more) and for the router, then start the router again:",
             f"export API_TOKEN={secrets.token_hex(16)}",
         )

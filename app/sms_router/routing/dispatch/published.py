@@ -170,9 +170,7 @@ def publish(
     )
     number = int(run_script(client, call))
     if not number:
-        raise PublishError(
-            "Somebody has published another version meanwhile: see sms-router keywords history"
-        )
+        raise PublishError("Another version was published meanwhile: see sms-router keywords history")
     return PublishedRules(number, author, now, note, files)
 
 

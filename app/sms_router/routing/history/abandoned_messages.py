@@ -29,7 +29,7 @@ BATCH = 100
 MAX_TRIES = 3
 """Sweeps that have a message answered; then it is a dead letter."""
 
-CAUSE = "abandoned: the worker that claimed it was lost, and nobody answered it"
+CAUSE = "abandoned: the worker that claimed it was lost, and it has no answer"
 
 
 class AbandonedMessages(PeriodicTask):

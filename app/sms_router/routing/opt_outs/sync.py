@@ -351,7 +351,7 @@ class OptOutSync(PeriodicTask):
         if (await run(call)).decode() != mark:
             return
         log.error(
-            "Redis had lost opt-outs; nobody on the list was answered. The routers write it back from their "
-            "copies, %d entries of this one. Run sms-router check: it names what Redis does not keep",
+            "Redis had lost opt-outs; no contact on the list got a reply. The routers write it back from "
+            "their copies, %d entries of this one. Run sms-router check: it names what Redis may lose",
             restored,
         )

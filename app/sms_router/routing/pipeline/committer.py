@@ -146,5 +146,5 @@ class AnswerCommitter:
             )
         elif outcome is Outcome.REPLY:
             await self._inbox.annotate(
-                context.key, "adopted", rendered.trail_text, "answered after somebody else did, not sent"
+                context.key, "adopted", rendered.trail_text, "answered after another request, not sent"
             )

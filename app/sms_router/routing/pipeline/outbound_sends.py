@@ -97,7 +97,7 @@ class OutboundSends:
             sid = self._service(service)
             due = self._due(sid, at)
             if any(part.to for part in reply.parts):
-                raise _RefusedError("a part is addressed to somebody else: send it in a message of its own")
+                raise _RefusedError("a part is addressed to another contact: send it in a message of its own")
             parameters = self._parameters(sid, to, key)
             contact = contact_of(parameters["From"])
             if urgent:

@@ -60,7 +60,7 @@ class ConditionRoutes(Resource):
         faults = await read_json(request, FaultSet)
         if faults == FaultSet():
             raise BadRequestError(
-                'Say what should fail, such as {"rest": {"kind": "status", "status": 500}}.'
+                'Name what should fail, such as {"rest": {"kind": "status", "status": 500}}.'
             )
         self._platform.faults.switch_on(faults)
         return await self.show_faults(request)

@@ -1,4 +1,4 @@
--- Marks the opt-outs of a bucket as whole, or for `ttl_ms` that operators were told of a loss, unless they are marked.
+-- Marks the opt-outs of a bucket as whole, or for `ttl_ms` that operators were warned of a loss, unless they are marked.
 -- Returns the mark that holds.
 local mark_key = unpack(KEYS)
 local mark, ttl_ms = unpack(ARGV)

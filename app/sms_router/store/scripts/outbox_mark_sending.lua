@@ -1,5 +1,5 @@
--- The last check before a message leaves by REST, and the mark that it is being sent, in one step. Whoever finds
--- the mark later knows that the message may have been sent, and never sends it again.
+-- The last check before a message leaves by REST, and the mark that it is being sent, in one step. A worker that
+-- finds the mark later treats the message as possibly sent, and never sends it again.
 -- Returns {"go", request, document, state, fields of the contact}, {"early"}, {"busy"}, {"done"},
 -- {"withdrawn", reason} or {"unknown", reason}.
 local message, outbox, contact, scheduled, dead_letters = unpack(KEYS)

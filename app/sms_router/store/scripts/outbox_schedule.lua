@@ -1,4 +1,4 @@
--- Stores a message that is no reply, once for its reference, as the late reply to one that nobody has sent. The
+-- Stores a message that is no reply, once for its reference, as the late reply to one that was never received. The
 -- messages of its document wait in the schedule until due (ms). Returns 1, or 0 where it is stored. It replaces one that
 -- was cancelled.
 -- Where this is run again, delay_ms is left to a worker that has sent one of them, and stores that again; given is when

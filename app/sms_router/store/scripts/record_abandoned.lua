@@ -1,4 +1,4 @@
--- Finds messages that somebody claimed and nobody answered, once their lease has been over for abandoned_ms. The
+-- Finds messages that were claimed and not answered, once their lease has been over for abandoned_ms. The
 -- worker that runs this answers them. One that is returned max_tries times and still not answered, or is older than
 -- max_age_ms, is a dead letter; a commit deletes it again.
 -- Handles some messages at a time, from where the last run ended; workers may run it at the same time and share the

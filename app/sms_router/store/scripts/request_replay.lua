@@ -1,4 +1,4 @@
--- Asks for a message to be answered once more, by whichever router polls the outbox next. While anything of an
+-- Requests that a message is answered once more, by the router that polls the outbox next. While anything of an
 -- earlier replay may have left it is refused; what is left of a replay that sent nothing is deleted.
 -- accept_unknown is "1" where an answer that may have left is no reason against it.
 -- Returns {"requested"}, or why not: {"gone"}, {"unanswered"}, {"opted out"}, {"leaving"}, {"left"}, {"unknown"} or
