@@ -41,7 +41,7 @@ class SentinelLocator:
         self._name = url.master
         self._login = url.login
         self._connections: dict[Address, PipelinedConnection] = {}
-        self._asking = asyncio.Lock()
+        self._locating = asyncio.Lock()
         self._switched = asyncio.Event()
 
     async def locate(self) -> Address:
@@ -54,20 +54,20 @@ class SentinelLocator:
 
         """
         masters, reasons = [], []
-        async with self._asking:
-            asking = [asyncio.create_task(self._ask(sentinel)) for sentinel in self._sentinels]
+        async with self._locating:
+            queries = [asyncio.create_task(self._query(sentinel)) for sentinel in self._sentinels]
             try:
-                for answer in asyncio.as_completed(asking):
+                for answer in asyncio.as_completed(queries):
                     try:
                         masters.append(await answer)
                     except StoreUnavailableError as error:
                         reasons.append(str(error))
-                    if len(masters) > len(asking) // 2:
+                    if len(masters) > len(queries) // 2:
                         break
             finally:
-                for task in asking:
+                for task in queries:
                     task.cancel()
-                await asyncio.gather(*asking, return_exceptions=True)
+                await asyncio.gather(*queries, return_exceptions=True)
         if not masters:
             raise StoreUnavailableError("; ".join(reasons))
         return max(masters, key=lambda master: master.epoch).address
@@ -92,7 +92,7 @@ class SentinelLocator:
         finally:
             await self.aclose()
 
-    async def _ask(self, sentinel: Address) -> _Master:
+    async def _query(self, sentinel: Address) -> _Master:
         try:
             async with asyncio.timeout(SENTINEL_TIMEOUT):
                 connection = self._connections.get(sentinel)

@@ -230,7 +230,7 @@ def _servers_by(url: RedisUrl, seed: Address) -> list[Address]:
 
 
 def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
-    found = _ask(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master))[0]
+    found = _request(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master))[0]
     if isinstance(found, list):
         host, port = found
         return replace(url.login, host=host.decode(), port=int(port))
@@ -250,12 +250,12 @@ def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
 
 
 def _masters(sentinel: Address) -> list[str]:
-    masters = _lists(_ask(sentinel, ("SENTINEL", "MASTERS"))[0])
+    masters = _lists(_request(sentinel, ("SENTINEL", "MASTERS"))[0])
     return [dict(zip(fields[::2], fields[1::2], strict=False))[b"name"].decode() for fields in masters]
 
 
 def _cluster_masters(seed: Address) -> list[Address]:
-    slots = _ask(seed, ("CLUSTER", "SLOTS"))[0]
+    slots = _request(seed, ("CLUSTER", "SLOTS"))[0]
     masters = {(host.decode() or seed.host, port) for _, _, (host, port, *_), *_ in _lists(slots)}
     return [replace(seed, host=host, port=port) for host, port in sorted(masters)]
 
@@ -265,7 +265,7 @@ def _lists(reply: Any) -> list[Any]:
 
 
 def _check(server: Address) -> Iterator[StoreProblem]:
-    (selected,) = _ask(server, ("SELECT", server.database)) if server.database else ("OK",)
+    (selected,) = _request(server, ("SELECT", server.database)) if server.database else ("OK",)
     if isinstance(selected, hiredis.ReplyError):
         count = _setting(server, "databases")
         raise _ProblemError(
@@ -326,7 +326,7 @@ def _commands() -> list[str]:
 def _check_rights(server: Address) -> Iterator[StoreProblem]:
     """Use what the routers need: the user may lack a command, the keys, or the channels."""
     key = ALL_BUCKETS[0].probe
-    user = _ask(server, ("ACL", "WHOAMI"))[0]
+    user = _request(server, ("ACL", "WHOAMI"))[0]
     name = user.decode() if isinstance(user, bytes) else server.username or "default"
     commands: tuple[Command, ...] = (
         ("EVAL", _PROBE, 1, key, *_commands()),
@@ -335,7 +335,7 @@ def _check_rights(server: Address) -> Iterator[StoreProblem]:
         ("PUBLISH", ANSWERED_CHANNEL, ""),
         ("SUBSCRIBE", *_CHANNELS),
     )
-    for command, reply in zip(commands, _ask(server, *commands), strict=True):
+    for command, reply in zip(commands, _request(server, *commands), strict=True):
         text = str(reply).removeprefix("NOPERM ").rstrip(".")
         if isinstance(reply, list) and command[0] == "EVAL" and reply:
             denied = [command.decode().lower() for command in reply]
@@ -354,7 +354,7 @@ def _check_rights(server: Address) -> Iterator[StoreProblem]:
 
 def _info(server: Address) -> dict[str, str]:
     """Return what INFO returns; nothing where the user may not run it, which the routers do not need."""
-    (reply,) = _ask(server, ("INFO",))
+    (reply,) = _request(server, ("INFO",))
     if not isinstance(reply, bytes):
         return {}
     lines = reply.decode("utf-8", "replace").splitlines()
@@ -362,7 +362,7 @@ def _info(server: Address) -> dict[str, str]:
 
 
 def _setting(server: Address, name: str) -> str | None:
-    (reply,) = _ask(server, ("CONFIG", "GET", name))
+    (reply,) = _request(server, ("CONFIG", "GET", name))
     return reply[1].decode() if isinstance(reply, list) and len(reply) == 2 else None
 
 
@@ -374,7 +374,7 @@ def _scheme(server: Address) -> str:
     return "rediss" if server.tls is not None else "redis"
 
 
-def _ask(server: Address, *commands: Command) -> list[Any]:
+def _request(server: Address, *commands: Command) -> list[Any]:
     """Log in and run commands on a connection of its own; an error of Redis is a result.
 
     Raises:
@@ -433,7 +433,7 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
             f"{_UNREACHABLE}: the certificate of {server} is not trusted: {error.verify_message}.",
             "If its CA is your own, name it: REDIS_URL=rediss://host:6379/0?ssl_ca_certs=/path/to/ca.pem",
         )
-    if server.tls is not None and _speaks(server, None):
+    if server.tls is not None and _serves_redis(server, None):
         return _ProblemError(
             f"{server} does not accept TLS, and REDIS_URL requires it.",
             "Write redis:// in place of rediss://, or name the server's TLS port.",
@@ -442,7 +442,7 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
     if (
         server.tls is None
         and not isinstance(error, ConnectionRefusedError)
-        and _speaks(server, any_certificate)
+        and _serves_redis(server, any_certificate)
     ):
         return _ProblemError(
             f"{server} accepts TLS only, and REDIS_URL does not use it.",
@@ -459,7 +459,7 @@ def _describe(server: Address, error: Exception) -> _ProblemError:
     return _ProblemError(f"{_UNREACHABLE}: {server}: {reason}.", "Set REDIS_URL, or start Redis.", reason)
 
 
-def _speaks(server: Address, tls: ssl.SSLContext | None) -> bool:
+def _serves_redis(server: Address, tls: ssl.SSLContext | None) -> bool:
     """Return whether there is a Redis with TLS, or without it; one that requires a certificate counts."""
     try:
         _exchange(server, tls, ("PING",))

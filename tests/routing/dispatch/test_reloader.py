@@ -382,6 +382,6 @@ def test_where_no_copy_can_be_written_nothing_is_left_behind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "data" / "rules.json").mkdir(parents=True)
-    LastGoodRuleSet(tmp_path / "data" / "rules.json").keep(tmp_path, lambda: True)
-    assert "the rules cannot be kept" in caplog.text
+    LastGoodRuleSet(tmp_path / "data" / "rules.json").save(tmp_path, lambda: True)
+    assert "the rules cannot be saved" in caplog.text
     assert [each.name for each in (tmp_path / "data").iterdir()] == ["rules.json"]

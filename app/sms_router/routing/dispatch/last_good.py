@@ -37,7 +37,7 @@ class LastGoodRuleSet:
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
 
-    def keep(self, folder: Path, unchanged: Callable[[], bool]) -> None:
+    def save(self, folder: Path, unchanged: Callable[[], bool]) -> None:
         """Copy the files of a folder that was read without mistakes; a failure is logged.
 
         ``unchanged`` returns whether they are still what was read; if not, nothing is copied.
@@ -49,7 +49,7 @@ class LastGoodRuleSet:
             if unchanged():
                 write_atomically(self.path, json.dumps(texts))
         except OSError as error:
-            log.warning("the rules cannot be kept for workers that start later: %s", error)
+            log.warning("the rules cannot be saved for workers that start later: %s", error)
 
     def names(self) -> frozenset[str]:
         """Return the names of the copied files, without templates."""

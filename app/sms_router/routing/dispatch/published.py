@@ -288,7 +288,7 @@ class PublishedRulesFile:
         try:
             write_atomically(self._path, json.dumps(value))
         except OSError as error:
-            log.warning("the published rules cannot be kept for a start without Redis: %s", error)
+            log.warning("the published rules cannot be saved for a start without Redis: %s", error)
 
 
 def _decode(number: int, description: bytes | None, document: bytes | None) -> PublishedRules | None:

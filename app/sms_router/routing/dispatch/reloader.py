@@ -118,12 +118,12 @@ class Reloader:
             self._present |= frozenset(paths)
             self._refuse(error.mistakes)
             return earlier
-        self._keep(last_good, self._loaded)
+        self._save(last_good, self._loaded)
         return rules
 
-    def _keep(self, last_good: LastGoodRuleSet, fingerprint: frozenset[FileStamp]) -> None:
-        """Keep the files as the last good ones, unless they have changed since they were read."""
-        last_good.keep(self._reader.folder, lambda: self._reader.fingerprint() == fingerprint)
+    def _save(self, last_good: LastGoodRuleSet, fingerprint: frozenset[FileStamp]) -> None:
+        """Save the files as the last good ones, unless they have changed since they were read."""
+        last_good.save(self._reader.folder, lambda: self._reader.fingerprint() == fingerprint)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -193,7 +193,7 @@ class Reloader:
             self._present = present
             result = await self._apply(rules)
             if result is ReloadResult.APPLIED and self._last_good is not None:
-                await asyncio.to_thread(self._keep, self._last_good, fingerprint)
+                await asyncio.to_thread(self._save, self._last_good, fingerprint)
             return result
 
     async def use_published(self, version: PublishedRules) -> Sequence[str]:

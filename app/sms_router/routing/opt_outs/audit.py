@@ -50,7 +50,7 @@ class Requirement:
     is_prohibition: bool = False
 
 
-def _says(pattern: str) -> Callable[[str, Language], bool]:
+def _contains(pattern: str) -> Callable[[str, Language], bool]:
     compiled = re.compile(pattern, re.IGNORECASE)
     return lambda text, language: language.code not in KNOWN_LANGUAGES or bool(compiled.search(text))
 
@@ -69,14 +69,14 @@ def _does_not_say(pattern: str) -> Callable[[str, Language], bool]:
 
 
 REQUIREMENTS = (
-    Requirement(Intent.HELP, "a contact (a number, an e-mail address or a website)", _says(_CONTACT)),
-    Requirement(Intent.HELP, "how often messages come", _says(_FREQUENCY)),
-    Requirement(Intent.HELP, "that message and data rates may apply", _says(_RATES)),
+    Requirement(Intent.HELP, "a contact (a number, an e-mail address or a website)", _contains(_CONTACT)),
+    Requirement(Intent.HELP, "how often messages come", _contains(_FREQUENCY)),
+    Requirement(Intent.HELP, "that message and data rates may apply", _contains(_RATES)),
     Requirement(Intent.HELP, "how to stop", _names_word_of(Intent.STOP)),
-    Requirement(Intent.STOP, "a confirmation that no more messages come", _says(_CONFIRMATION)),
+    Requirement(Intent.STOP, "a confirmation that no more messages come", _contains(_CONFIRMATION)),
     Requirement(Intent.STOP, "what looks like marketing", _does_not_say(_MARKETING), is_prohibition=True),
-    Requirement(Intent.START, "how often messages come", _says(_FREQUENCY)),
-    Requirement(Intent.START, "that message and data rates may apply", _says(_RATES)),
+    Requirement(Intent.START, "how often messages come", _contains(_FREQUENCY)),
+    Requirement(Intent.START, "that message and data rates may apply", _contains(_RATES)),
     Requirement(Intent.START, "how to get help", _names_word_of(Intent.HELP)),
     Requirement(Intent.START, "how to stop", _names_word_of(Intent.STOP)),
 )
