@@ -241,7 +241,7 @@ async def test_workers_with_other_rules_are_named(url: str, client: redis.Redis,
 def test_two_publishers_do_not_overwrite_each_other(client: redis.Redis) -> None:
     first = put(client, files("10 to 6"))
     put(client, files("11 to 7"))
-    with pytest.raises(PublishError, match="another version meanwhile"):
+    with pytest.raises(PublishError, match="Another version was published meanwhile"):
         publish(client, first, files("12 to 8"), "bob", "", time.time())
     assert read_version(client, 2) == read_current(client)
     assert read_version(client, 3) is None
