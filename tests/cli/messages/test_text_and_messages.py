@@ -156,7 +156,7 @@ def test_with_live_credentials_sending_needs_a_confirmation(live: Cli) -> None:
 
 def test_no_reply_is_shown(live: Cli) -> None:
     assert texted(live, "QUIET")["messages"] == []
-    assert "(no reply) QUIET is silent: its reply is empty" in live("text", "QUIET").out
+    assert "(no reply) QUIET sends nothing: its reply is empty" in live("text", "QUIET").out
 
 
 def test_another_token_is_refused_with_a_reason(live: Cli, serving: Serving) -> None:

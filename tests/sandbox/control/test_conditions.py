@@ -75,7 +75,7 @@ async def test_rest_faults_do_not_affect_the_sandboxs_own_paths_and_webhooks(san
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({}, "Say what should fail"),
+        ({}, "Name what should fail"),
         ({"reset": {}}, "reset: unknown key; did you mean rest?"),
         ({"rest": 500}, "rest: must be a table"),
         ({"rest": {}}, "rest.kind: is missing"),
