@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
@@ -15,6 +14,8 @@ from starlette.routing import Route
 from sms_router.sandbox.control.requests import PATH_PREFIX
 from sms_router.sandbox.rest.responses import Resource, origin
 
+_TEMPLATE = Template(Path(__file__).with_name("index.html").read_text("utf-8"))
+
 
 class IndexPage(Resource):
     """The page; it contains no secret, because it can be read with any ``Host``."""
@@ -25,7 +26,7 @@ class IndexPage(Resource):
     async def show(self, request: Request) -> Response:
         numbers = [escape(number.address) for number in self._account.numbers]
         lines = [f"<li><code>{escape(line)}</code></li>" for line in describe_routes(request)]
-        page = _template().substitute(
+        page = _TEMPLATE.substitute(
             base=escape(origin(request)),
             account=escape(self._account.sid),
             service=escape(next((service.sid for service in self._account.services), "none")),
@@ -43,8 +44,3 @@ def describe_routes(request: Request) -> Iterator[str]:
         for method in sorted((route.methods or set()) - {"HEAD"}):
             if route.path != "/":
                 yield f"{method} {route.path}"
-
-
-@cache
-def _template() -> Template:
-    return Template(Path(__file__).with_name("index.html").read_text("utf-8"))
