@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from sms_router.sandbox.inbound.replies import ReplySender
 from sms_router.sandbox.inbound.webhook_parameters import InboundWebhook, IncomingText, build_webhook
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.sending.callbacks import status_parameters
+from sms_router.sandbox.sending.callbacks import is_valid_status_callback, status_parameters
 from sms_router.sandbox.sending.outbound import AcceptedMessage
+from sms_router.sandbox.sending.validation import MessageDraft
+from sms_router.sandbox.state.messages import Direction
 from sms_router.sandbox.state.phones import ReceivedMessage
 from sms_router.sandbox.webhooks.page import (
     FetchFailure,
@@ -20,11 +21,17 @@ from sms_router.sandbox.webhooks.page import (
     resolve_url,
 )
 from sms_router.sandbox.webhooks.twiml import MessageVerb, RedirectVerb, Verb
+from sms_router.sandbox.world.errors import ApiRejection
 from sms_router.sandbox.world.fault import WebhookKind
-from sms_router.sandbox.world.numbers import HttpMethod
+from sms_router.sandbox.world.numbers import HttpMethod, is_alphanumeric, is_e164, is_short_code
 
 MAX_DOCUMENTS = 10
 """How often ``<Redirect>`` and ``action`` may lead to another document (INFERENCE; 14106)."""
+
+MAX_REPLIES = 10
+
+_ALERT_CODES = {21617: 14103, 21602: 14103, 21606: 14108, 21659: 14108}
+"""The debugger's code of a reply that REST would reject with another code."""
 
 
 class SessionOutcome(Enum):
@@ -62,9 +69,11 @@ class InboundSession:
 
     def __init__(self, platform: Platform, inbound: InboundWebhook) -> None:
         self.exchanges: list[WebhookExchange] = []
-        self.replies = ReplySender(platform, inbound.message)
+        self.sent: list[AcceptedMessage] = []
+        """The replies that Twilio accepted."""
         self._platform = platform
         self._inbound = inbound
+        self._attempts = 0
         self._cookies = platform.cookies.jar(inbound.message.recipient, inbound.message.sender or "")
 
     async def run(self) -> SessionOutcome:
@@ -91,7 +100,7 @@ class InboundSession:
             if following is None:
                 return None
             document = following
-        self.replies.warn(14106, f"more than {MAX_DOCUMENTS} documents for one message", document.target.url)
+        self._warn(14106, f"more than {MAX_DOCUMENTS} documents for one message", document.target.url)
         return None
 
     async def _fetch_verbs(self, document: _Document) -> tuple[Verb, ...] | FetchFailure:
@@ -103,7 +112,7 @@ class InboundSession:
             verbs = read_page(result)
         code, reason = (verbs.code, verbs.reason) if isinstance(verbs, FetchFailure) else (None, "")
         if code is not None:
-            self.replies.warn(code, reason, target.url)
+            self._warn(code, reason, target.url)
         self.exchanges.append(WebhookExchange(target.url, target.method, result.status, code, reason))
         return verbs
 
@@ -130,17 +139,76 @@ class InboundSession:
             if isinstance(verb, RedirectVerb):
                 return _Document(self._target(verb.url, verb, page_url), document.parameters)
             if isinstance(verb, MessageVerb):
-                accepted = self.replies.send(verb, page_url)
+                accepted = self._reply(verb, page_url)
                 if accepted and verb.action:  # the verbs after it are not executed (facts 4)
                     parameters = status_parameters(self._platform.account.sid, accepted.message)
                     target = self._target(verb.action, verb, page_url)
                     return _Document(target, parameters, may_be_empty=True)
             else:
-                self.replies.warn(verb.code, verb.text, page_url)
+                self._warn(verb.code, verb.text, page_url)
         return None
 
     def _target(self, url: str, verb: MessageVerb | RedirectVerb, page_url: str) -> WebhookTarget:
-        return WebhookTarget(resolve_url(page_url, url), self.replies.method(verb.method, page_url))
+        """Return where a verb leads; its method is POST unless it is GET."""
+        if verb.method not in (None, "POST", "GET"):
+            self._warn(14104, f"method {verb.method!r} is neither GET nor POST", page_url)
+        method = HttpMethod.GET if verb.method == "GET" else HttpMethod.POST
+        return WebhookTarget(resolve_url(page_url, url), method)
+
+    def _reply(self, verb: MessageVerb, page_url: str) -> AcceptedMessage | None:
+        """Send one reply; None, and an alert, when Twilio rejects it."""
+        self._attempts += 1
+        if self._attempts > MAX_REPLIES:
+            self._warn(14109, f"more than {MAX_REPLIES} replies to one message", page_url)
+            return None
+        draft = self._draft(verb, page_url)
+        if draft is None:
+            return None
+        if not self._platform.reply_limiter.allow(draft.sender or "", draft.recipient):
+            self._warn(14107, f"too many replies from {draft.sender} to {draft.recipient}", page_url)
+            return None
+        accepted = self._platform.outbound.send(draft, Direction.REPLY, self._status_callback(verb, page_url))
+        if isinstance(accepted, ApiRejection):
+            self._warn(_ALERT_CODES.get(accepted.code, accepted.code), accepted.message, page_url)
+            return None
+        self.sent.append(accepted)
+        return accepted
+
+    def _warn(self, code: int, text: str, page_url: str) -> None:
+        """Add an alert about the inbound message."""
+        self._platform.alerts.add(code, text, resource_sid=self._inbound.message.sid, request_url=page_url)
+
+    def _draft(self, verb: MessageVerb, page_url: str) -> MessageDraft | None:
+        """Apply the defaults: to the person, from the number that was texted."""
+        recipient = verb.to or self._inbound.message.sender or ""
+        sender = verb.sender or self._inbound.message.recipient
+        if not verb.to and (code := self._code_of_machine(recipient)) is not None:
+            self._warn(code, f"a reply to {recipient}, which is no person's number", page_url)
+            return None
+        if not is_e164(recipient):
+            self._warn(14101, f"{recipient!r} in <Message to> is not a phone number", page_url)
+            return None
+        if self._platform.account.number_at(sender) is None and not is_alphanumeric(sender):
+            self._warn(
+                14108, f"{sender!r} in <Message from> is no SMS-capable number of the account", page_url
+            )
+            return None
+        return MessageDraft(recipient, sender, None, verb.body, verb.media)
+
+    def _code_of_machine(self, recipient: str) -> int | None:
+        """Return the debugger's code of a reply to a sender that is no person's number (facts 11)."""
+        if self._platform.account.number_at(recipient) is not None:
+            return 14107
+        return 21265 if is_short_code(recipient) else None if is_e164(recipient) else 21211
+
+    def _status_callback(self, verb: MessageVerb, page_url: str) -> str:
+        if not verb.status_callback:
+            return ""
+        url = resolve_url(page_url, verb.status_callback)
+        if not is_valid_status_callback(url):
+            self._warn(14105, f"statusCallback {verb.status_callback!r} cannot be called back", page_url)
+            return ""
+        return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,5 +253,5 @@ async def receive_text(platform: Platform, text: IncomingText) -> TextResult:
         platform.messages.put(inbound.message)
     session = InboundSession(platform, inbound)
     outcome = await session.run()
-    sent = (*own, *session.replies.sent)
+    sent = (*own, *session.sent)
     return TextResult(inbound, outcome, tuple(session.exchanges), sent, network_replies, own)

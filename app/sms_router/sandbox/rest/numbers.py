@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,14 +12,15 @@ from starlette.routing import Route
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.rest.paging import classic_list
 from sms_router.sandbox.rest.parameters import (
+    Fields,
     Form,
-    Reader,
     invalid,
     one_of,
     read_form,
     read_method,
     read_status_callback,
     read_url,
+    render_fields,
     text_up_to,
 )
 from sms_router.sandbox.rest.responses import Json, Resource, not_found, rfc2822
@@ -28,7 +28,7 @@ from sms_router.sandbox.state.account import Account
 from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.numbers import Number, is_e164, new_phone_number
 
-_SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
+_SHORT_CODE_FIELDS: Fields = {
     "FriendlyName": ("friendly_name", text_up_to(64)),
     "ApiVersion": ("api_version", one_of("2010-04-01", "2008-08-01")),
     "SmsUrl": ("sms_url", read_url),
@@ -36,7 +36,7 @@ _SHORT_CODE_FIELDS: dict[str, tuple[str, Reader]] = {
     "SmsFallbackUrl": ("sms_fallback_url", read_url),
     "SmsFallbackMethod": ("sms_fallback_method", read_method),
 }
-_PHONE_NUMBER_FIELDS: dict[str, tuple[str, Reader]] = {
+_PHONE_NUMBER_FIELDS: Fields = {
     **_SHORT_CODE_FIELDS,
     "StatusCallback": ("status_callback", read_status_callback),
     "VoiceUrl": ("voice_url", read_url),
@@ -66,8 +66,7 @@ class NumberType:
     key: str
     prefix: str
     filter: str
-    fields: dict[str, tuple[str, Reader]]
-    render: Callable[[str, Number], Json]
+    fields: Fields
 
 
 class NumbersResource(Resource):
@@ -143,7 +142,15 @@ class NumbersResource(Resource):
         return number
 
     def _render(self, number: Number) -> Json:
-        return self._kind.render(self._account.sid, number)
+        return {
+            "sid": number.sid,
+            "account_sid": self._account.sid,
+            "date_created": rfc2822(number.created),
+            "date_updated": rfc2822(number.updated),
+            **render_fields(number, self._kind.fields),
+            **({"short_code": number.address} if self._kind is SHORT_CODES else _phone_number(number)),
+            "uri": f"/2010-04-01/Accounts/{self._account.sid}/{self._kind.path}/{number.sid}.json",
+        }
 
 
 def _reject_unsupported(form: Form) -> None:
@@ -175,66 +182,25 @@ def _matches_pattern(pattern: str | None, address: str) -> bool:
     return re.search(expression, address) is not None
 
 
-def _webhook_fields(account_sid: str, number: Number) -> Json:
+def _phone_number(number: Number) -> Json:
     return {
-        "sid": number.sid,
-        "account_sid": account_sid,
-        "api_version": number.api_version,
-        "date_created": rfc2822(number.created),
-        "date_updated": rfc2822(number.updated),
-        "friendly_name": number.friendly_name,
-        "sms_url": number.sms_url or None,
-        "sms_method": number.sms_method.value,
-        "sms_fallback_url": number.sms_fallback_url or None,
-        "sms_fallback_method": number.sms_fallback_method.value,
-    }
-
-
-def _short_code(account_sid: str, number: Number) -> Json:
-    return {
-        **_webhook_fields(account_sid, number),
-        "short_code": number.address,
-        "uri": f"/2010-04-01/Accounts/{account_sid}/SMS/ShortCodes/{number.sid}.json",
-    }
-
-
-def _phone_number(account_sid: str, number: Number) -> Json:
-    capabilities = number.capabilities
-    return {
-        **_webhook_fields(account_sid, number),
         **dict.fromkeys(_ALWAYS_NULL),
         "phone_number": number.address,
         "address_requirements": "none",
         "beta": False,
-        "capabilities": {
-            "voice": capabilities.voice,
-            "sms": capabilities.sms,
-            "mms": capabilities.mms,
-            "fax": False,
-        },
+        "capabilities": {**asdict(number.capabilities), "fax": False},
         "emergency_status": "Inactive",
         "emergency_address_status": "unregistered",
         "origin": "twilio",
         "status": "in-use",
-        "status_callback": number.status_callback or None,
         "status_callback_method": "POST",
         "type": number.kind.name.lower().replace("long_code", "local").replace("_", "-"),
-        "uri": f"/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers/{number.sid}.json",
         "voice_caller_id_lookup": False,
-        "voice_url": number.voice_url or None,
-        "voice_method": number.voice_method.value,
-        "voice_fallback_url": number.voice_fallback_url or None,
-        "voice_fallback_method": number.voice_fallback_method.value,
         "voice_receive_mode": "voice",
     }
 
 
-SHORT_CODES = NumberType("SMS/ShortCodes", "short_codes", "SC", "ShortCode", _SHORT_CODE_FIELDS, _short_code)
+SHORT_CODES = NumberType("SMS/ShortCodes", "short_codes", "SC", "ShortCode", _SHORT_CODE_FIELDS)
 PHONE_NUMBERS = NumberType(
-    "IncomingPhoneNumbers",
-    "incoming_phone_numbers",
-    "PN",
-    "PhoneNumber",
-    _PHONE_NUMBER_FIELDS,
-    _phone_number,
+    "IncomingPhoneNumbers", "incoming_phone_numbers", "PN", "PhoneNumber", _PHONE_NUMBER_FIELDS
 )

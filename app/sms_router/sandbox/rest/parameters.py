@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +21,9 @@ MAX_BODY_BYTES = 256 * 1024
 
 Reader = Callable[[str, str], object]
 """Converts the name and text of a parameter to its value; raises ``RejectedError``."""
+
+Fields = Mapping[str, tuple[str, Reader]]
+"""By parameter: the field of a resource that it changes, and how it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,25 @@ class Form:
             raise invalid(f"Missing required parameter {name} in the post body")
         return value
 
-    def changes(self, fields: Mapping[str, tuple[str, Reader]]) -> dict[str, Any]:
+    def changes(self, fields: Fields) -> dict[str, Any]:
         """Return the new values of a resource's fields, for the parameters that were sent."""
         return {
             field: read(name, value)
             for name, (field, read) in fields.items()
             if (value := self.get(name)) is not None
         }
+
+
+def render_fields(resource: object, fields: Fields) -> dict[str, object]:
+    """Return the fields of a resource that can be changed as Twilio shows them; an empty URL is null."""
+    values = (
+        (field, getattr(resource, field), read in (read_url, read_status_callback))
+        for field, read in fields.values()
+    )
+    return {
+        field: value or None if is_url else value.value if isinstance(value, Enum) else value
+        for field, value, is_url in values
+    }
 
 
 async def read_form(request: Request) -> Form:

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.rest.paging import v1_list
 from sms_router.sandbox.rest.parameters import (
+    Fields,
     Form,
-    Reader,
     invalid,
     one_of,
     read_flag,
@@ -21,6 +21,7 @@ from sms_router.sandbox.rest.parameters import (
     read_method,
     read_status_callback,
     read_url,
+    render_fields,
     text_up_to,
     whole_number,
 )
@@ -30,7 +31,7 @@ from sms_router.sandbox.world.errors import RejectedError, rejection
 from sms_router.sandbox.world.numbers import is_alphanumeric
 from sms_router.sandbox.world.world import Service
 
-_FIELDS: dict[str, tuple[str, Reader]] = {
+_FIELDS: Fields = {
     "FriendlyName": ("friendly_name", text_up_to(64)),
     "InboundRequestUrl": ("inbound_request_url", read_url),
     "InboundMethod": ("inbound_method", read_method),
@@ -119,25 +120,10 @@ class ServicesResource(Resource):
         return {
             "sid": service.sid,
             "account_sid": self._account.sid,
-            "friendly_name": service.friendly_name,
             "date_created": iso(service.created),
             "date_updated": iso(service.updated),
-            "inbound_request_url": service.inbound_request_url or None,
-            "inbound_method": service.inbound_method.value,
-            "fallback_url": service.fallback_url or None,
-            "fallback_method": service.fallback_method.value,
-            "status_callback": service.status_callback or None,
-            "sticky_sender": service.sticky_sender,
-            "mms_converter": service.mms_converter,
-            "smart_encoding": service.smart_encoding,
-            "scan_message_content": service.scan_message_content,
-            "fallback_to_long_code": service.fallback_to_long_code,
-            "area_code_geomatch": service.area_code_geomatch,
-            "synchronous_validation": service.synchronous_validation,
-            "validity_period": service.validity_period,
-            "usecase": service.usecase,
+            **render_fields(service, _FIELDS),
             "us_app_to_person_registered": False,
-            "use_inbound_webhook_on_number": service.use_inbound_webhook_on_number,
             "url": url,
             "links": {name: f"{url}/{path}" for name, path in _LINKS.items()},
         }
