@@ -154,7 +154,7 @@ def test_every_operation_of_the_sandbox_is_called() -> None:
     sandbox = {
         (method, _normalized(route.path))
         for route in routes
-        if not route.path.startswith(("/sandbox", "/v1/Porting"))
+        if route.path != "/" and not route.path.startswith(("/sandbox", "/v1/Porting"))
         for method in (route.methods or set()) - {"HEAD"}
     }
     called = {*CALLS, *UNDOCUMENTED_CALLS, *WITHOUT_CLIENT}
