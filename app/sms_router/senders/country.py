@@ -13,6 +13,7 @@ import phonenumbers
 
 UNITED_STATES = "US"
 CANADA = "CA"
+_AREA_CODE_COUNTRIES = frozenset({UNITED_STATES, CANADA})
 
 _NON_GEOGRAPHIC_REGION = "001"
 _NORTH_AMERICA = "1"
@@ -47,7 +48,7 @@ def area_code_of(address: str) -> str | None:
     number = _NANP_NUMBER.fullmatch(address)
     if number is None:
         return None
-    return number[1] if _country_of_area_code(number[1]) in {UNITED_STATES, CANADA} else None
+    return number[1] if _country_of_area_code(number[1]) in _AREA_CODE_COUNTRIES else None
 
 
 def is_toll_free(address: str) -> bool:

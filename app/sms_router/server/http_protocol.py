@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from functools import lru_cache
 from math import inf
 from typing import ClassVar, cast
 from urllib.parse import unquote
@@ -40,6 +41,9 @@ its client sends the others again (RFC 9112, section 9.3.2). Twilio does not pip
 MAX_UNSENT_BYTES = 16_384
 """Of responses that the client has not read, beyond which no further response is written."""
 
+MAX_CACHED_URL = 256
+"""Bytes of a URL that is parsed once; nearly all requests have the same few."""
+
 MAX_WAITING_BYTES = 33_554_432
 """Of incomplete and pipelined requests, and of unread responses, on all connections of a worker; beyond it
 those that hold most are closed."""
@@ -51,6 +55,14 @@ _HEAD_TOO_LARGE = (
 
 class _StopParsingError(Exception):
     """Ends the parser's loop from one of its callbacks."""
+
+
+@lru_cache(maxsize=64)
+def _parse_url(url: bytes) -> tuple[str, bytes, bytes]:
+    """Return the path, decoded and raw, and the query of a request's target."""
+    parsed = parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
 
 
 class _ReadState(Enum):
@@ -253,13 +265,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.cycle.keep_alive = False
 
     def _fill_scope(self) -> None:
-        scope, url = self.scope, parse_url(self.url)
-        path = url.path.decode("ascii")
+        scope, url = self.scope, self.url
+        parse = _parse_url if len(url) <= MAX_CACHED_URL else _parse_url.__wrapped__
+        scope["path"], scope["raw_path"], scope["query_string"] = parse(url)
         scope["http_version"] = self.parser.get_http_version()
         scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
 
     def _overloaded(self) -> bool:
         limit = self.limit_concurrency

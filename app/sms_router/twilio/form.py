@@ -88,6 +88,9 @@ def parse_form(raw: bytes) -> Pairs:
 
 def first_values(pairs: Pairs) -> dict[str, str]:
     """Return each name with its first value."""
+    values = dict(zip(pairs.names, pairs.values, strict=True))
+    if len(values) == len(pairs.names):
+        return values
     return dict(zip(reversed(pairs.names), reversed(pairs.values), strict=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from types import MappingProxyType
 
 from sms_router.twilio.form import MalformedFormError, first_values, parse_form
@@ -151,12 +152,12 @@ def validate_parameters(parameters: Mapping[str, str], required: Sequence[str]) 
 
     ``required`` are the names that must be present; ``MessageSid`` and ``AccountSid`` are among them.
     """
-    for name in required:
-        value = parameters.get(name)
-        if not value:
-            return InvalidWebhook(f"{name} is missing")
-        if len(value) > MAX_ADDRESS_LENGTH:
-            return InvalidWebhook(f"{name} is longer than {MAX_ADDRESS_LENGTH} characters")
+    values = list(map(parameters.get, required, repeat("")))
+    if not all(values):
+        return InvalidWebhook(f"{required[values.index('')]} is missing")
+    if max(map(len, values)) > MAX_ADDRESS_LENGTH:
+        name = next(name for name in required if len(parameters[name]) > MAX_ADDRESS_LENGTH)
+        return InvalidWebhook(f"{name} is longer than {MAX_ADDRESS_LENGTH} characters")
     if not MESSAGE_SID.fullmatch(parameters["MessageSid"]):
         return InvalidWebhook("MessageSid is not SM or MM and 32 hexadecimal digits")
     if not _ACCOUNT_SID.fullmatch(parameters["AccountSid"]):

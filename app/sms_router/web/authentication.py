@@ -76,13 +76,14 @@ class WebhookAuthenticator:
         except MalformedFormError:
             return Rejection.MALFORMED
         parameters = first_values(pairs)
+        settings = headers.get(b"x-twilio-webhooks-signature-settings")
         signed = SignedRequest(
             scope.get("raw_path") or scope["path"].encode(),
             scope["query_string"],
             pairs if method == "POST" else (),
             headers.get(b"x-twilio-signature", b"").decode("latin-1"),
             None,
-            headers.get(b"x-twilio-webhooks-signature-settings", b"").decode("latin-1"),
+            settings.decode("latin-1") if settings else None,
             headers.get(b"host", b"").decode("latin-1"),
             method,
         )

@@ -10,7 +10,7 @@ those of dead workers, gauges are of living workers only.
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -39,8 +39,11 @@ class _Histogram(Histogram):
     """prometheus_client's histogram, for many observations at once."""
 
     def observe_all(self, values: Collection[float]) -> None:
-        for index, count in Counts(bisect_left(self._upper_bounds, value) for value in values).items():
-            self._buckets[index].inc(count)
+        ordered, counted = sorted(values), 0
+        for bucket, bound in zip(self._buckets, self._upper_bounds, strict=True):
+            within = bisect_right(ordered, bound)
+            bucket.inc(within - counted)
+            counted = within
         self._sum.inc(sum(values))
 
 

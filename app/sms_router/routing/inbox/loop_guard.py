@@ -8,6 +8,7 @@ does not count, because it does not serve, has to be within this worker's share 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
@@ -69,7 +70,7 @@ class LoopGuard:
         self._share = -(-replies // workers)
         self._quiet_seconds = seconds
         self._limits = b"%d" % replies, b"%d" % (seconds * 1000)
-        self.counts: dict[bytes, tuple[int, bytes, float]] = {}
+        self.counts: OrderedDict[bytes, tuple[int, bytes, float]] = OrderedDict()
         """This worker's, by key: the count, the last text, and when the quiet gap ends."""
 
     def counter_for(
@@ -80,7 +81,8 @@ class LoopGuard:
             return None
         text = _digest(body) if body else b""
         key = bucket_of(contact).reply_count(scope, contact)
-        return ReplyCounter(key, *self._limits, b"%d" % weight, text)
+        max_replies, quiet_ms = self._limits
+        return ReplyCounter(key, max_replies, quiet_ms, b"%d" % weight, text)
 
     @property
     def reason(self) -> str:
@@ -108,15 +110,15 @@ class LoopGuard:
 
         """
         key, _, _, weight, text = counter
-        count, last, until = self.counts[key] if key in self.counts else _NO_REPLIES  # noqa: SIM401 - quicker
+        counts = self.counts
+        count, last, until = counts[key] if key in counts else _NO_REPLIES  # noqa: SIM401 - quicker
         if now >= until:
             count, last = 0, b""
         is_exceeded = not 0 <= count < (self._max_replies if is_stored else self._share)
         counted = REPEAT_WEIGHT if text and text == last else int(weight)
-        total = _EXCEEDED if is_exceeded else count + counted
-        self.counts[key] = total, text, now + self._quiet_seconds
-        if len(self.counts) > MAX_LOCAL_COUNTS:
-            del self.counts[next(iter(self.counts))]
+        counts[key] = _EXCEEDED if is_exceeded else count + counted, text, now + self._quiet_seconds
+        if len(counts) > MAX_LOCAL_COUNTS:
+            counts.popitem(last=False)  # the first key of a dict is found slowly after many deletions
         return LimitExceeded(is_first=count >= 0) if is_exceeded else None
 
     def exceeds_share(self, counter: ReplyCounter) -> LimitExceeded | None:

@@ -235,8 +235,9 @@ class Composer:
             rendered = self._render(pool, request, rule, texts, media, facts, conditions)
         if rendered.decision is None:
             return rendered
-        document = rendered.document.replace(_REPLY_ID, (reply_id or message.sid).encode())
-        return RenderedReply(document, *rendered[1:])
+        document, trail_text, unsendable, decision, texts, has_media, is_limited = rendered
+        document = document.replace(_REPLY_ID, (reply_id or message.sid).encode())
+        return RenderedReply(document, trail_text, unsendable, decision, texts, has_media, is_limited)
 
     def _render_shared(
         self,
