@@ -11,39 +11,23 @@ from sms_router.membership.admin import AccountState
 
 
 def check_account(account_sid: str, state: AccountState, tokens: Sequence[str]) -> Iterator[Finding]:
-    """Yield what is wrong with an account or its auth tokens.
+    """Yield what is wrong with an account or its configured auth tokens, the primary one first.
 
     Twilio signs with the primary token; a new secondary one does not sign before it is promoted.
-
-    Args:
-        account_sid: of the account.
-        state: as Twilio returns it.
-        tokens: the configured ones, the primary one first.
-
     """
     if state.status != "active":
-        yield Finding(
-            Severity.ERROR,
-            account_sid,
-            f"The account is {state.status}: Twilio delivers and sends no messages for it.",
-            "See the notice in the Twilio console.",
-        )
+        sentence = f"The account is {state.status}: Twilio delivers and sends no messages for it."
+        yield Finding(Severity.ERROR, account_sid, sentence, "See the notice in the Twilio console.")
     if state.signing_token is None or state.signing_token == tokens[0]:
         return
     if state.signing_token in tokens:
-        yield Finding(
-            Severity.NOTE,
-            account_sid,
-            "Twilio signs with the secondary token, which was promoted. Requests are still verified.",
-            "Set auth_token (TWILIO_AUTH_TOKEN) to it, and remove the old token.",
-        )
+        sentence = "Twilio signs with the secondary token, which was promoted. Requests are still verified."
+        remedy = "Set auth_token (TWILIO_AUTH_TOKEN) to it, and remove the old token."
+        yield Finding(Severity.NOTE, account_sid, sentence, remedy)
         return
-    yield Finding(
-        Severity.ERROR,
-        account_sid,
-        "Twilio signs with a token that is not configured: every request is refused.",
-        "Copy the primary auth token from the Twilio console into TWILIO_AUTH_TOKEN.",
-    )
+    sentence = "Twilio signs with a token that is not configured: every request is refused."
+    remedy = "Copy the primary auth token from the Twilio console into TWILIO_AUTH_TOKEN."
+    yield Finding(Severity.ERROR, account_sid, sentence, remedy)
 
 
 def check_public_url(public_url: str, *, configured: bool) -> Iterator[Finding]:

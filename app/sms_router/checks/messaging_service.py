@@ -40,22 +40,18 @@ def _number_webhooks(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator
 
 
 def _fallback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
-    settings = snapshot.settings
-    if not settings.fallback_url:
+    url, inbound = snapshot.settings.fallback_url, snapshot.settings.inbound_request_url
+    if not url:
         sentence = "The fallback URL is not set: when the router does not respond, contacts get no reply."
-    elif settings.inbound_request_url and is_same_endpoint(
-        settings.fallback_url, settings.inbound_request_url
-    ):
+    elif inbound and is_same_endpoint(url, inbound):
         sentence = "The fallback URL equals the inbound URL: a request that failed fails again."
-    elif is_same_endpoint(settings.fallback_url, expected.inbound):
-        sentence = f"The fallback URL is {settings.fallback_url}, the router's endpoint for first requests."
+    elif is_same_endpoint(url, expected.inbound):
+        sentence = f"The fallback URL is {url}, the router's endpoint for first requests."
     else:
-        if not is_same_endpoint(settings.fallback_url, expected.fallback):
-            sentence = (
-                f"The fallback URL is {settings.fallback_url}, which has none of the router's stored answers."
-            )
+        if not is_same_endpoint(url, expected.fallback):
+            sentence = f"The fallback URL is {url}, which has none of the router's stored answers."
             yield _note(snapshot, sentence, f"To answer each message only once, use {expected.fallback}")
-        if is_same_host(settings.fallback_url, settings.inbound_request_url or expected.inbound):
+        if is_same_host(url, inbound or expected.inbound):
             yield _note(
                 snapshot,
                 "The inbound and the fallback URL share one host: when all of it is down, contacts get no"
@@ -106,7 +102,7 @@ def _number_methods(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[
                     if is_ours
                     else f"If {url} takes POST: set the method to POST in the Twilio console."
                 )
-                yield Finding(Severity.WARNING, snapshot.service_sid, sentence, remedy, fixes)
+                yield _warning(snapshot, sentence, remedy, fixes)
 
 
 def _status_callback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
@@ -123,23 +119,16 @@ def _status_callback(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator
 
 def _empty_pool(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     if not snapshot.senders:
-        yield Finding(
-            Severity.ERROR,
-            snapshot.service_sid,
-            "The Sender Pool is empty: the Service can neither receive nor send messages.",
-            f"sms-router senders list --all, then: sms-router senders add SID{_in(snapshot)}",
-        )
+        sentence = "The Sender Pool is empty: the Service can neither receive nor send messages."
+        remedy = f"sms-router senders list --all, then: sms-router senders add SID{_in(snapshot)}"
+        yield Finding(Severity.ERROR, snapshot.service_sid, sentence, remedy)
 
 
 def _senders_without_sms(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     for sender in snapshot.senders:
         if Capability.SMS not in sender.capabilities:
-            yield Finding(
-                Severity.WARNING,
-                snapshot.service_sid,
-                f"{sender.address} cannot send SMS: no reply can be sent from it.",
-                f"sms-router senders remove {sender.sid}{_in(snapshot)}",
-            )
+            sentence = f"{sender.address} cannot send SMS: no reply can be sent from it."
+            yield _warning(snapshot, sentence, f"sms-router senders remove {sender.sid}{_in(snapshot)}")
 
 
 def _short_codes_without_failover(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
@@ -149,9 +138,8 @@ def _short_codes_without_failover(snapshot: Snapshot, _: ExpectedSettings) -> It
     )
     for sender in _with_sms(snapshot):
         if sender.kind is SenderKind.SHORT_CODE and not _has_failover(snapshot, sender.country):
-            yield Finding(
-                Severity.WARNING,
-                snapshot.service_sid,
+            yield _warning(
+                snapshot,
                 f"{sender.address} has no long code for failover in {sender.country or 'its country'}:"
                 f" contacts whose carrier does not support short codes {consequence}.",
                 f"Buy a number of that country at Twilio, then: sms-router senders add PN...{_in(snapshot)}",
@@ -162,9 +150,8 @@ def _canadian_long_codes(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Fi
     kinds = {sender.kind for sender in _with_sms(snapshot) if sender.country == CANADA}
     toll_free = any(sender.kind is SenderKind.TOLL_FREE for sender in _with_sms(snapshot))
     if SenderKind.LONG_CODE in kinds and not toll_free:
-        yield Finding(
-            Severity.WARNING,
-            snapshot.service_sid,
+        yield _warning(
+            snapshot,
             "In Canada only a long code is available for failover, and carriers there filter application"
             " (A2P) traffic from long codes.",
             f"Buy a toll-free number at Twilio, then: sms-router senders add PN...{_in(snapshot)}",
@@ -186,13 +173,9 @@ def _media(snapshot: Snapshot, expected: ExpectedSettings) -> Iterator[Finding]:
 def _toll_free(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
     senders = [sender for sender in snapshot.senders if sender.kind is SenderKind.TOLL_FREE]
     if len(senders) > 1:
-        addresses = ", ".join(sender.address for sender in senders)
-        yield Finding(
-            Severity.WARNING,
-            snapshot.service_sid,
-            f"{len(senders)} toll-free numbers ({addresses}): carriers may block more than one in a Service.",
-            f"sms-router senders remove {senders[-1].sid}{_in(snapshot)}",
-        )
+        numbers = f"{len(senders)} toll-free numbers ({', '.join(sender.address for sender in senders)})"
+        sentence = f"{numbers}: carriers may block more than one in a Service."
+        yield _warning(snapshot, sentence, f"sms-router senders remove {senders[-1].sid}{_in(snapshot)}")
 
 
 def _opt_out(snapshot: Snapshot, _: ExpectedSettings) -> Iterator[Finding]:
@@ -256,6 +239,10 @@ def _fixable(
 
 def _note(snapshot: Snapshot, sentence: str, remedy: str) -> Finding:
     return Finding(Severity.NOTE, snapshot.service_sid, sentence, remedy)
+
+
+def _warning(snapshot: Snapshot, sentence: str, remedy: str, fixes: tuple[Fix, ...] = ()) -> Finding:
+    return Finding(Severity.WARNING, snapshot.service_sid, sentence, remedy, fixes)
 
 
 def _with_sms(snapshot: Snapshot) -> list[Sender]:

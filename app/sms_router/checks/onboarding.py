@@ -19,15 +19,10 @@ REMIND_BEFORE_RENEWAL = timedelta(days=30)
 def check_pending_numbers(
     state: OnboardingState, service_sid: str, members: Set[str], with_voice: Set[str], at: float
 ) -> Iterator[Finding]:
-    """Yield the findings about the pending numbers of a Service.
+    """Yield the findings about the pending numbers of a Service at ``at`` (seconds since the epoch).
 
-    Args:
-        state: all onboarding checklists.
-        service_sid: of the Service.
-        members: the addresses in its Sender Pool at Twilio.
-        with_voice: the pending numbers whose calls are answered at Twilio.
-        at: seconds since the epoch.
-
+    ``members`` are the addresses in its Sender Pool at Twilio; ``with_voice`` are the pending numbers whose
+    calls are answered at Twilio.
     """
     for checklist in state.pending:
         if checklist.service_sid == service_sid:
@@ -40,12 +35,9 @@ def check_orphans(state: OnboardingState, service_sids: Set[str]) -> Iterator[Fi
     """Yield the pending numbers whose Service is not configured."""
     for checklist in state.pending:
         if checklist.service_sid not in service_sids:
-            yield Finding(
-                Severity.WARNING,
-                checklist.service_sid,
-                f"{checklist.number} is pending for a Service that is not configured.",
-                f"Configure the Service, or: sms-router onboarding drop {checklist.number}",
-            )
+            sentence = f"{checklist.number} is pending for a Service that is not configured."
+            remedy = f"Configure the Service, or: sms-router onboarding drop {checklist.number}"
+            yield _warning(checklist, sentence, remedy)
 
 
 def _check(checklist: Checklist, state: OnboardingState, members: Set[str], at: float) -> Iterator[Finding]:
@@ -64,7 +56,10 @@ def _check(checklist: Checklist, state: OnboardingState, members: Set[str], at: 
     if number in members:
         yield _present(checklist, at)
     else:
-        yield from _missing(checklist, at)
+        # A number without SMS configured loses messages from the day on which it is live.
+        command = "short-codes" if checklist.kind in SHORT_CODE_KINDS else "senders"
+        remedy = f"sms-router {command} add {number} --service {checklist.service_sid}"
+        yield from _lost("is not in the Service: messages to it", remedy, checklist, at)
 
 
 def _present(checklist: Checklist, at: float) -> Finding:
@@ -95,41 +90,25 @@ def _check_renewal(checklist: Checklist, at: float) -> Iterator[Finding]:
         yield Finding(Severity.NOTE, checklist.service_sid, sentence, remedy)
     else:
         sentence = f"The lease of {checklist.number} ends on {checklist.renewal}, and is not transferred yet."
-        remedy = (
-            "Have its current holder renew it, or transfer it before, once Twilio has approved the transfer."
-        )
+        remedy = "Have its holder renew it, or transfer it before, once Twilio has approved the transfer."
         yield _warning(checklist, sentence, remedy)
 
 
 def _check_voice(checklist: Checklist, at: float) -> Iterator[Finding]:
-    if not checklist.needs_voice or checklist.is_configured or not _is_near(checklist, at):
-        return
-    yield Finding(
-        Severity.ERROR if _day_has_come(checklist, at) else Severity.WARNING,
-        checklist.service_sid,
-        f"{checklist.number} is expected on {checklist.expected} and nothing answers its calls:"
-        " they are lost from then on.",
-        f"sms-router senders update {checklist.number} --voice-url URL,"
-        f" or: sms-router onboarding no-calls {checklist.number}",
-    )
+    if checklist.needs_voice and not checklist.is_configured:
+        number = checklist.number
+        remedy = (
+            f"sms-router senders update {number} --voice-url URL, or: sms-router onboarding no-calls {number}"
+        )
+        yield from _lost("nothing answers its calls: they", remedy, checklist, at)
 
 
-def _is_near(checklist: Checklist, at: float) -> bool:
-    return checklist.expected is not None and checklist.expected <= day_of(at) + CONFIGURE_BEFORE
-
-
-def _missing(checklist: Checklist, at: float) -> Iterator[Finding]:
-    # A number without SMS configured loses messages from the day on which it is live.
-    if not _is_near(checklist, at):
-        return
-    command = "short-codes" if checklist.kind in SHORT_CODE_KINDS else "senders"
-    yield Finding(
-        Severity.ERROR if _day_has_come(checklist, at) else Severity.WARNING,
-        checklist.service_sid,
-        f"{checklist.number} is expected on {checklist.expected} and is not in the Service:"
-        " messages to it are lost from then on.",
-        f"sms-router {command} add {checklist.number} --service {checklist.service_sid}",
-    )
+def _lost(what: str, remedy: str, checklist: Checklist, at: float) -> Iterator[Finding]:
+    """Yield what a number loses from its expected day on, once that is near."""
+    if checklist.expected is not None and checklist.expected <= day_of(at) + CONFIGURE_BEFORE:
+        severity = Severity.ERROR if _day_has_come(checklist, at) else Severity.WARNING
+        sentence = f"{checklist.number} is expected on {checklist.expected} and {what} are lost from then on."
+        yield Finding(severity, checklist.service_sid, sentence, remedy)
 
 
 def _warning(checklist: Checklist, sentence: str, remedy: str) -> Finding:

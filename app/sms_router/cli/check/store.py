@@ -69,12 +69,10 @@ def check_published_rules(settings: Settings) -> Iterator[Finding]:
         remedy = "List the versions: sms-router keywords history"
         yield Finding(Severity.NOTE, SUBJECT, f"The rules are {current}.", remedy)
     for difference in describe_differences(workers, current.identity if current is not None else ""):
-        yield Finding(
-            Severity.WARNING,
-            SUBJECT,
-            f"Other rules are in use: {difference}.",
-            "Look at its log and at its /readyz; it must reach the same Redis and have the same handlers.",
+        remedy = (
+            "Look at its log and at its /readyz; it must reach the same Redis and have the same handlers."
         )
+        yield Finding(Severity.WARNING, SUBJECT, f"Other rules are in use: {difference}.", remedy)
     if current is None or current.uses_files:
         return
     try:
@@ -83,9 +81,6 @@ def check_published_rules(settings: Settings) -> Iterator[Finding]:
         yield Finding(Severity.NOTE, SUBJECT, f"{error}.", "It is not in use: a version is published.")
         return
     if differs:
-        yield Finding(
-            Severity.NOTE,
-            SUBJECT,
-            f"keywords.toml or its templates differ from version {current.number}, which is in use.",
-            "See sms-router keywords diff; publish them: sms-router keywords publish",
-        )
+        sentence = f"keywords.toml or its templates differ from version {current.number}, which is in use."
+        remedy = "See sms-router keywords diff; publish them: sms-router keywords publish"
+        yield Finding(Severity.NOTE, SUBJECT, sentence, remedy)
