@@ -73,7 +73,7 @@ class PrivateCluster:
         """Return the master of a slot, according to the first node that answers."""
         for node in self.nodes:
             try:
-                shards = _ask(node, "CLUSTER", "SLOTS")
+                shards = _run(node, "CLUSTER", "SLOTS")
             except redis.RedisError:
                 continue
             port = next(int(owner[1]) for first, last, owner, *_ in shards if first <= slot <= last)
@@ -83,21 +83,21 @@ class PrivateCluster:
     def begin_move(self, slot: int, target: ServerProcess) -> ServerProcess:
         """Put a slot on its way; return where it comes from."""
         source = self.owner(slot)
-        _ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.identity(source))
-        _ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.identity(target))
+        _run(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.identity(source))
+        _run(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.identity(target))
         return source
 
     def move_keys(self, slot: int, source: ServerProcess, target: ServerProcess, most: int = 10_000) -> int:
         """Move some of a slot's keys; return how many."""
-        keys = _ask(source, "CLUSTER", "GETKEYSINSLOT", slot, most)
+        keys = _run(source, "CLUSTER", "GETKEYSINSLOT", slot, most)
         if keys:
-            _ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            _run(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
         return len(keys)
 
     def end_move(self, slot: int, target: ServerProcess) -> None:
         """Announce to all nodes that the slot has moved."""
         for node in (target, *(each for each in self.masters if each is not target)):
-            _ask(node, "CLUSTER", "SETSLOT", slot, "NODE", self.identity(target))
+            _run(node, "CLUSTER", "SETSLOT", slot, "NODE", self.identity(target))
 
     def move(self, slot: int, target: ServerProcess) -> None:
         """Move a slot with all of its keys."""
@@ -108,16 +108,16 @@ class PrivateCluster:
     def migrate(self, slot: int, target: ServerProcess) -> None:
         """Have Valkey 9 move a slot by itself, all keys in one step; returns when it has begun."""
         source = self.owner(slot)
-        _ask(source, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.identity(target))
+        _run(source, "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", self.identity(target))
 
     def identity(self, node: ServerProcess) -> str:
         """Return the id of a node in the cluster."""
-        return str(_ask(node, "CLUSTER", "MYID").decode())
+        return str(_run(node, "CLUSTER", "MYID").decode())
 
     def wait_until_well(self) -> None:
         """Wait until every running node reports that all slots are served."""
         for node in self.nodes:
-            wait_until(partial(_says, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
+            wait_until(partial(_reports, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
 
     @property
     def ports(self) -> dict[tuple[str, int], int]:
@@ -140,21 +140,21 @@ class PrivateCluster:
             node.start()
         count = len(self.masters)
         for number, node in enumerate(self.masters):
-            _ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            _run(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             first, last = SLOTS * number // count, SLOTS * (number + 1) // count - 1
-            _ask(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
+            _run(node, "CLUSTER", "ADDSLOTSRANGE", first, last)
         for node in self.nodes[1:]:
-            _ask(self.nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, _bus_port(node))
+            _run(self.nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, _bus_port(node))
         for replica, master in zip(self.replicas, self.masters, strict=False):
             name = self.identity(master).encode()
-            wait_until(partial(_says, replica, name, "CLUSTER", "NODES"), "an introduction")
-            _ask(replica, "CLUSTER", "REPLICATE", name)
-            wait_until(partial(_says, replica, b"master_link_status:up", "INFO", "replication"), "a copy")
+            wait_until(partial(_reports, replica, name, "CLUSTER", "NODES"), "an introduction")
+            _run(replica, "CLUSTER", "REPLICATE", name)
+            wait_until(partial(_reports, replica, b"master_link_status:up", "INFO", "replication"), "a copy")
         self.wait_until_well()
 
 
-def _says(node: ServerProcess, what: bytes, *command: str) -> bool:
-    return what in _ask(node, *command)
+def _reports(node: ServerProcess, what: bytes, *command: str) -> bool:
+    return what in _run(node, *command)
 
 
 def _bus_port(node: ServerProcess) -> int:
@@ -163,7 +163,7 @@ def _bus_port(node: ServerProcess) -> int:
         return int(ports["cluster-announce-bus-port"]) or int(ports["cluster-port"])
 
 
-def _ask(node: ServerProcess, *command: Any) -> Any:
+def _run(node: ServerProcess, *command: Any) -> Any:
     """Return the response of one node to a command."""
     with node.client() as client:
         connection = client.connection_pool.get_connection()

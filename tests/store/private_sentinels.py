@@ -90,14 +90,14 @@ class PrivateSentinels:
             each.start()
         for each in self.sentinels:
             with each.client() as client:
-                wait_until(partial(_knows_all, client, len(self.sentinels) - 1), "Sentinels that know all")
+                wait_until(partial(_is_complete, client, len(self.sentinels) - 1), "complete Sentinels")
 
 
 def _named(kind: str, servers: Sequence[ServerProcess]) -> dict[str, ServerProcess]:
     return {f"{kind}{number}": server for number, server in enumerate(servers)}
 
 
-def _knows_all(client: redis.Redis, others: int) -> bool:
+def _is_complete(client: redis.Redis, others: int) -> bool:
     """Return whether a Sentinel could fail over: it has the others, and a replica with all data."""
     state: Any = client.sentinel_master(MASTER)
     replicas: Any = client.sentinel_slaves(MASTER)

@@ -27,7 +27,7 @@ def test_a_missing_file_is_created_only_on_request(tmp_path: Path) -> None:
         try_lock(tmp_path / "no folder" / "file", create=True)
 
 
-def test_only_we_may_read_a_file_of_ours(tmp_path: Path) -> None:
+def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
     file = try_lock(tmp_path / "file", create=True)
     assert file is not None
     with file:

@@ -187,12 +187,12 @@ async def test_a_command_sent_in_the_iteration_of_a_stall_check_is_checked_later
             clock.setattr(loop, "time", lambda: now)
             await run_claim(store)  # a check is due by now + CHECK_INTERVAL
             private_valkey.freeze()
-            asking = asyncio.ensure_future(run_claim(store, "AC/SM2"))
+            waiting_task = asyncio.ensure_future(run_claim(store, "AC/SM2"))
             clock.setattr(loop, "time", lambda: now + CHECK_INTERVAL)
             for _ in range(2):  # the command is sent, and then the check runs
                 await asyncio.sleep(0)
         with pytest.raises(StoreUnavailableError):
-            await asking
+            await waiting_task
         private_valkey.thaw()
 
 
@@ -206,7 +206,7 @@ async def test_a_blocked_event_loop_does_not_take_redis_for_frozen(
         now = loop.time()
         with monkeypatch.context() as clock:
             clock.setattr(loop, "time", lambda: now)
-            asking = asyncio.ensure_future(run_claim(store))
+            waiting_task = asyncio.ensure_future(run_claim(store))
             await asyncio.sleep(0)
 
         def block_while_the_response_arrives() -> None:
@@ -214,7 +214,7 @@ async def test_a_blocked_event_loop_does_not_take_redis_for_frozen(
             time.sleep(STALL_TIMEOUT + CHECK_INTERVAL)
 
         loop.call_at(now + CHECK_INTERVAL - 1e-9, block_while_the_response_arrives)
-        assert await asking == [b"claimed", 1]
+        assert await waiting_task == [b"claimed", 1]
         assert store.error is None
 
 

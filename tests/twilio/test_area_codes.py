@@ -38,7 +38,7 @@ def _country(code: str) -> str | None:
     return phonenumbers.region_code_for_number(phonenumbers.parse(f"+1{code}2345678"))
 
 
-def test_the_overlays_of_a_code_are_its_own_and_everybody_has_itself() -> None:
+def test_the_overlays_of_a_code_include_the_code() -> None:
     assert overlays_of("415") == {"415", "628"}
     assert overlays_of("917") == {"212", "332", "646", "917", "347", "718", "929"}
     assert overlays_of("212") == {"212", "332", "646", "917"}

@@ -74,7 +74,7 @@ SIGNED = (b"x-twilio-signature", b"x" * 28)
     ("path", "port", "expected"),
     [("/console", None, 303), ("/console", 9000, 303), ("/console", 8000, 200), ("/page", None, 200)],
 )
-async def test_the_address_leads_a_person_to_the_console_and_twilio_nowhere(
+async def test_the_address_leads_browsers_to_the_console_and_signed_requests_nowhere(
     path: str, port: int | None, expected: int
 ) -> None:
     unrouted = UnroutedWebhookLog(["/sms"], RejectionLog(time.monotonic))

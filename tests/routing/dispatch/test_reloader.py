@@ -219,7 +219,7 @@ async def test_whatever_else_goes_wrong_is_a_refusal_too(
     assert running.reply_to("hours") == "9 to 5"
 
 
-async def test_a_file_that_changes_is_read_by_itself(running: ReloaderFixture) -> None:
+async def test_a_changed_file_is_reloaded_without_a_request(running: ReloaderFixture) -> None:
     await running.reloader.start()
     for number in range(3):
         running.write(KEYWORDS.replace("9 to 5", f"{number} to 5"))
@@ -242,7 +242,7 @@ async def test_a_requested_reload_reads_files_that_have_not_changed(running: Rel
 
 
 @pytest.mark.parametrize("file", ["keywords.toml", "opt-outs.toml", "carriers.toml"])
-async def test_a_file_that_has_gone_changes_nothing_until_an_empty_one_is_put_there(
+async def test_a_missing_file_changes_nothing_until_an_empty_one_is_put_there(
     running: ReloaderFixture, file: str
 ) -> None:
     if file != "keywords.toml":
@@ -322,7 +322,7 @@ async def test_a_worker_that_starts_on_a_broken_configuration_has_the_rules_of_t
     assert (other.reply_to("hours"), other.reloader.errors()) == ("11 to 7", [])
 
 
-async def test_a_worker_that_starts_while_a_file_has_gone_has_the_rules_of_the_others(
+async def test_a_worker_that_starts_while_a_file_is_missing_has_the_rules_of_the_others(
     second: Callable[[], ReloaderFixture],
 ) -> None:
     first = second()

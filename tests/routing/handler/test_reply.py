@@ -67,7 +67,7 @@ def test_an_argument_of_the_wrong_type_in_a_part_is_refused(arguments: dict[str,
         Part(**arguments)
 
 
-def test_the_number_of_another_person_is_checked_where_it_is_written() -> None:
+def test_the_number_of_another_contact_is_checked_where_it_is_written() -> None:
     assert Part("Hi", to="+1 (415) 555-0123").to == "+14155550123"
     with pytest.raises(ValueError, match="'nobody' is not a number"):
         Part("Hi", to="nobody")

@@ -140,13 +140,13 @@ async def test_of_concurrent_requests_one_is_claimed_and_all_get_the_same_answer
     chance = random.Random(7)
     work: list[MessageKey] = []
 
-    async def ask(records: Inbox, of: MessageKey, impatient: bool) -> Answer:
-        while not isinstance(result := await records.claim(of, REQUEST, impatient), Answer):
+    async def answer_for(records: Inbox, of: MessageKey, without_wait: bool) -> Answer:
+        while not isinstance(result := await records.claim(of, REQUEST, without_wait), Answer):
             if isinstance(result, Claimed):
                 work.append(of)
                 for _ in range(chance.randrange(20)):
                     await asyncio.sleep(0)
-            elif not impatient:
+            elif not without_wait:
                 await records.wait_until_answered(of, LONG)
                 continue
             mine = answer_of(str(chance.random()))
@@ -159,12 +159,11 @@ async def test_of_concurrent_requests_one_is_claimed_and_all_get_the_same_answer
         workers = [await running.enter_async_context(worker(valkey_url, tmp_path)) for _ in range(4)]
         await running.enter_async_context(listening(valkey_url, *workers))
         keys = [key(number) for number in range(100)]
-        asking = [(one.inbox, of, chance.random() < 0.2) for of in keys for one in workers for _ in "ab"]
-        chance.shuffle(asking)
-        answers = await asyncio.gather(*(ask(*question) for question in asking))
+        claims = [(one.inbox, of, chance.random() < 0.2) for of in keys for one in workers for _ in "ab"]
+        chance.shuffle(claims)
+        answers = await asyncio.gather(*(answer_for(*call) for call in claims))
     given = {
-        of: {answer for question, answer in zip(asking, answers, strict=True) if question[1] == of}
-        for of in keys
+        of: {answer for call, answer in zip(claims, answers, strict=True) if call[1] == of} for of in keys
     }
     assert all(len(found) == 1 for found in given.values())
     assert sorted(work, key=keys.index) == keys

@@ -17,12 +17,12 @@ async def waiting(waiters: AnswerWaiters, seconds: float = 10 * LONG) -> asyncio
 async def test_a_notification_wakes_only_those_who_wait_for_the_message() -> None:
     waiters = AnswerWaiters()
     async with asyncio.timeout(LONG):
-        asking = [await waiting(waiters) for _ in range(3)]
+        tasks = [await waiting(waiters) for _ in range(3)]
         waiters.wake("AC/other")
         await asyncio.sleep(0)
-        assert not any(task.done() for task in asking)
+        assert not any(task.done() for task in tasks)
         waiters.wake("AC/SM")
-        await asyncio.gather(*asking)
+        await asyncio.gather(*tasks)
 
 
 async def test_a_cancelled_waiter_takes_no_notification_from_others() -> None:

@@ -116,7 +116,9 @@ def test_nothing_is_sent_and_the_trail_has_the_reason(
 
 
 @pytest.mark.parametrize(("from_", "body", "more"), ANSWERED)
-def test_a_person_is_answered(tmp_path: Path, from_: str, body: str, more: dict[str, str]) -> None:
+def test_a_contact_who_is_no_machine_gets_a_reply(
+    tmp_path: Path, from_: str, body: str, more: dict[str, str]
+) -> None:
     text = message(body, sender=from_, **more)
     resolution = dispatcher(tmp_path).resolve(text)
     reply = reply_of(resolution, text)

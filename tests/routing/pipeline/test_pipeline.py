@@ -330,7 +330,7 @@ async def test_the_fallback_reply_after_an_empty_answer_is_not_sent(
     ("body", "outcome", "is_opted_out", "entries"),
     [("SLOW", Outcome.LATE, False, 1), ("HOURS", Outcome.LATE, False, 1), ("STOP", Outcome.SILENT, True, 0)],
 )
-async def test_a_message_that_nobody_waits_for_is_handled_from_the_outbox_and_an_opt_out_counts(
+async def test_a_message_without_a_waiting_request_is_handled_from_the_outbox_and_an_opt_out_counts(
     fixture: PipelineFixture,
     valkey: redis.Redis,
     body: str,

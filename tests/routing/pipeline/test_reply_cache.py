@@ -94,7 +94,7 @@ def fixture() -> ComposerFixture:
     return fixture
 
 
-def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(fixture: ComposerFixture) -> None:
+def test_the_same_reply_to_another_contact_differs_in_its_receipts_only(fixture: ComposerFixture) -> None:
     first = fixture.answer()
     incoming = replace(message(sender="+14155550124", recipient="12345"), sid="SM" + "0b" * 16)
     second = fixture.composer.compose(incoming, Reply("9 to 5"), "HOURS")
@@ -140,7 +140,7 @@ def test_the_same_reply_to_the_next_person_is_the_same_but_for_its_receipts(fixt
         "pictures",
     ],
 )
-def test_what_differs_is_composed_for_itself(
+def test_different_replies_are_composed_separately(
     fixture: ComposerFixture,
     changed: Callable[[ComposerFixture], RenderedReply],
     holds: Callable[[RenderedReply], bool],
@@ -178,7 +178,7 @@ def test_the_reply_is_composed_again_after_a_cordon_ends() -> None:
     assert FROM_SHORT_CODE in fixture.answer().document
 
 
-def test_a_number_on_its_way_is_passed_over_at_once_but_by_who_texts_it(fixture: ComposerFixture) -> None:
+def test_a_pending_number_is_skipped_except_for_contacts_who_text_it(fixture: ComposerFixture) -> None:
     assert FROM_SHORT_CODE in fixture.answer(recipient="+14155550100").document
     fixture.pending.install([PendingNumber("12345", "US", "on its way")])
     assert FROM_LONG_CODE in fixture.answer(recipient="+14155550100").document
@@ -193,7 +193,7 @@ def test_a_limit_counts_every_reply() -> None:
     assert senders == [True, True, True, False, False]
 
 
-def test_a_choice_among_equals_is_each_persons_own() -> None:
+def test_each_contact_has_a_choice_among_equal_senders() -> None:
     fixture = ComposerFixture(Pool(MG, 1, (LONG_CODE, OTHER_LONG_CODE)))
     chosen = {fixture.answer(sender=f"+1415555{number:04}").decision for number in range(40)}
     assert {each.address for each in chosen if each is not None} == {"+14155550100", "+14155550101"}

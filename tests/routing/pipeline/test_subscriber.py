@@ -11,7 +11,7 @@ from sms_router.store.store import Store
 from tests.waiting import wait_until
 
 
-async def test_a_new_server_is_subscribed_to_though_the_one_before_lives(
+async def test_a_new_server_is_subscribed_to_while_the_old_one_runs(
     valkey_url: str, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriber, "RETRY_INTERVAL", 0.01)

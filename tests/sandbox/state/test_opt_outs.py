@@ -105,7 +105,7 @@ async def test_start_removes_the_block_and_is_forwarded(sandbox: SandboxFixture)
     assert not await _is_blocked(sandbox, SAN_FRANCISCO)
 
 
-async def test_a_reply_to_an_opted_out_person_is_an_alert(sandbox: SandboxFixture) -> None:
+async def test_a_reply_to_an_opted_out_contact_is_an_alert(sandbox: SandboxFixture) -> None:
     sandbox.customer.set_twiml("/sms", "<Message>You are out</Message>")
     assert await _replies(sandbox, "STOP", SAN_FRANCISCO) == [STOP_REPLY]
     sandbox.customer.set_twiml("/sms", f'<Message from="{SHORT_CODE}">Still there?</Message>')

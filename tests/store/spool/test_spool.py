@@ -176,7 +176,7 @@ async def test_entries_survive_the_process(tmp_path: Path) -> None:
     assert restored.entries == added
 
 
-async def test_entries_of_a_dead_process_are_adopted_and_those_of_a_living_one_not(
+async def test_entries_of_an_ended_process_are_adopted_and_those_of_a_running_one_not(
     spool: Spool, tmp_path: Path
 ) -> None:
     restored = Restored()
