@@ -64,6 +64,7 @@ from sms_router.routing.pipeline.pipeline import Pipeline
 from sms_router.routing.pipeline.sticky_senders import StickySenders
 from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.routing.upstream.cookies import CookieStore
+from sms_router.routing.upstream.endpoint import EndpointPool
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.routing.upstream.models import Fetch
 from sms_router.routing.upstream.number_urls import NumberForwards
@@ -202,7 +203,7 @@ class Worker:
             contacts,
             CookieStore(self.store, clock),
             settings.public_url,
-            settings.router.upstream_calls,
+            EndpointPool(settings.router.upstream_calls),
             frozenset(settings.router.private_hosts),
             self._fetch(),
         )

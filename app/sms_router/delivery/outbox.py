@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -83,36 +84,27 @@ class ClaimedEvent(NamedTuple):
     """The handlers that have returned in earlier attempts."""
 
 
+@dataclass(frozen=True, eq=False)
 class Outbox:
     """The outbox of all workers.
 
-    Args:
-        store: runs the scripts.
-        writer: writes that must not be lost; they wait on disk while Redis is unavailable.
-        retention_days: of the stored messages.
-        max_age: seconds after which a reply is no longer sent.
-        clock: measures ages independently of changes of the clock of Redis.
-
+    While Redis is unavailable, what `enqueue`, `schedule`, `finish_event`, `record_result` and `postpone`
+    write waits on disk. All other methods raise `StoreUnavailableError`: nothing may be sent then, and what
+    is leased is due again.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        writer: DurableWriter,
-        retention_days: float,
-        max_age: float,
-        clock: ServerClock | None = None,
-    ) -> None:
-        self._store = store
-        self._writer = writer
-        self._clock = clock
-        self._retention_ms = int(retention_days * 86_400_000)
-        self._max_age_ms = int(max_age * 1000)
+    store: Store
+    writer: DurableWriter
+    """Keeps writes that must not be lost while Redis is unavailable."""
+    retention_days: float
+    max_age: float
+    """Seconds after which a reply is no longer sent."""
+    clock: ServerClock | None = None
+    """Measures ages independently of changes of the clock of Redis."""
 
     @property
-    def max_age(self) -> float:
-        """Seconds after which a reply is no longer sent."""
-        return self._max_age_ms / 1000
+    def _retention_ms(self) -> int:
+        return int(self.retention_days * 86_400_000)
 
     async def enqueue(
         self,
@@ -173,7 +165,7 @@ class Outbox:
             call = update_conversation(
                 call, conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms, timer=timer
             )
-        return await self._writer.write(call) == 1
+        return await self.writer.write(call) == 1
 
     async def schedule(
         self,
@@ -203,39 +195,24 @@ class Outbox:
             request=request,
             empty_answer=EMPTY,
         )
-        return await self._writer.write(call) != 0  # None: it waits on disk, and is stored later
+        return await self.writer.write(call) != 0  # None: it waits on disk, and is stored later
 
     async def cancel(self, entry: OutboxEntry) -> bool:
-        """Withdraw the messages that `schedule` has stored and that still wait; True where there were any.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable.
-
-        """
+        """Withdraw the messages that `schedule` has stored and that still wait; True where there were any."""
         suffix = entry.contact_suffix
         call = scripts.cancel(contact=entry.contact, reference=entry.reference, entry_suffix=suffix)
-        return bool(await self._store.run(call))
+        return bool(await self.store.run(call))
 
     async def start_conversation(self, change: ConversationChange) -> None:
-        """Begin a conversation with a message that leaves now.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable.
-
-        """
+        """Begin a conversation with a message that leaves now."""
         key, state, valid_ms, ttl_ms, timer = change
         call = scripts.start_conversation(
             conversation=key, state=state, valid_ms=valid_ms, ttl_ms=ttl_ms, timer=timer
         )
-        await self._store.run(call)
+        await self.store.run(call)
 
     async def lease_due(self, bucket: Bucket, count: int, event_count: int = 0) -> list[OutboxEntry]:
-        """Return due entries, events last; no other worker gets them for `LEASE` seconds.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable; nothing is leased.
-
-        """
+        """Return due entries, events last; no other worker gets them for `LEASE` seconds."""
         call = scripts.lease_due(
             bucket,
             lease_ms=int(LEASE * 1000),
@@ -245,7 +222,7 @@ class Outbox:
             event_count=event_count,
         )
         entries = []
-        for line in await self._store.run(call):
+        for line in await self.store.run(call):
             try:
                 entries.append(OutboxEntry.read(line))
             except ValueError:
@@ -265,10 +242,6 @@ class Outbox:
 
         With ``in_conversation`` it also waits for the contact's earlier messages, and gets the conversation.
         After ``lease_ms`` another worker may claim the work.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable.
-
         """
         call = scripts.claim(
             scope=entry.scope,
@@ -279,11 +252,11 @@ class Outbox:
             owner=owner,
             lease_ms=lease_ms,
             max_attempts=MAX_ATTEMPTS,
-            max_age_ms=self._max_age_ms,
+            max_age_ms=int(self.max_age * 1000),
             retention_ms=self._retention_ms,
             in_conversation=in_conversation,
         )
-        match await self._store.run(call):
+        match await self.store.run(call):
             case [b"claimed", attempt, request, contact_fields, state, valid_ms]:
                 return ClaimedWork(attempt, request, contact_fields, (state, valid_ms))
             case [b"claimed", attempt, request, contact_fields, *_]:
@@ -291,31 +264,21 @@ class Outbox:
         return None
 
     async def release_work(self, entry: OutboxEntry, owner: bytes) -> None:
-        """Release unfinished work to the other workers, because this one stops.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable; the lease expires.
-
-        """
+        """Release unfinished work to the other workers, because this one stops."""
         call = scripts.release(
             contact=entry.contact, reference=entry.reference, entry=entry.line, owner=owner, kind=entry.name
         )
-        await self._store.run(call)
+        await self.store.run(call)
 
     async def claim_event(self, entry: OutboxEntry) -> ClaimedEvent | None:
-        """Lease an event for `EVENT_LEASE` seconds; None where another worker has finished it.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable.
-
-        """
+        """Lease an event for `EVENT_LEASE` seconds; None where another worker has finished it."""
         call = scripts.claim_event(
             contact=entry.contact,
             reference=entry.reference,
             entry=entry.line,
             lease_ms=int(EVENT_LEASE * 1000),
         )
-        found = await self._store.run(call)
+        found = await self.store.run(call)
         return ClaimedEvent(found[0], found[1], tuple(found[2].decode().split("\n"))) if found else None
 
     async def finish_event(
@@ -331,7 +294,7 @@ class Outbox:
             delay_ms=b"" if delay is None else int(delay * 1000),
             retention_ms=self._retention_ms,
         )
-        await self._writer.write(call)
+        await self.writer.write(call)
 
     async def expire_conversation(
         self, timer: OutboxEntry, expected: bytes = b"", raised: RaisedEvent = NO_EVENT
@@ -339,15 +302,11 @@ class Outbox:
         """Return the state of the conversation whose timer is due, if it has expired.
 
         With that state as ``expected`` the conversation ends, and the event is raised.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable; the timer is due again.
-
         """
         call = scripts.expire_conversation(
             scope=timer.scope, contact=timer.contact, timer=timer.line, expected=expected, raised=raised
         )
-        state: bytes | None = await self._store.run(call)
+        state: bytes | None = await self.store.run(call)
         return state
 
     async def mark_sending(self, entry: OutboxEntry, part: MessagePart) -> SendLease | Cancelled | None:
@@ -355,10 +314,6 @@ class Outbox:
 
         Every message of the outbox passes this check: the opt-out list, the receipt of the message that it
         repeats, its age, and the message before it.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable; the message must not be sent.
-
         """
         mark = uuid4().hex[:12]
         before = part.before()
@@ -369,7 +324,7 @@ class Outbox:
             reference=entry.reference,
             part=part.name,
             document_field=part.kind.value,
-            max_age_ms=self._max_age_ms,
+            max_age_ms=int(self.max_age * 1000),
             sending_ms=int(SENDING_TIMEOUT * 1000),
             retention_ms=self._retention_ms,
             mark=mark,
@@ -377,7 +332,7 @@ class Outbox:
             part_before=before.name if before is not None else "",
         )
         try:
-            answer = await self._store.run(call)
+            answer = await self.store.run(call)
         except ScriptFailedError:
             raise
         except StoreUnavailableError:
@@ -443,7 +398,7 @@ class Outbox:
             resend_part=resend.name if resend is not None else "",
             resend=json.dumps(waiting),
         )
-        await self._writer.write(call)
+        await self.writer.write(call)
 
     async def postpone(
         self, entry: OutboxEntry, part: MessagePart, seconds: float, mark: str = "", until: int | bytes = b""
@@ -461,11 +416,11 @@ class Outbox:
             mark=mark,
             due=until,
         )
-        await self._writer.write(call)
+        await self.writer.write(call)
 
     async def _redis_time(self, monotonic: float | None) -> int | bytes:
         """Return a time of the monotonic clock by the clock of Redis, in milliseconds; empty when unknown."""
-        if monotonic is None or self._clock is None:
+        if monotonic is None or self.clock is None:
             return b""
-        await self._clock.sync()
-        return int(self._clock.time_of(monotonic) * 1000)
+        await self.clock.sync()
+        return int(self.clock.time_of(monotonic) * 1000)

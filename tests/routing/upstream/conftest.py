@@ -12,6 +12,7 @@ import pytest
 from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.handler.reply import Reply, ReplyFailed
 from sms_router.routing.upstream.cookies import CookieStore
+from sms_router.routing.upstream.endpoint import EndpointPool
 from sms_router.routing.upstream.forward_rule import Forward, Target
 from sms_router.routing.upstream.forwarder import Forwarder
 from sms_router.routing.upstream.models import Headers
@@ -78,7 +79,7 @@ async def forwarding(valkey_url: str, tmp_path: Path) -> AsyncIterator[Forwarder
             lambda service, texted, _: find_pool(pools, service, texted),
             load_error_table(tmp_path),
         )
-        forwarder = Forwarder({ACCOUNT: TOKEN}, contacts, CookieStore(one.store), PUBLIC_URL, 4)
+        forwarder = Forwarder({ACCOUNT: TOKEN}, contacts, CookieStore(one.store), PUBLIC_URL, EndpointPool(4))
         yield ForwarderFixture(forwarder, contacts)
         await forwarder.aclose()
 

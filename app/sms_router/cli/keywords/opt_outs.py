@@ -35,6 +35,7 @@ from sms_router.cli.times import format_time, iso
 from sms_router.config.settings import Settings
 from sms_router.errors import ConfigurationError
 from sms_router.privacy import mask_number
+from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import body_of
@@ -277,7 +278,7 @@ def export(
 
 
 def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> OptOutList:
-    ttl_ms, events = load_error_table(settings.folder).max_ttl_ms, None
+    ttl_ms, events = load_error_table(settings.folder).max_ttl_ms, EventRecorder()
     if has_events:
         from sms_router.cli.rules import event_recorder, load_rules_in_use  # noqa: PLC0415 (Jinja)
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from sms_router.routing.contacts.contact import UNKNOWN, Contact, ContactFields, parse_contact
 from sms_router.routing.handler.events import EventRecorder
@@ -35,42 +36,34 @@ _OPTED_OUT, _UNPROVED = RecipientFacts(opted_out=True), RecipientFacts(opted_out
 """`_UNPROVED`: this worker knows of an opt-out that Redis does not have, see `Contacts.prove`."""
 
 
+@dataclass(eq=False)
 class Contacts:
     """The contacts of all Services, in Redis; the worker also has a cache of the opt-out list.
 
-    Args:
-        store: where contacts are read.
-        writer: where they are changed; it keeps changes while Redis is unavailable.
-        pool_for: finds the pool of a Service or a number.
-        table: the error table, which decides for how long a sender is unreachable.
-        clock: returns the time in seconds since the epoch.
-        consent_retention_days: how long a START is kept, as the proof that ends older copies of a STOP.
-        tenancy: which account owns what; None where there is one account.
-
+    What reads raises `StoreUnavailableError` when Redis does not respond; then nothing may be sent.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        writer: DurableWriter,
-        pool_for: PoolFinder,
-        table: ErrorTable,
-        clock: Callable[[], float] = time.time,
-        consent_retention_days: float = 1461,
-        tenancy: Tenancy | None = None,
-    ) -> None:
-        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
-        self._store = store
-        self._writer = writer
-        self._pool_for = pool_for
-        self.tenancy = tenancy
-        self._clock = clock
-        self.opted_out = OptOutCache()
-        self.suspected = 0
-        """Contacts whose texts may be meant as an opt-out, and wait for an operator's decision."""
-        self.table = table
-        self.events = EventRecorder()
-        """Of changes of the opt-out list; those of this worker's handlers."""
+    store: Store
+    writer: DurableWriter
+    """Keeps changes while Redis is unavailable."""
+    pool_for: PoolFinder
+    table: ErrorTable
+    """Decides for how long a sender is unreachable."""
+    clock: Callable[[], float] = time.time
+    """Returns the time in seconds since the epoch."""
+    consent_retention_days: float = 1461
+    """How long a START is kept, as the proof that ends older copies of a STOP."""
+    tenancy: Tenancy | None = None
+    """Which account owns what; None where there is one account."""
+    opted_out: OptOutCache = field(default_factory=OptOutCache, init=False)
+    suspected: int = field(default=0, init=False)
+    """Contacts whose texts may be meant as an opt-out, and wait for an operator's decision."""
+    events: EventRecorder = field(default_factory=EventRecorder, init=False)
+    """Of changes of the opt-out list; those of this worker's handlers."""
+
+    @property
+    def _consent_ttl_ms(self) -> int:
+        return int(self.consent_retention_days * 86_400_000)
 
     def scope_of(self, service_sid: str | None, number: str, account_sid: str) -> str:
         """Return the scope to which opt-outs and unreachable senders belong (facts 8).
@@ -83,7 +76,7 @@ class Contacts:
             return f"{account_sid}/{number}"
         if service_sid is not None:
             return service_sid
-        pool = self._pool_for(None, number, account_sid)
+        pool = self.pool_for(None, number, account_sid)
         return pool.service_sid if pool is not None else number
 
     def owner_of(self, number: str) -> str | None:
@@ -110,7 +103,7 @@ class Contacts:
         else:
             facts = NO_FACTS
         if self.opted_out and (scope, contact) in self.opted_out:
-            return _UNPROVED if stored and not self._writer.has_backlog else _OPTED_OUT
+            return _UNPROVED if stored and not self.writer.has_backlog else _OPTED_OUT
         return facts
 
     async def prove(self, facts: RecipientFacts, scope: str, contact: str) -> RecipientFacts:
@@ -124,7 +117,7 @@ class Contacts:
             return facts
         call = restore_call("stop", (scope, contact), at, self.table.max_ttl_ms, self._consent_ttl_ms)
         try:
-            is_restored, is_opted_out, at = await self._store.run(call)
+            is_restored, is_opted_out, at = await self.store.run(call)
             self.opted_out.apply((scope, contact), ConsentChange(bool(is_opted_out), at))
             if is_restored:
                 self.opted_out.differs_from_redis.set()
@@ -133,27 +126,17 @@ class Contacts:
             return _OPTED_OUT
 
     async def get(self, scope: str, contact: str) -> Contact:
-        """Return what is stored of a contact.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond.
-
-        """
+        """Return what is stored of a contact."""
         fields = await self._read(scope, contact)
         return parse_contact(fields) if fields is not None else UNKNOWN
 
     async def facts_now(self, scope: str, contact: str) -> RecipientFacts:
-        """Return the current facts about a contact.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond; then nothing may be sent.
-
-        """
+        """Return the current facts about a contact."""
         facts = self.facts(scope, contact, await self._read(scope, contact), stored=True)
         return await self.prove(facts, scope, contact)
 
     async def _read(self, scope: str, contact: str) -> ContactFields:
-        return await self._store.run(scripts.get_contact(scope=scope, contact=contact)) or None
+        return await self.store.run(scripts.get_contact(scope=scope, contact=contact)) or None
 
     def is_opted_out_cached(self, scope: str, contact: str) -> bool:
         """Return whether this worker's cache has the contact on the opt-out list."""
@@ -185,7 +168,7 @@ class Contacts:
         self.opted_out.apply(key, ConsentChange(is_stop, order, is_local=True))
         ttls = self.table.max_ttl_ms, self._consent_ttl_ms
         call = evidence.change_call(scope, contact, at, self.events, *ttls, reference, order)
-        result = await self._writer.write(call)
+        result = await self.writer.write(call)
         if result is not None:
             _, is_opted_out, order = result
             self.opted_out.apply(key, ConsentChange(bool(is_opted_out), order))
@@ -198,15 +181,10 @@ class Contacts:
             payload=f"{evidence.event} {order} {scope} {contact} {entry}",
         )
         with contextlib.suppress(StoreUnavailableError):
-            await self._store.run(call, PUBLISH_TIMEOUT)
+            await self.store.run(call, PUBLISH_TIMEOUT)
 
     async def profile_of(self, message: InboundMessage) -> str:
-        """Return what handlers have stored of the contact of a message.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond.
-
-        """
+        """Return what handlers have stored of the contact of a message."""
         scope = self.scope_of(message.service_sid, message.recipient, message.account_sid)
         return (await self.get(scope, message.contact)).profile
 
@@ -219,11 +197,11 @@ class Contacts:
             max_size=MAX_PROFILE_BYTES,
             ttl_ms=self.table.max_ttl_ms,
         )
-        await self._writer.write(call)
+        await self.writer.write(call)
 
     async def record_refusal(self, scope: str, contact: str, evidence: Evidence) -> None:
         """Keep in a contact's ledger that a message was not sent, because they have opted out."""
-        await self._writer.write(evidence.entry_call(scope, contact, self.now(), self._consent_ttl_ms))
+        await self.writer.write(evidence.entry_call(scope, contact, self.now(), self._consent_ttl_ms))
 
     async def raise_event(
         self, kind: str, scope: str, contact: str, unique: str, at: int | None = None, **more: str
@@ -231,7 +209,7 @@ class Contacts:
         """Store an event, where a handler takes it; the arguments are those of `EventRecorder.record`."""
         raised = self.events.record(kind, scope, contact, unique, at or self.now(), **more)
         if raised is not scripts.NO_EVENT:
-            await self._writer.write(scripts.raise_event(contact=contact, raised=raised))
+            await self.writer.write(scripts.raise_event(contact=contact, raised=raised))
 
     async def suspect(self, scope: str, contact: str, reference: str) -> None:
         """List a contact whose message may be meant as an opt-out, for an operator to decide."""
@@ -239,14 +217,14 @@ class Contacts:
 
     async def _change_suspected(self, suspect: str, entry: str) -> None:
         call = scripts.change_suspected(suspect=suspect, entry=entry, max_size=MAX_SUSPECTED)
-        size = await self._writer.write(call)
+        size = await self.writer.write(call)
         self.suspected = size if isinstance(size, int) else self.suspected
 
     async def count_suspected(self) -> None:
         with contextlib.suppress(StoreUnavailableError):
             call = scripts.change_suspected(suspect="", entry="", max_size=MAX_SUSPECTED)
-            self.suspected = await self._store.run(call)
+            self.suspected = await self.store.run(call)
 
     def now(self) -> int:
         """Return the time in milliseconds since the epoch."""
-        return int(self._clock() * 1000)
+        return int(self.clock() * 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sms_router.routing.contacts.contacts import Contacts
@@ -47,18 +47,20 @@ class ReceiptAnalysis:
     """The error, when a short code has not reached the contact and another sender may."""
 
 
+@dataclass(slots=True, eq=False)
 class ReceiptAnalyzer:
     """Analyzes receipts with the error table and the pools."""
 
-    def __init__(self, contacts: Contacts, pool_for: PoolFinder) -> None:
-        self.contacts = contacts
-        self._pool_for = pool_for
-        self._counts: dict[str, tuple[Pool, Counter[tuple[SenderKind, str | None]]]] = {}
+    contacts: Contacts
+    pool_for: PoolFinder
+    _counts: dict[str, tuple[Pool, Counter[tuple[SenderKind, str | None]]]] = field(
+        default_factory=dict, init=False
+    )
 
     def analyze(self, receipt: Receipt) -> ReceiptAnalysis:
         """Return what a receipt proves; only failures of short codes are evidence against a sender."""
         address = receipt.sender or ""
-        pool = self._pool_for(receipt.service_sid, address, receipt.account_sid)
+        pool = self.pool_for(receipt.service_sid, address, receipt.account_sid)
         sender = pool.find(address, country_of(receipt.contact, None)) if pool is not None else None
         error = self.contacts.table.find(receipt.error_code) if receipt.status.is_failed else None
         is_short_code = address.isdigit() if sender is None else sender.kind is SenderKind.SHORT_CODE
@@ -89,7 +91,7 @@ class ReceiptAnalyzer:
         self, error: ErrorEntry, address: str, service_sid: str | None, contact: str, account_sid: str
     ) -> bool:
         """Return whether an error is due to the sender, so that another one may reach the contact."""
-        pool = self._pool_for(service_sid, address, account_sid)
+        pool = self.pool_for(service_sid, address, account_sid)
         sender = pool.find(address, country_of(contact, None)) if pool is not None else None
         return _blames_sender(error, sender, contact)
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sms_router.delivery.entry import MessagePart, OutboxEntry
 from sms_router.privacy import mask_number
+from sms_router.routing.contacts.contacts import Contacts
 from sms_router.routing.contacts.receipt_analysis import ReceiptAnalysis, ReceiptAnalyzer
 from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.senders.error_table import MAX_THRESHOLD
@@ -56,40 +57,30 @@ class Resend(NamedTuple):
 _NO_RESEND = Resend()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class ReceiptHandler:
-    """Stores receipts with the message whose reply they report, and acts on failures.
+    """Stores receipts with the message whose reply they report, and acts on failures."""
 
-    Args:
-        writer: where receipts are stored; it keeps them while Redis is unavailable.
-        retention_days: how long receipts are kept.
-        analyzer: determines what a receipt proves.
-        wake_outbox: is called with the contact when a reply is to be re-routed; None disables re-routing.
-        record_result: is called with the sender and the error class, or None, of each message of ours that
-            was delivered or has failed.
+    writer: DurableWriter
+    """Keeps receipts while Redis is unavailable."""
+    retention_days: float
+    analyzer: ReceiptAnalyzer
+    wake_outbox: Callable[[str], None] | None = None
+    """Called with the contact when a reply is to be re-routed; None disables re-routing."""
+    record_result: Callable[[str, str | None], None] = lambda _, __: None
+    """Called with the sender and the error class, or None, of each message of ours that was delivered or has
+    failed."""
 
-    """
-
-    def __init__(
-        self,
-        writer: DurableWriter,
-        retention_days: float,
-        analyzer: ReceiptAnalyzer,
-        wake_outbox: Callable[[str], None] | None = None,
-        record_result: Callable[[str, str | None], None] = lambda _, __: None,
-    ) -> None:
-        self._writer = writer
-        self._retention = int(retention_days * 86_400_000)
-        self._analyzer = analyzer
-        self._contacts = analyzer.contacts
-        self._wake_outbox = wake_outbox
-        self._record_result = record_result
+    @property
+    def _contacts(self) -> Contacts:
+        return self.analyzer.contacts
 
     async def handle(self, receipt: Receipt) -> DeliveryFailure | None:
         """Store a receipt and act on it; return the failure if it reports a new one.
 
         A repeated status, or one that a later status has overtaken, changes nothing.
         """
-        analysis = self._analyzer.analyze(receipt)
+        analysis = self.analyzer.analyze(receipt)
         match = _REPLY_ID.fullmatch(receipt.reply_id or "")
         part = MessagePart.parse(match[2]) if match else None
         reference = f"{receipt.account_sid}/{match[1]}" if match and part else None
@@ -110,10 +101,10 @@ class ReceiptHandler:
                     "the reply %s to %s failed from %s (error %s): it is re-routed to another sender",
                     receipt.message_sid, mask_number(receipt.contact), receipt.sender, receipt.error_code,
                 )  # fmt: skip
-                if self._wake_outbox is not None:
-                    self._wake_outbox(receipt.contact)
+                if self.wake_outbox is not None:
+                    self.wake_outbox(receipt.contact)
         if analysis.is_ours and (receipt.status.is_failed or receipt.status is MessageStatus.DELIVERED):
-            self._record_result(receipt.sender or "", analysis.error_class)
+            self.record_result(receipt.sender or "", analysis.error_class)
         if analysis.error_class is None:
             return None
         sender = (receipt.sender or "") if analysis.is_ours else _OTHER_SENDERS
@@ -128,7 +119,7 @@ class ReceiptHandler:
         if part.resend:
             cause = f"re-routed to {receipt.sender}, which failed as well: error {receipt.error_code}"
             return Resend(dead_letter=f"{part.name}: {cause}")
-        if self._wake_outbox is None or analysis.sender_error is None:
+        if self.wake_outbox is None or analysis.sender_error is None:
             return _NO_RESEND
         entry = OutboxEntry(reference, part.repeated().name, analysis.scope, receipt.contact)
         reason = f"error {receipt.error_code} from {receipt.sender}"
@@ -148,7 +139,7 @@ class ReceiptHandler:
             error_code=str(receipt.error_code or ""),
             sender=receipt.sender or "",
             reply=receipt.reply_id or "",
-            retention_ms=self._retention,
+            retention_ms=int(self.retention_days * 86_400_000),
             sid=receipt.message_sid,
             evidence=analysis.evidence,
             received_at=self._contacts.now(),
@@ -163,7 +154,7 @@ class ReceiptHandler:
             cause=resend.dead_letter,
             raised=self._event(receipt, reference, analysis),
         )
-        return await self._writer.write(call)
+        return await self.writer.write(call)
 
     def _event(
         self, receipt: Receipt, reference: str | None, analysis: ReceiptAnalysis

@@ -86,40 +86,26 @@ class Comparison:
     """What could not be read, for people."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Reconciler:
-    """Finds and records missed messages; every method blocks.
+    """Finds and records missed messages; every method blocks."""
 
-    Args:
-        client: redis-py's client, which returns bytes.
-        log_of: returns Twilio's log for the account of a Service.
-        opt_out_of: returns the opt-out keyword that a message is.
-        contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
-        consent_retention_days: how long a recorded START is kept.
-        retention_days: how long a message is kept.
-        late_limit: seconds after which a message is not answered any more.
-        events: makes those of the team's handlers.
-
-    """
-
-    def __init__(
-        self,
-        client: redis.Redis,
-        log_of: Callable[[str], MessageLog],
-        opt_out_of: Callable[[InboundMessage], OptOutMatch | None],
-        contact_ttl_ms: int,
-        consent_retention_days: float,
-        retention_days: float,
-        late_limit: float,
-        events: EventRecorder | None = None,
-    ) -> None:
-        self._client = client
-        self._events = events or EventRecorder()
-        self._log_of = log_of
-        self._opt_out_of = opt_out_of
-        self._contact_ttl_ms = contact_ttl_ms
-        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
-        self._retention_ms = int(retention_days * 86_400_000)
-        self._late_limit_ms = int(late_limit * 1000)
+    client: redis.Redis
+    """Returns bytes."""
+    log_of: Callable[[str], MessageLog]
+    """Returns Twilio's log for the account of a Service."""
+    opt_out_of: Callable[[InboundMessage], OptOutMatch | None]
+    """Returns the opt-out keyword that a message is."""
+    contact_ttl_ms: int
+    """How long the other facts about a contact are kept, in milliseconds."""
+    consent_retention_days: float
+    """How long a recorded START is kept."""
+    retention_days: float
+    """How long a message is kept."""
+    late_limit: float
+    """Seconds after which a message is not answered any more."""
+    events: EventRecorder = field(default_factory=EventRecorder)
+    """Makes those of the team's handlers."""
 
     def compare(
         self,
@@ -147,7 +133,7 @@ class Reconciler:
             progress(done)
             if service_sid in failed:
                 continue
-            log = self._log_of(service_sid)
+            log = self.log_of(service_sid)
             try:
                 if service_sid not in errors:
                     errors[service_sid] = log.webhook_errors(since)
@@ -174,7 +160,7 @@ class Reconciler:
         keep_all: bool,
     ) -> None:
         found.read += len(page)
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self.client.pipeline(transaction=False)
         for logged in page:
             key = bucket_of(logged.contact).message(_reference(logged))
             pipeline.hmget(key, "request", "answer", "missed", "replay:requested")
@@ -200,7 +186,7 @@ class Reconciler:
         """
         logged = missed.logged
         try:
-            media = self._log_of(missed.service_sid).media(logged)
+            media = self.log_of(missed.service_sid).media(logged)
         except ApiError as error:
             media, missed.note = [], f"its media could not be read: {error}"
         parameters = logged.parameters(missed.service_sid, media)
@@ -209,8 +195,8 @@ class Reconciler:
             missed.note = message.reason
             return
         scope = message.service_sid or missed.service_sid
-        opt_out = self._opt_out_of(message)
-        is_too_old = now - logged.received > self._late_limit_ms
+        opt_out = self.opt_out_of(message)
+        is_too_old = now - logged.received > self.late_limit * 1000
         cause = f"never arrived: {missed.error or 'Twilio has no error for it'}"
         work = b""
         if answer and opt_out is None and is_too_old:
@@ -224,14 +210,14 @@ class Reconciler:
             reference=_reference(logged),
             request=urlencode(parameters, errors="replace").encode(),
             received=logged.received,
-            retention_ms=self._retention_ms,
+            retention_ms=int(self.retention_days * 86_400_000),
             cause=cause,
             answer=EMPTY if is_answer else b"",
             outcome=Outcome.LATE if work else Outcome.SILENT,
             trail=f"{rule}\n{cause}".encode(),
             work=work,
         )
-        missed.status = MissedStatus(run_script(self._client, call))
+        missed.status = MissedStatus(run_script(self.client, call))
         if opt_out is not None and missed.status is not MissedStatus.ARRIVED:
             self._record_opt_out(opt_out, scope, logged)
             missed.note = f"{opt_out.word.upper()} was recorded"
@@ -239,7 +225,7 @@ class Reconciler:
     def _record_opt_out(self, match: OptOutMatch, scope: str, logged: LoggedMessage) -> None:
         contact = bucket_of(logged.contact).contact(scope, logged.contact)
         is_start = match.intent is Intent.START and (
-            match.unconditional or self._client.hexists(contact, ":opt-out")
+            match.unconditional or self.client.hexists(contact, ":opt-out")
         )
         if match.intent is not Intent.STOP and not is_start:
             return
@@ -251,11 +237,11 @@ class Reconciler:
             sender=logged.recipient,
             text=logged.body,
         )
-        ttls = self._contact_ttl_ms, self._consent_ttl_ms
+        ttls = self.contact_ttl_ms, int(self.consent_retention_days * 86_400_000)
         call = evidence.change_call(
-            scope, logged.contact, logged.received, self._events, *ttls, _reference(logged)
+            scope, logged.contact, logged.received, self.events, *ttls, _reference(logged)
         )
-        run_script(self._client, call)
+        run_script(self.client, call)
 
 
 def numbers_of(pools: Mapping[str, Pool]) -> list[PoolNumber]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, TextIO, cast
 
@@ -58,34 +58,27 @@ class SuspectedText(NamedTuple):
     """``AccountSid/MessageSid``."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class OptOutList:
-    """The list in Redis.
+    """The list in Redis, read and changed with redis-py's client, which returns bytes."""
 
-    Args:
-        client: of redis-py, without decoding.
-        contact_ttl_ms: how long the other facts about a contact are kept, in milliseconds.
-        consent_retention_days: how long a START is kept.
-        events: makes those of the team's handlers.
+    client: redis.Redis
+    contact_ttl_ms: int
+    """How long the other facts about a contact are kept, in milliseconds."""
+    consent_retention_days: float
+    """How long a START is kept."""
+    events: EventRecorder = field(default_factory=EventRecorder)
+    """Makes those of the team's handlers."""
 
-    """
-
-    def __init__(
-        self,
-        client: redis.Redis,
-        contact_ttl_ms: int,
-        consent_retention_days: float,
-        events: EventRecorder | None = None,
-    ) -> None:
-        self._consent_ttl_ms = int(consent_retention_days * 86_400_000)
-        self._client = client
-        self._events = events or EventRecorder()
-        self._contact_ttl_ms = contact_ttl_ms
+    @property
+    def _consent_ttl_ms(self) -> int:
+        return int(self.consent_retention_days * 86_400_000)
 
     def entries(self, limit: int | None = None) -> Iterator[OptOut]:
         """Yield the newest entries up to a limit, or all of them in no order."""
         if limit is None:
             for bucket in ALL_BUCKETS:
-                members = self._client.zscan_iter(bucket.opt_outs, count=BATCH_SIZE)
+                members = self.client.zscan_iter(bucket.opt_outs, count=BATCH_SIZE)
                 yield from self._read_entries(bucket, [(member, int(since)) for member, since in members])
             return
         newest = [
@@ -93,7 +86,7 @@ class OptOutList:
             for bucket in ALL_BUCKETS
             for member, since in cast(
                 "list[tuple[bytes, float]]",
-                self._client.zrevrange(bucket.opt_outs, 0, limit - 1, withscores=True),
+                self.client.zrevrange(bucket.opt_outs, 0, limit - 1, withscores=True),
             )
         ]
         for since, member, bucket in heapq.nlargest(limit, newest, key=lambda each: each[0]):
@@ -109,7 +102,7 @@ class OptOutList:
 
     def suspected(self) -> list[SuspectedText]:
         """Return the contacts whose texts may be meant as an opt-out, the newest first."""
-        entries = cast("dict[bytes, bytes]", self._client.hgetall(SUSPECTED)).items()
+        entries = cast("dict[bytes, bytes]", self.client.hgetall(SUSPECTED)).items()
         names = [(*member.decode().split(" ", 1), *entry.decode().split(" ", 1)) for member, entry in entries]
         texts = [
             SuspectedText(number, service, int(at), reference) for service, number, at, reference in names
@@ -121,7 +114,7 @@ class OptOutList:
 
         The decision is kept in the contact's ledger, at the time of the entry.
         """
-        pipeline, dismissed = self._client.pipeline(transaction=False), self._take_suspected(entries)
+        pipeline, dismissed = self.client.pipeline(transaction=False), self._take_suspected(entries)
         for entry, reference in dismissed:
             sid = reference.rpartition("/")[2]
             evidence = Evidence(Event.DISMISSED, How.OPERATOR, entry.source, message=sid)
@@ -135,15 +128,15 @@ class OptOutList:
         members = [f"{entry.service} {entry.number}" for entry in entries]
         if not members:
             return []
-        values = cast("list[bytes | None]", self._client.hmget(SUSPECTED, members))
-        self._client.hdel(SUSPECTED, *members)
+        values = cast("list[bytes | None]", self.client.hmget(SUSPECTED, members))
+        self.client.hdel(SUSPECTED, *members)
         pairs = zip(entries, values, strict=True)
         return [(entry, value.decode().partition(" ")[2]) for entry, value in pairs if value is not None]
 
     def _run(self, request: Event, entries: Sequence[OptOut], how: How) -> int:
-        pipeline = self._client.pipeline(transaction=False)
-        events = self._events if how is How.OPERATOR else EventRecorder()
-        ttls = self._contact_ttl_ms, self._consent_ttl_ms
+        pipeline = self.client.pipeline(transaction=False)
+        events = self.events if how is How.OPERATOR else EventRecorder()
+        ttls = self.contact_ttl_ms, self._consent_ttl_ms
         for entry in entries:
             evidence = Evidence(request, how, entry.source)
             call = evidence.change_call(entry.service, entry.number, entry.since, events, *ttls)
@@ -154,7 +147,7 @@ class OptOutList:
 
     def _read_entries(self, bucket: Bucket, members: Sequence[tuple[bytes, int]]) -> Iterator[OptOut]:
         names = [tuple(member.decode().split(" ", 1)) for member, _ in members]
-        pipeline = self._client.pipeline(transaction=False)
+        pipeline = self.client.pipeline(transaction=False)
         for service, number in names:
             pipeline.hget(bucket.contact(service, number), ":opt-out")
         for (service, number), (_, score), opt_out in zip(names, members, pipeline.execute(), strict=True):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -40,58 +41,42 @@ MAX_LOGGED_WARNINGS = 1000
 """Warnings that are kept in memory, so that each is logged once."""
 
 
+@dataclass(slots=True, eq=False)
 class Forwarder:
-    """Forwards texts; one in each worker.
+    """Forwards texts; one in each worker."""
 
-    Args:
-        auth_tokens: the secret that signs the requests for each account, by AccountSid.
-        contacts: returns whether other recipients have opted out.
-        cookies: the cookies of upstreams.
-        public_url: the router's own URL, to which nothing is forwarded.
-        max_concurrent: calls that may be in progress to one origin at once.
-        private_hosts: hosts, or ``host:port``, that URLs from Twilio's side may lead to although their
-            addresses are not public.
-        fetch: fetches pages; None for aiohttp.
-
-    """
-
-    def __init__(
-        self,
-        auth_tokens: Mapping[str, str],
-        contacts: Contacts,
-        cookies: CookieStore,
-        public_url: str,
-        max_concurrent: int,
-        private_hosts: frozenset[str] = frozenset(),
-        fetch: Fetch | None = None,
-    ) -> None:
-        self._public_url = public_url
-        self._auth_tokens = auth_tokens
-        self._contacts = contacts
-        self._cookies = cookies
-        self._endpoints = EndpointPool(max_concurrent)
-        self._start_lock = asyncio.Lock()
-        self._private_hosts = private_hosts
-        self._http_sessions: HttpSessions | None = None
-        self._fetch = fetch
-        self._logged: set[str] = set()
+    auth_tokens: Mapping[str, str]
+    """The secret that signs the requests for each account, by AccountSid."""
+    contacts: Contacts
+    cookies: CookieStore
+    public_url: str
+    """The router's own, to which nothing is forwarded."""
+    endpoints: EndpointPool
+    private_hosts: frozenset[str] = frozenset()
+    """Hosts, or ``host:port``, that URLs from Twilio's side may lead to although their addresses are not
+    public."""
+    fetch: Fetch | None = None
+    """Fetches pages; None for aiohttp."""
+    _start_lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _http_sessions: HttpSessions | None = field(default=None, init=False)
+    _logged: set[str] = field(default_factory=set, init=False)
 
     async def start(self) -> Fetch:
         """Import aiohttp and open its session, once; `forward` calls it, too, if needed."""
         async with self._start_lock:
-            if self._fetch is None:
+            if self.fetch is None:
                 # In a thread, because aiohttp is slow to import.
                 client = await asyncio.to_thread(import_module, "sms_router.routing.upstream.http_client")
-                self._http_sessions = client.open_sessions(self._private_hosts)
-                self._fetch = partial(client.fetch, self._http_sessions)
-            return self._fetch
+                self._http_sessions = client.open_sessions(self.private_hosts)
+                self.fetch = partial(client.fetch, self._http_sessions)
+            return self.fetch
 
     async def aclose(self) -> None:
         if self._http_sessions is not None:
             await self._http_sessions.aclose()
 
     def statuses(self) -> tuple[EndpointStatus, ...]:
-        return self._endpoints.statuses()
+        return self.endpoints.statuses()
 
     async def forward_for_handler(self, target: HandlerForward, message: InboundMessage) -> Reply:
         """Forward a text for a handler and return the reply.
@@ -117,18 +102,18 @@ class Forwarder:
         ``deadline`` is of the monotonic clock, in seconds; the call ends before it. ``headers`` are those of
         Twilio's request.
         """
-        auth_token = self._auth_tokens.get(message.account_sid)
+        auth_token = self.auth_tokens.get(message.account_sid)
         if auth_token is None:
             return ReplyFailed(f"no auth token for {message.account_sid}: add it to [[accounts]]")
-        if is_loop(forward.primary.url, self._public_url):
+        if is_loop(forward.primary.url, self.public_url):
             return ReplyFailed(f"forwarded to {forward}: this is the router's own URL; use the application's")
         now = time.monotonic()
         deadline -= min(RESERVE, (deadline - now) * 0.1)
         if deadline <= now:
             return ReplyFailed(f"forwarded to {forward}: no time was left")
-        cookies = await self._cookies.load(message.contact, message.recipient)
-        fetch = self._fetch or await self.start()
-        session = TwimlSession(fetch, self._endpoints, forward, message, auth_token, cookies, headers)
+        cookies = await self.cookies.load(message.contact, message.recipient)
+        fetch = self.fetch or await self.start()
+        session = TwimlSession(fetch, self.endpoints, forward, message, auth_token, cookies, headers)
         try:
             return await self._run(session, deadline)
         except Exception as error:
@@ -143,13 +128,13 @@ class Forwarder:
         for failure in failures:
             if failure.is_called and failure.code != EMPTY_PAGE:
                 log.warning("forwarding failed: %s", failure)
-        await self._cookies.save(message.contact, message.recipient, session.cookies)
+        await self.cookies.save(message.contact, message.recipient, session.cookies)
         notes = [f"forwarded to {failure}" for failure in failures]
         if len(failures) == 1 + (forward.fallback is not None) and failures[-1].code != EMPTY_PAGE:
             return ReplyFailed("; ".join(notes))
         answered_by = (forward.fallback or forward.primary) if failures else forward.primary
         messages = session.messages[:MAX_MESSAGES]
-        parts, omissions = await resolve_recipients(messages, message, self._contacts)
+        parts, omissions = await resolve_recipients(messages, message, self.contacts)
         return Reply(parts=parts, notes=(*notes, f"answered by {answered_by.url}", *omissions))
 
     def _log_warnings(self, warnings: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -31,45 +32,32 @@ class HasNumberUrls(Protocol):
     def sms_application_sid(self) -> str | None: ...
 
 
+@dataclass(eq=False)
 class NumberForwards:
-    """Finds the forward of the number that was texted.
+    """Finds the forward of the number that was texted."""
 
-    Args:
-        pool_for: finds the pool of a Service or a number.
-        urls_of: returns the URLs of a number, by the sids of its Service and of itself.
-        is_enabled: returns whether texts to a Service are forwarded to the URLs of its numbers.
-        public_url: the router's own URL; a number that still has it is not forwarded to.
-        redirect_hosts: hosts to which redirects are allowed.
-        public_only: whether the URLs may lead to public addresses only.
+    pool_for: PoolFinder
+    urls_of: Callable[[str, str], HasNumberUrls | None]
+    """Returns the URLs of a number, by the sids of its Service and of itself."""
+    is_enabled: Callable[[str], bool]
+    """Returns whether texts to a Service are forwarded to the URLs of its numbers."""
+    public_url: str
+    """The router's own; a number that still has it is not forwarded to."""
+    redirect_hosts: frozenset[str] = frozenset()
+    public_only: bool = field(default=True, kw_only=True)
+    """Whether the URLs may lead to public addresses only."""
 
-    """
-
-    def __init__(
-        self,
-        pool_for: PoolFinder,
-        urls_of: Callable[[str, str], HasNumberUrls | None],
-        is_enabled: Callable[[str], bool],
-        public_url: str,
-        redirect_hosts: frozenset[str] = frozenset(),
-        *,
-        public_only: bool = True,
-    ) -> None:
-        self._pool_for = pool_for
-        self._urls_of = urls_of
-        self._is_enabled = is_enabled
-        self._public_url = public_url
-        self._redirect_hosts = redirect_hosts
-        self._public_only = public_only
+    def __post_init__(self) -> None:
         # Cached so that a URL is parsed once, and a warning about it is logged once.
         self._parse = lru_cache(maxsize=4096)(self._parse_uncached)
         self._log_application = lru_cache(maxsize=4096)(_log_application)
 
     def forward_for(self, message: InboundMessage) -> Forward | None:
-        pool = self._pool_for(message.service_sid, message.recipient, message.account_sid)
-        if pool is None or not self._is_enabled(pool.service_sid):
+        pool = self.pool_for(message.service_sid, message.recipient, message.account_sid)
+        if pool is None or not self.is_enabled(pool.service_sid):
             return None
         sender = pool.find(message.recipient, country_of(message.contact, message.from_country))
-        urls = self._urls_of(pool.service_sid, sender.sid) if sender is not None else None
+        urls = self.urls_of(pool.service_sid, sender.sid) if sender is not None else None
         if urls is None or not urls.sms_url:
             return None
         if urls.sms_application_sid:
@@ -91,9 +79,9 @@ class NumberForwards:
         return Forward(
             primary,
             fallback,
-            redirect_hosts=self._redirect_hosts,
-            public_only=self._public_only,
-            own_url=self._public_url,
+            redirect_hosts=self.redirect_hosts,
+            public_only=self.public_only,
+            own_url=self.public_url,
         )
 
     def _parse_target(self, number: str, name: str, text: str, method: str) -> Target | None:
@@ -102,7 +90,7 @@ class NumberForwards:
         except ValueError as error:
             log.warning("the %s of %s at Twilio cannot be called: it %s", name, number, error)
             return None
-        if is_own(url, self._public_url):
+        if is_own(url, self.public_url):
             log.warning(
                 "the %s of %s at Twilio is the router's own; nothing is forwarded to it", name, number
             )
