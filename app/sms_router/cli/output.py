@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -160,7 +162,7 @@ def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> Non
     for row in rows:
         stdout.print()
         for column, cell in zip(columns, row, strict=True):
-            stdout.print(plain(f"{column:{widest}}  ", "bold"), cell, sep="", soft_wrap=True)
+            print_line(cell.plain, label=f"{column:{widest}}  ")
 
 
 _UNLIMITED = 10_000
@@ -169,9 +171,40 @@ _MAX_UNBROKEN = 24
 """Longest text that never wraps; a time with its zone has 23 characters."""
 
 
-def print_line(sentence: str, style: str = "", *, console: Console = stdout) -> None:
-    """Print plain text, which is not wrapped."""
-    console.print(plain(sentence, style), soft_wrap=True)
+def print_line(
+    text: str, style: str = "", *, label: str = "", label_style: str = "bold", console: Console = stdout
+) -> None:
+    """Print plain text, behind a label if there is one.
+
+    In a terminal its lines wrap at words, and what follows is indented. A pipe and a file get long lines.
+    """
+    wrapped = _wrap(text, console, len(label))
+    console.print(Text.assemble(plain(label, label_style), plain(wrapped, style)), soft_wrap=True)
+
+
+_WORDS = re.compile(
+    r"( *)((?:(?<=: )|(?<!.))(?:\S+ -m sms_router|\S*sms-router|export|make|cd) .*?(?:[;,.](?= )|$)|\S+)"
+)
+"""Each word with the blanks before it; a command to paste, at the start or behind a colon, is one word."""
+
+
+def _wrap(text: str, console: Console, label_width: int = 0) -> str:
+    """Break lines that are wider than the terminal."""
+    if not console.is_terminal:
+        return text
+    lines: list[str] = []
+    for line in text.split("\n"):
+        margin = len(line) - len(line.lstrip(" "))
+        indent, row = " " * (label_width or margin + 2), " " * margin
+        width = console.width - (0 if lines else label_width)
+        for blanks, word in _WORDS.findall(line[margin:]):
+            if row.strip() and cell_len(row + blanks + word) > width:
+                lines.append(row)
+                width, row = console.width, indent + word
+            else:
+                row += blanks + word
+        lines.append(row)
+    return "\n".join(lines)
 
 
 def plural(number: int, thing: str) -> str:
@@ -190,7 +223,7 @@ def confirm(question: str, *, yes: bool, refusal: str = "Nothing was changed.") 
         return
     if not sys.stdin.isatty():
         raise CommandError(f"{question} Confirm with --yes:", f"{command_line()} --yes", code=2)
-    if not typer.confirm(question):
+    if not typer.confirm(_wrap(question, stdout)):
         raise CommandError(refusal)
 
 

@@ -13,10 +13,9 @@ from sms_router.cli.output import (
     JsonOption,
     TextArgument,
     address_option,
-    plain,
     print_json,
+    print_line,
     print_table,
-    stdout,
 )
 from sms_router.cli.rules import rules_and_pools
 from sms_router.cli.senders.pools import default_recipient, known_snapshots, load_conditions
@@ -99,17 +98,17 @@ def explain(
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    stdout.print("[bold]Rule[/bold]    ", plain(explanation.rule))
+    print_line(explanation.rule, label="Rule     ")
     for candidate in explanation.candidates:
-        text = f"         {candidate.verdict.value}: {candidate.rule.name}: {candidate.reason}"
-        stdout.print(plain(text, "dim"))
+        text = f"{candidate.verdict.value}: {candidate.rule.name}: {candidate.reason}"
+        print_line(text, "dim", label="         ")
     reply = (explanation.answer.text or "(no reply)").replace("\n", "\n         ")
-    stdout.print("[bold]Reply[/bold]   ", plain(reply), soft_wrap=True)
+    print_line(reply, label="Reply    ")
     if explanation.is_suspected:
-        stdout.print("[bold]Note[/bold]    ", "it may be meant as an opt-out: it is listed for you to decide")
+        print_line("it may be meant as an opt-out: it is listed for you to decide", label="Note     ")
     for fact in describe_contact(explanation.contact):
-        stdout.print("[bold]Contact[/bold] ", plain(fact), soft_wrap=True)
-    stdout.print("[bold]Sender[/bold]  ", plain(_describe_sender(explanation)))
+        print_line(fact, label="Contact  ")
+    print_line(_describe_sender(explanation), label="Sender   ")
     if explanation.trail:
         print_table(
             ("number", "kind", "verdict", "reason"),
@@ -120,7 +119,7 @@ def _print_explanation(explanation: Explanation) -> None:
         )
     failover = explanation.failover
     if failover is not None:
-        stdout.print(plain(f"If {failover.address} did not reach them: {failover}"))
+        print_line(f"If {failover.address} did not reach them: {failover}")
 
 
 def _describe_sender(explanation: Explanation) -> str:

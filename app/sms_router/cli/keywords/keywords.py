@@ -19,12 +19,10 @@ from sms_router.cli.output import (
     RevealOption,
     TextArgument,
     address_option,
-    plain,
     plural,
     print_json,
     print_line,
     print_table,
-    stdout,
 )
 from sms_router.cli.rules import load_rules, load_rules_in_use
 from sms_router.cli.senders.pools import known_senders
@@ -212,12 +210,12 @@ def _as_json(
 
 
 def _print_test(document: Mapping[str, Any], local_time: datetime) -> None:
-    stdout.print("[bold]Rule[/bold]    ", plain(document["rule"]))
+    print_line(document["rule"], label="Rule     ")
     parts = [
         f"{name} {document[name.lower()]}" for name in ("to", "from", "Service") if document[name.lower()]
     ]
     context = ", ".join([*parts, f"{local_time:%a %Y-%m-%d %H:%M %Z}"])
-    stdout.print("[bold]Context[/bold] ", plain(context), soft_wrap=True)
+    print_line(context, label="Context  ")
     if document["rules"]:
         rows = [
             [line[name] for name in ("rule", "verdict", "reason", "source")] for line in document["rules"]
@@ -286,7 +284,7 @@ def _find_changes(
 
 
 def _print_changes(count: int, changes: Sequence[Change], reveal: bool) -> None:
-    stdout.print(plain(f"{len(changes)} of {plural(count, 'message')} would be answered differently"))
+    print_line(f"{len(changes)} of {plural(count, 'message')} would be answered differently")
     distinct = Counter((_body(change, reveal), change.before, change.after) for change in changes)
     if not distinct:
         return
@@ -296,7 +294,7 @@ def _print_changes(count: int, changes: Sequence[Change], reveal: bool) -> None:
     ]
     print_table(("times", "text", "rule before", "rule after", "reply after"), rows)
     if len(distinct) > MAX_SHOWN:
-        stdout.print(plain(f"and {len(distinct) - MAX_SHOWN} more different changes: --json lists all"))
+        print_line(f"and {len(distinct) - MAX_SHOWN} more different changes: --json lists all")
 
 
 def _changed_reply(before: Preview, after: Preview, reveal: bool) -> str:

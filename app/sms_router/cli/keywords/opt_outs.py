@@ -28,7 +28,6 @@ from sms_router.cli.output import (
     print_line,
     print_table,
     stderr,
-    stdout,
 )
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time, iso
@@ -106,9 +105,9 @@ def list_entries(
         print_table(columns, rows, optional=["service"])
         if suspected:
             hint = "" if reveal else "; --reveal shows the numbers and texts"
-            stdout.print(f"Decide: sms-router opt-outs add NUMBER, or opt-outs dismiss NUMBER{hint}.")
+            print_line(f"Decide: sms-router opt-outs add NUMBER, or opt-outs dismiss NUMBER{hint}.")
     else:
-        stdout.print("No text waits for a decision." if suspected else "No contact has opted out.")
+        print_line("No text waits for a decision." if suspected else "No contact has opted out.")
 
 
 @opt_outs.command("add")
@@ -191,7 +190,7 @@ def import_(
         for start in range(0, len(entries), BATCH_SIZE):
             added += opt_out_list.add(entries[start : start + BATCH_SIZE], How.IMPORT)
             progress.update(bar, completed=start + BATCH_SIZE)
-    stdout.print(f"{plural(len(entries), 'line')} read, {added} added to the list.")
+    print_line(f"{plural(len(entries), 'line')} read, {added} added to the list.")
 
 
 @opt_outs.command("show")

@@ -11,7 +11,16 @@ import redis
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, print_table, program
+from sms_router.cli.output import (
+    CommandError,
+    JsonOption,
+    plain,
+    print_json,
+    print_line,
+    print_table,
+    program,
+    stdout,
+)
 from sms_router.cli.rules import load_published_rules
 from sms_router.cli.store import store_client
 from sms_router.cli.times import format_time
@@ -126,7 +135,7 @@ def show_difference(
     lines = list(_diff(published, f"version {before.number}", files, name))
     for line in lines:
         colour = {"+": "green", "-": "red"}.get(line[:1], "")
-        print_line(line, colour)
+        stdout.print(plain(line, colour), soft_wrap=True)
     if lines:
         raise typer.Exit(1)
     print_line(f"version {before.number} and {name} are the same.")

@@ -22,7 +22,6 @@ from sms_router.cli.output import (
     print_json,
     print_line,
     stderr,
-    stdout,
 )
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time
@@ -168,11 +167,11 @@ def _print_twilio(receipt: ErasureReceipt, indent: str = "") -> None:
         results = ", ".join(f"{count} {result}" for result, count in sorted(_count_results(receipt).items()))
         print_line(f"{indent}at Twilio: {results or 'nothing found'}")
         if ErasureResult.NOT_FINAL in receipt.results.values():
-            stdout.print(
+            print_line(
                 f"{indent}Twilio deletes a message once it is final; a running router tries it hourly."
             )
     if not indent:
-        stdout.print(f"receipt: {receipt.receipt_id} (messages erasures)", soft_wrap=True)
+        print_line(f"receipt: {receipt.receipt_id} (messages erasures)")
 
 
 def _find(client: redis.Redis, number: str) -> tuple[ContactEraser, StoredData]:
@@ -218,15 +217,14 @@ def _print_result(
     for kind, count in removed.items():
         print_line(f"deleted: {_format_counts({kind: count})}")
     if (consents := _consent_counts(stored)) and not opt_out_too:
-        stdout.print(f"kept:    {_format_counts(consents)} (--opt-out-too deletes it)", soft_wrap=True)
+        print_line(f"kept:    {_format_counts(consents)} (--opt-out-too deletes it)")
     if stored.in_progress:
         texts = plural(len(stored.in_progress), "text")
-        stdout.print(f"{texts} of theirs is being answered now; then run this again.")
+        print_line(f"{texts} of theirs is being answered now; then run this again.")
     if spool_files:
         files = plural(spool_files, "spool file")
-        stdout.print(
-            f"{files} on this machine may contain the number and waits for Redis; then run this again.",
-            soft_wrap=True,
+        print_line(
+            f"{files} on this machine may contain the number and waits for Redis; then run this again."
         )
 
 

@@ -26,7 +26,6 @@ from sms_router.cli.output import (
     print_table,
     program,
     stderr,
-    stdout,
 )
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time
@@ -102,7 +101,7 @@ def list_newest(
     if as_json:
         print_json([_as_json(record, reveal) for record in records])
     elif sender is not None and not records:
-        stdout.print("None of the newest messages is from this number.")
+        print_line("None of the newest messages is from this number.")
     elif scheduled:
         title = "Scheduled messages (the first ones first)"
         _print_list(records, title, "Nothing waits to be sent.", reveal)
@@ -146,7 +145,7 @@ def cancel_scheduled(
     with store_client(settings) as client:
         if not cancel(client, record):
             raise CommandError(f"{sid} does not wait.", f"See its timeline: {program()} messages show {sid}")
-    stdout.print("Cancelled.")
+    print_line("Cancelled.")
 
 
 def find_message(settings: Settings, sid: str) -> MessageRecord:
@@ -162,7 +161,7 @@ def _follow(settings: Settings, failed: bool, sender: str | None, reveal: bool, 
         raise CommandError("No router runs.", START_HINT)
     contact = contact_of(sender) if sender is not None else None
     if stderr.is_terminal:
-        stderr.print("Waiting for texts; Ctrl-C stops.")
+        print_line("Waiting for texts; Ctrl-C stops.", console=stderr)
     with contextlib.suppress(KeyboardInterrupt), store_client(settings) as client:
         for record in follow_journal(HistoryReader(client), failed=failed, contact=contact):
             if as_json:

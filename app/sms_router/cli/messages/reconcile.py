@@ -17,7 +17,6 @@ from sms_router.cli.output import (
     print_line,
     program,
     stderr,
-    stdout,
 )
 from sms_router.cli.rules import event_recorder, load_rules_in_use
 from sms_router.cli.senders.pools import known_snapshots
@@ -125,14 +124,13 @@ def _print(found: Comparison, reveal: bool, *, answer: bool, without_error: bool
         print_line(f"  {format_time(logged.received)}  {sender} to {logged.recipient}: {body}")
     counts = f"{plural(found.read, 'message')} in Twilio's log, without those of the last minute"
     if found.missed:
-        stdout.print(f"\n{counts}; {len(found.missed)} never arrived.")
+        print_line(f"\n{counts}; {len(found.missed)} never arrived.")
     elif not found.failures:
-        stdout.print(f"{counts}; every one that failed is journaled.", soft_wrap=True)
+        print_line(f"{counts}; every one that failed is journaled.")
     if found.without_error and not without_error:
-        stdout.print(
+        print_line(
             f"{plural(found.without_error, 'message')} without an error at Twilio, which another application"
-            " has answered, or a router whose Redis has lost the journal: --without-error lists them.",
-            soft_wrap=True,
+            " has answered, or a router whose Redis has lost the journal: --without-error lists them."
         )
     if found.missed and not answer:
         print_line(f"To answer them: {program()} reconcile --answer")

@@ -21,7 +21,6 @@ from sms_router.cli.output import (
     print_error,
     print_json,
     print_line,
-    stdout,
 )
 from sms_router.cli.rules import rules_and_pools
 from sms_router.cli.senders.pools import known_snapshots, load_conditions
@@ -300,7 +299,7 @@ def _print_results(requests: Sequence[ReplayRequest], reveal: bool, *, dry_run: 
             print_line(f"  {line}")
     if dry_run and requests:
         possible = sum(request.is_possible for request in requests)
-        stdout.print(f"\n{plural(possible, 'message')} would be replayed; nothing was sent.")
+        print_line(f"\n{plural(possible, 'message')} would be replayed; nothing was sent.")
 
 
 def _summarize(request: ReplayRequest, *, dry_run: bool) -> str:

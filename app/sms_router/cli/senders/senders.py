@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.output import JsonOption, print_json, print_line, print_table, stdout
+from sms_router.cli.output import JsonOption, print_json, print_line, print_table
 from sms_router.cli.senders import common
 from sms_router.cli.senders.cordons import SenderArgument, cordon, cordon_as_json, release
 from sms_router.cli.senders.pools import StoredConditions, known_snapshots, load_conditions
@@ -50,7 +50,7 @@ def list_pools(context: typer.Context, as_json: JsonOption = False) -> None:
         rows = _rows(snapshot, stored)
         extra = [name for name in ("sent today", "state") if any(row[name] for row in rows)]
         columns = ("number", "kind", "country", "sends", *extra)
-        stdout.print(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}", markup=False)
+        print_line(f"Senders of {snapshot.service_sid} {snapshot.settings.friendly_name}")
         if rows:
             print_table(columns, [[row[name] for name in columns] for row in rows], optional=["sends"])
         else:

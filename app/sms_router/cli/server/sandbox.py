@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from sms_router.cli.context import check_port, handlers_folder, is_loopback, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, stdout
@@ -130,7 +129,7 @@ def run(
     else:
         passed = sum(result.passed for result in results)
         style = "green" if passed == len(results) else "red"
-        stdout.print(f"\n{passed} of {len(results)} scenarios passed", style=style)
+        print_line(f"\n{passed} of {len(results)} scenarios passed", style)
     raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 
@@ -195,7 +194,7 @@ def _play(path: Path, router_url: str | None, port: int, *, as_json: bool) -> Sc
     scenario = _read(path, router_url or f"http://127.0.0.1:{own.port if own else 0}")
     if as_json:
         return _run_until_signal(ScenarioRunner(own, port).play(scenario, lambda _: None))
-    stdout.print(Text(f"\n{scenario.title}", style="bold"), Text(f"({path.name})", style="dim"))
+    print_line(f"({path.name})", "dim", label=f"\n{scenario.title} ")
     with stdout.status("playing"):
         result = _run_until_signal(ScenarioRunner(own, port).play(scenario, _show))
     if result.error:
@@ -222,12 +221,11 @@ def _run_until_signal(play: Coroutine[None, None, ScenarioResult]) -> ScenarioRe
 
 def _show(step: PlayedStep) -> None:
     mark, style = _MARKS[step.result.value]
-    title = Text(step.title, style="dim" if mark == "·" else "")
-    stdout.print(Text(f"  {mark} ", style=style) + title, soft_wrap=True)
+    print_line(step.title, "dim" if mark == "·" else "", label=f"  {mark} ", label_style=style)
     for difference in step.differences:
-        stdout.print(Text(f"      {difference.what}", style="yellow"))
-        print_line(f"        expected  {difference.expected}")
-        print_line(f"        got       {difference.got}")
+        print_line(f"      {difference.what}", "yellow")
+        print_line(difference.expected, label="        expected  ", label_style="")
+        print_line(difference.got, label="        got       ", label_style="")
 
 
 def _as_json(path: Path, result: ScenarioResult) -> dict[str, object]:

@@ -27,7 +27,7 @@ from sms_router.cli.context import (
     sandbox_port_file,
     sandbox_world,
 )
-from sms_router.cli.output import CommandError, plain, print_line, program, stderr
+from sms_router.cli.output import CommandError, print_line, program, stderr
 from sms_router.cli.rules import load_rules, report_all_errors
 from sms_router.cli.store import store_url
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
@@ -385,17 +385,15 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         )
     print_line("\n".join(lines))
     if not settings.router.public_url and world is None:
-        stderr.print(
+        print_line(
             f"PUBLIC_URL is not set: signatures are verified over {url}, so Twilio's will be refused.\n"
             "Set it to the URL that Twilio calls: export PUBLIC_URL=https://sms.example.com",
-            style="yellow",
-            soft_wrap=True,
+            "yellow",
+            console=stderr,
         )
     for key in settings.placeholders:
-        stderr.print(
-            plain(
-                f"{key} is a placeholder: write the sid that the Twilio console shows, or all webhooks fail."
-            ),
-            style="yellow",
-            soft_wrap=True,
+        print_line(
+            f"{key} is a placeholder: write the sid that the Twilio console shows, or all webhooks fail.",
+            "yellow",
+            console=stderr,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -157,7 +156,7 @@ def text(
         journal = _Journal(settings, stack)
         earlier = journal.records(sid, sender)[:1] if sid is not None else []
         if not as_json:
-            stdout.print(plain(f"{sender} texts {recipient}: ", "dim") + plain(body))
+            print_line(body, label=f"{sender} texts {recipient}: ", label_style="dim")
         status = stack.enter_context(stdout.status("Waiting for the answer ...", spinner=_spinner()))
         if as_json:
             status.stop()
@@ -343,6 +342,6 @@ def _print_message(message: PhoneMessage) -> None:
         )
     )
     why = "; ".join(filter(None, [message.rule and f"rule {message.rule}", message.reason]))
-    for line in [*textwrap.wrap(why, max(20, stdout.width - 2)), message.sid]:
+    for line in (why, message.sid):
         if line:
             print_line(f"  {line}", "dim")
