@@ -89,7 +89,9 @@ def test_bubbles_fit_any_terminal(live: Cli, serving: Serving, encoding: str) ->
     ).stdout.decode(encoding)
     assert ("+- from 12345 ---" if encoding == "ascii" else "╭─ from 12345 ───") in shown
     assert "\x1b" not in shown
-    assert max(map(len, shown.partition("\n\n")[0].splitlines())) <= 40
+    _, *bubble, why, _ = shown.partition("\n\n")[0].splitlines()
+    assert [len(line) for line in bubble] == [40, 40, 40]
+    assert why == "  rule HOURS; short code of US, the contact's country"  # lines of a pipe do not wrap
 
 
 def sandbox(serving: Serving, path: str, body: object) -> None:
