@@ -95,7 +95,7 @@ def embedded(data_dir: Path, *, shared: bool = True) -> Iterator[str]:
     """
     _create_private_dirs(data_dir)
     owner = data_dir / "valkey" / "owner"
-    lock = _try_to_own(data_dir, owner) if shared else _own(data_dir, owner)
+    lock = _own(data_dir, owner, shared=shared)
     url = _url(data_dir)
     if lock is None:
         yield url
@@ -134,30 +134,21 @@ def _create_private_dirs(data_dir: Path) -> None:
         raise EmbeddedError(f"{socket_folder} belongs to another user.\nRemove it, or set REDIS_URL.")
 
 
-def _try_to_own(data_dir: Path, owner: Path) -> FileIO | None:
-    """Lock the owner's file and return it; None when another process runs the server."""
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline:
-        if (lock := try_lock(owner, create=True)) is not None:
-            return lock
-        if running_at(data_dir) is not None:
-            return None
-        time.sleep(_OWNER_POLL_INTERVAL)  # its owner is starting or stopping it
-    raise EmbeddedError(
-        f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
-    )
-
-
-def _own(data_dir: Path, owner: Path) -> FileIO:
-    deadline = time.monotonic() + OWNER_TIMEOUT
+def _own(data_dir: Path, owner: Path, *, shared: bool) -> FileIO | None:
+    """Lock the owner's file and return it; None when another process runs a server that may be shared."""
+    deadline = time.monotonic() + (START_TIMEOUT if shared else OWNER_TIMEOUT)
     while (lock := try_lock(owner, create=True)) is None:
+        if shared and running_at(data_dir) is not None:
+            return None
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "
+                f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
+                if shared
+                else f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "
                 "end.\nStop that process, or give this router a store of its own: set REDIS_URL, or "
                 "another data_dir in router.toml."
             )
-        time.sleep(_OWNER_POLL_INTERVAL)
+        time.sleep(_OWNER_POLL_INTERVAL)  # its owner is starting or stopping it
     return lock
 
 
