@@ -77,11 +77,10 @@ class EnvironmentOverlay:
         tables = self.tables.setdefault("accounts", [])
         known = _indexed(tables)
         if sid := value_of(_SID):
-            index, account = next(
-                ((index, table) for index, table in known if table.get("sid") == sid), (None, None)
-            )
+            matching = [(index, table) for index, table in known if table.get("sid") == sid]
         else:
-            index, account = known[0] if len(known) == 1 else (None, None)
+            matching = known if len(known) == 1 else []
+        index, account = matching[0] if matching else (None, None)
         if account is None and sid and not value_of(_TOKEN):
             self.mistakes.append(f"{_SID}: is set without {_TOKEN}; export {_TOKEN}=...")
         elif account is None and sid and isinstance(tables, list):

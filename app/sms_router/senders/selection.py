@@ -207,11 +207,9 @@ class _Selector:
             decision = self._same_number()
         if decision is not None:
             return decision
-        for group in self._pool.groups_for(request.country, request.needs):
-            decision = self._from_group(group)
-            if decision is not None:
-                return decision
-        return self._last_resort("no sender of the Sender Pool can be used")
+        groups = self._pool.groups_for(request.country, request.needs)
+        decision = next(filter(None, map(self._from_group, groups)), None)
+        return decision or self._last_resort("no sender of the Sender Pool can be used")
 
     def select_without_pool(self) -> Decision:
         if self._request.preferred_sender:
@@ -249,13 +247,7 @@ class _Selector:
                     self._skip(skipped(sender, ONE_WAY_ONLY))
             return None
         decision = self._sticky(group.kind) if self._facts.last_sender is not None else None
-        if decision is not None:
-            return decision
-        for tier in group.tiers:
-            decision = self._from_tier(tier)
-            if decision is not None:
-                return decision
-        return None
+        return decision or next(filter(None, map(self._from_tier, group.tiers)), None)
 
     def _sticky(self, kind: SenderKind) -> Decision | None:
         assert self._facts.last_sender is not None
@@ -268,12 +260,10 @@ class _Selector:
 
     def _from_tier(self, tier: CandidateTier) -> Decision | None:
         area_code = self._request.area_code
-        nearby = tier.by_area_code.get(area_code) if area_code else None
+        nearby, decision = tier.by_area_code.get(area_code) if area_code else None, None
         if nearby is not None:
             decision = self._from_ring(nearby, f"{tier.reason}, Area Code Geomatch {area_code}")
-            if decision is not None:
-                return decision
-        return self._from_ring(tier.ring, tier.reason)
+        return decision or self._from_ring(tier.ring, tier.reason)
 
     def _from_ring(self, ring: HashRing, reason: str) -> Decision | None:
         """Choose among equal senders: the texted number, else by the contact's place on the ring."""
@@ -312,11 +302,10 @@ class _Selector:
         return self._choose(chosen, reason, per_recipient=True)
 
     def _last_resort(self, cause: str) -> Decision:
+        decision = None
         if self._texted is None:
             decision = self._choose_texted_address(f"the texted number, because {cause}")
-            if decision is not None:
-                return decision
-        return Decision(None, None, tuple(self._trail))
+        return decision or Decision(None, None, tuple(self._trail))
 
     def _choose_if_eligible(
         self, sender: Sender, reason: str, *, per_recipient: bool = False

@@ -144,8 +144,8 @@ def _own(data_dir: Path, owner: Path, *, shared: bool) -> FileIO | None:
             raise EmbeddedError(
                 f"the process that holds {owner} does not start its Valkey.\nStop it, or set REDIS_URL."
                 if shared
-                else f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at its "
-                "end.\nStop that process, or give this router a store of its own: set REDIS_URL, or "
+                else f"process {_pid_in(owner)} runs the Valkey of {data_dir.resolve()}, and would stop it at"
+                " its end.\nStop that process, or give this router a store of its own: set REDIS_URL, or "
                 "another data_dir in router.toml."
             )
         time.sleep(_OWNER_POLL_INTERVAL)  # its owner is starting or stopping it
