@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
 TIMEOUT = 30.0
 """Seconds after which a wait fails."""
 
 
-async def wait_until(condition: Callable[[], object], *, seconds: float = TIMEOUT) -> None:
+async def wait_until(
+    condition: Callable[[], object] | Callable[[], Awaitable[object]], *, seconds: float = TIMEOUT
+) -> None:
     """Wait until a condition is true; it may be async."""
     async with asyncio.timeout(seconds):
         while True:

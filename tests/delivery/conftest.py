@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from tests.delivery.outbox_fixture import OutboxFixture, run_outbox
+from tests.store.private_valkey import assert_everything_expires
 
 
 @pytest.fixture
@@ -14,5 +15,4 @@ async def fixture(valkey_url: str, valkey: redis.Redis, tmp_path: Path) -> Async
     """Run the outbox of one worker; everything that it stores has an expiry."""
     async with run_outbox(valkey_url, tmp_path, valkey) as running:
         yield running
-    lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
-    assert lasting == [], "everything that is written expires"
+    assert_everything_expires(valkey)

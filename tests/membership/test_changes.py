@@ -14,8 +14,9 @@ from sms_router.membership.snapshot_store import SharedStateError, SnapshotStore
 from sms_router.membership.source import PoolReadError, ServiceSource
 from sms_router.store.keys import POOLS_CHANNEL, PoolKeys
 from tests.membership.recorded import RecordedTwilio, failing
-from tests.membership.timing import Clock, ControlledSleep, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, running
 from tests.store.shared_stores import everywhere
+from tests.waiting import wait_until
 
 
 async def test_an_announced_snapshot_reaches_the_other_workers(
@@ -25,11 +26,11 @@ async def test_an_announced_snapshot_reaches_the_other_workers(
     sleep = ControlledSleep()  # the watch never runs: only the announcement can bring the change
     async with running(Membership([source], redis, clock=clock, sleep=sleep)) as there:
         await sleep.wait_for(1)
-        await eventually(lambda: _has_subscriber(redis))
+        await wait_until(lambda: _has_subscriber(redis))
         twilio.add_short_code("67890")
         clock.now += 1
         await here.refresh(twilio.service_sid)
-        await eventually(lambda: there.pool_for(None, "67890"))
+        await wait_until(lambda: there.pool_for(None, "67890"))
 
 
 async def test_the_watch_finds_a_snapshot_whose_announcement_was_lost(
@@ -51,9 +52,9 @@ async def test_a_lost_subscription_is_renewed(
 ) -> None:
     sleep = ControlledSleep()
     async with running(Membership([source], redis, clock=clock, sleep=sleep)) as there:
-        await eventually(lambda: _has_subscriber(redis))
+        await wait_until(lambda: _has_subscriber(redis))
         await everywhere(redis, "CLIENT", "KILL", "TYPE", "pubsub")
-        await eventually(lambda: _has_no_subscriber(redis))
+        await wait_until(lambda: _has_no_subscriber(redis))
         while not await _has_subscriber(redis):
             sleep.end_all()
             await asyncio.sleep(0.005)
@@ -99,14 +100,14 @@ async def test_a_change_that_the_command_could_not_read_is_read_by_a_worker(
     async with running(Membership([source], redis, clock=clock, sleep=sleep)) as worker:
         await sleep.wait_for(1)
         await redis.delete(PoolKeys.of(twilio.service_sid).refresh_lock)
-        await eventually(lambda: _has_subscriber(redis))
+        await wait_until(lambda: _has_subscriber(redis))
         twilio.add_short_code("67890")
         twilio.fault = failing(503, 20503)
         command = Membership([source], redis, clock=clock)
         with pytest.raises(PoolReadError, match="503"):
             await command.refresh_after_change(twilio.service_sid)
         twilio.fault = None
-        await eventually(lambda: _lock_is_free(redis, twilio))
+        await wait_until(lambda: _lock_is_free(redis, twilio))
         while worker.pool_for(None, "67890") is None:  # its next reading, long before it is due
             sleep.end_all()
             await asyncio.sleep(0.005)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sms_router.membership.membership import WATCH_INTERVAL, Membership
@@ -51,16 +51,6 @@ async def running(membership: Membership) -> AsyncIterator[Membership]:
         yield membership
     finally:
         await membership.aclose()
-
-
-async def eventually(condition: Callable[[], object] | Callable[[], Awaitable[object]]) -> None:
-    """Run other tasks until a condition holds."""
-    async with asyncio.timeout(20):
-        while True:
-            result = condition()
-            if await result if isinstance(result, Awaitable) else result:
-                return
-            await asyncio.sleep(0.005)
 
 
 def only_status(membership: Membership) -> ServiceStatus:

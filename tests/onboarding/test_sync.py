@@ -26,9 +26,10 @@ from sms_router.senders.pending import PendingNumber, PendingNumbers
 from sms_router.store.keys import CHECKLISTS, CHECKLISTS_VERSION, POOLS_CHANNEL, TEXTED
 from sms_router.store.redis_py import async_client, sync_client
 from tests.membership.recorded import RecordedTwilio
-from tests.membership.timing import Clock, ControlledSleep, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, running
 from tests.store.private_valkey import PrivateValkey
 from tests.store.shared_stores import everywhere
+from tests.waiting import wait_until
 
 NUMBER, CODE = "+14155550001", "12345"
 
@@ -56,17 +57,17 @@ async def test_a_pending_number_and_its_end_reach_every_worker_at_once(
     sleep = ControlledSleep()  # the poll does not run: only the announcement can cause a sync
     workers = [worker(source, redis, clock, sleep) for _ in range(2)]
     async with running(workers[0][0]), running(workers[1][0]):
-        await eventually(lambda: _listeners(redis, 2))
+        await wait_until(lambda: _listeners(redis, 2))
         checklist = added(twilio)
         compare_and_set(operator, NUMBER, lambda _: checklist)
         for membership, pending in workers:
-            await eventually(lambda pending=pending: NUMBER in pending.numbers)
-            await eventually(lambda membership=membership: membership.pools)
+            await wait_until(lambda pending=pending: NUMBER in pending.numbers)
+            await wait_until(lambda membership=membership: membership.pools)
             (words,) = pending.reasons().values()
             assert words.startswith("being ported in; see ")
         compare_and_set(operator, NUMBER, lambda before: before and before.complete_step(LIVE, 2.0, "ada"))
         for _, pending in workers:
-            await eventually(lambda pending=pending: not pending.numbers)
+            await wait_until(lambda pending=pending: not pending.numbers)
             assert pending.reasons() == {}
 
 
@@ -136,7 +137,7 @@ async def test_checklists_survive_a_killed_redis(
         private_valkey.start()
         with sync_client(private_valkey.url) as client:
             client.flushall()
-        await eventually(lambda: _well(here))
+        await wait_until(lambda: _well(here))
         await here.watch()
         with sync_client(private_valkey.url) as client:
             assert [each.number for each in load_state(client).pending] == [NUMBER]

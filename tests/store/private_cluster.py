@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 
-from tests.store.processes import ServerProcess, lasting_port, wait_until
+from tests.store.processes import ServerProcess, Servers, lasting_port, wait_until
 
 SLOTS = 16384
 
 
-class PrivateCluster:
+class PrivateCluster(Servers):
     """Some masters with equal parts of the slots, and replicas of the first ones."""
 
     def __init__(
@@ -50,19 +49,6 @@ class PrivateCluster:
     def url(self) -> str:
         """The URL for the router."""
         return f"redis+cluster://{','.join(node.address for node in self.nodes)}"
-
-    def __enter__(self) -> PrivateCluster:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     def kill(self) -> None:
         """End all of them."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import redis
 
-from tests.store.processes import ServerProcess, wait_until
+from tests.store.processes import ServerProcess, Servers, wait_until
 
 MASTER = "pools"
 """The name that the Sentinels know the master by."""
 
 
-class PrivateSentinels:
+class PrivateSentinels(Servers):
     """Two servers, one of them the other's replica, and some Sentinels."""
 
     def __init__(
@@ -42,19 +41,6 @@ class PrivateSentinels:
     def url(self) -> str:
         """The URL for the router."""
         return f"redis+sentinel://{','.join(each.address for each in self.sentinels)}/{MASTER}"
-
-    def __enter__(self) -> PrivateSentinels:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     def kill(self) -> None:
         """End all of them."""

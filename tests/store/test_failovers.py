@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.store.calls import claim, commit
 from tests.store.private_cluster import PrivateCluster
 from tests.store.private_sentinels import PrivateSentinels
 from tests.store.private_valkey import PrivateValkey, client_of
+from tests.store.shared_stores import started
 from tests.waiting import wait_until
 
 BUCKETS = ALL_BUCKETS[:8]
@@ -34,16 +35,6 @@ OPT_OUT = scripts.change_consent(
     ttl_ms=60_000,
     consent_ttl_ms=60_000,
 )
-
-
-@contextlib.asynccontextmanager
-async def started(url: str) -> AsyncIterator[Store]:
-    store = Store(url)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.aclose()
 
 
 async def write(store: Store) -> None:

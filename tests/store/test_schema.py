@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +23,6 @@ OTHER_SCHEMA = (
 @pytest.fixture(params=EVERY_KIND)
 def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
     return stores.url(request.param)
-
-
-@pytest.fixture
-async def store(valkey_url: str) -> AsyncIterator[Store]:
-    store = Store(valkey_url)
-    await store.start()
-    yield store
-    await store.aclose()
 
 
 def test_a_new_data_directory_gets_the_version(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sms_router.store import scripts
 from sms_router.store.keys import ANSWERED_CHANNEL, Bucket, bucket_of
 from sms_router.store.store import Store
 from sms_router.twilio.status import MessageStatus
+from tests.store.private_valkey import assert_everything_expires
 
 LEASE = 3000
 DAY = 86_400_000
@@ -126,13 +127,9 @@ class Message:
 
 
 @pytest.fixture
-async def message(valkey_url: str, valkey: redis.Redis) -> AsyncIterator[Message]:
-    store = Store(valkey_url)
-    await store.start()
+async def message(store: Store, valkey: redis.Redis) -> AsyncIterator[Message]:
     yield Message(store, bucket_of(CONTACT))
-    await store.aclose()
-    lasting = [key for key in valkey.scan_iter() if int(str(valkey.pttl(key))) < 0]
-    assert lasting == [], "everything that is written expires"
+    assert_everything_expires(valkey)
 
 
 def entries(valkey: redis.Redis, stream: bytes) -> list[dict[bytes, bytes]]:

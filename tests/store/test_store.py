@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -22,7 +22,7 @@ from tests.store.calls import claim, note
 from tests.store.private_sentinels import MASTER, PrivateSentinels
 from tests.store.private_valkey import PrivateValkey
 from tests.store.processes import ServerProcess
-from tests.store.shared_stores import EVERY_KIND, SharedStores
+from tests.store.shared_stores import EVERY_KIND, SharedStores, started
 from tests.waiting import wait_until
 
 LONG = 30
@@ -34,26 +34,9 @@ def shared_server(request: pytest.FixtureRequest, stores: SharedStores) -> str:
 
 
 @pytest.fixture
-async def store(valkey_url: str) -> AsyncIterator[Store]:
-    async with started(valkey_url) as store:
-        yield store
-
-
-@pytest.fixture
 def sentinels() -> Iterator[PrivateSentinels]:
     with tempfile.TemporaryDirectory(prefix="sentinel-") as name, PrivateSentinels(Path(name)) as running:
         yield running
-
-
-@contextlib.asynccontextmanager
-async def started(url: str) -> AsyncIterator[Store]:
-    store = Store(url)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.aclose()
-    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def run_claim(

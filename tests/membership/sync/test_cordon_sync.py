@@ -17,8 +17,9 @@ from sms_router.senders.cordons import Cordon
 from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
 from sms_router.store.redis_py import sync_client
 from tests.membership.recorded import RecordedTwilio
-from tests.membership.timing import Clock, ControlledSleep, eventually, running
+from tests.membership.timing import Clock, ControlledSleep, running
 from tests.store.shared_stores import everywhere
+from tests.waiting import wait_until
 
 CODE = "SC" + "1" * 32
 
@@ -43,13 +44,13 @@ async def test_a_cordon_and_its_release_reach_every_worker_at_once(
         running(Membership([source], redis, clock=clock, sleep=sleep)) as one,
         running(Membership([source], redis, clock=clock, sleep=sleep)) as other,
     ):
-        await eventually(lambda: _listeners(redis, 2))
+        await wait_until(lambda: _listeners(redis, 2))
         store_cordon(operator, made)
         for worker in (one, other):
-            await eventually(lambda worker=worker: CODE in worker.cordons.reasons())
+            await wait_until(lambda worker=worker: CODE in worker.cordons.reasons())
         release_cordon(operator, made, clock.now)
         for worker in (one, other):
-            await eventually(lambda worker=worker: not worker.cordons.reasons())
+            await wait_until(lambda worker=worker: not worker.cordons.reasons())
     assert stored_cordons(operator, clock.now) == ()
 
 
