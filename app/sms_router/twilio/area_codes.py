@@ -6,9 +6,6 @@ relation is not transitive: 917 is an overlay of 212 (Manhattan) and of 718 (Bro
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-
 _GROUPS = """
 205 659; 256 938; 480 602 623; 327 870; 209 350; 213 323 738; 310 424; 341 510; 369 707; 408 669; 415 628;
 442 760; 530 837; 619 858; 657 714; 747 818; 805 820; 840 909; 279 916; 303 720 983; 748 970; 203 475;
@@ -32,12 +29,7 @@ def overlays_of(area_code: str) -> frozenset[str]:
     return _OVERLAYS.get(area_code) or frozenset({area_code})
 
 
-def _overlays(groups: Iterable[str]) -> Mapping[str, frozenset[str]]:
-    overlays: dict[str, set[str]] = defaultdict(set)
-    for group in groups:
-        for area_code in group.split():
-            overlays[area_code].update(group.split())
-    return {area_code: frozenset(others) for area_code, others in overlays.items()}
-
-
-_OVERLAYS = _overlays(_GROUPS.split(";"))
+_OVERLAYS: dict[str, frozenset[str]] = {}
+for _group in map(str.split, _GROUPS.split(";")):
+    for _area_code in _group:
+        _OVERLAYS[_area_code] = _OVERLAYS.get(_area_code, frozenset()).union(_group)

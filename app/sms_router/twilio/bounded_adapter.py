@@ -66,15 +66,12 @@ class BoundedAdapter(HTTPAdapter):
                 content += chunk
                 if len(content) > MAX_RESPONSE_BYTES:
                     raise ChunkedEncodingError("the response is too large", request=request)
-        except ReadTimeoutError as error:
+        except (HTTPError, ChunkedEncodingError) as error:
             response.raw.close()
-            raise ReadTimeout(error, request=request) from error
-        except HTTPError as error:
-            response.raw.close()
-            raise ChunkedEncodingError(error, request=request) from error
-        except ChunkedEncodingError:
-            response.raw.close()
-            raise
+            if isinstance(error, ChunkedEncodingError):
+                raise
+            kind = ReadTimeout if isinstance(error, ReadTimeoutError) else ChunkedEncodingError
+            raise kind(error, request=request) from error
         vars(response).update(_content=bytes(content), _content_consumed=True)
         response.raw.release_conn()
         return response

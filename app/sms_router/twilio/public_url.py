@@ -71,16 +71,12 @@ def parse_authority(text: str) -> tuple[str, int | None]:
         )
     host, port = match["host"], int(match["port"] or 0)
     if host.startswith("["):
-        _check_address(host[1:-1])
+        try:
+            IPv6Address(host[1:-1])
+        except AddressValueError as error:
+            raise ValueError(
+                "PUBLIC_URL has brackets without an IPv6 address: write https://[2001:db8::1]"
+            ) from error
     if match["port"] and not 0 < port < 65536:
         raise ValueError("PUBLIC_URL has a port outside of 1 to 65535: omit it, or write the right one")
     return host, port or None
-
-
-def _check_address(text: str) -> None:
-    try:
-        IPv6Address(text)
-    except AddressValueError as error:
-        raise ValueError(
-            "PUBLIC_URL has brackets without an IPv6 address: write https://[2001:db8::1]"
-        ) from error

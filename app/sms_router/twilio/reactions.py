@@ -75,22 +75,8 @@ _NOUNS = {
 """What a removal takes away, and what iOS names in French: ``a attribué la mention « Adore » à « ... »``."""
 
 _ARTICLES = (
-    "a ",
-    "an ",
-    "un ",
-    "una ",
-    "le ",
-    "la ",
-    "les ",
-    "l'",
-    "ein ",
-    "das ",
-    "den ",
-    "um ",
-    "uma ",
-    "o ",
-    "",
-)
+    "a ", "an ", "un ", "una ", "le ", "la ", "les ", "l'", "ein ", "das ", "den ", "um ", "uma ", "o ", "",
+)  # fmt: skip
 _REMOVED = (
     ("removed ", " from"), ("quitó ", " de"), ("eliminó ", " de"), ("ha quitado ", " de"),
     ("ha eliminado ", " de"), ("a retiré ", " de"), ("a retiré ", " à"), ("a supprimé ", " de"),

@@ -48,7 +48,10 @@ def count_segments(text: str) -> Segments:
     An empty text is one segment: Twilio reports ``NumSegments=1`` for media without a text (facts 1.2).
     """
     encoding = Encoding.GSM_7 if _GSM.issuperset(text) else Encoding.UCS_2
-    widths = _gsm_widths(text) if encoding is Encoding.GSM_7 else _utf16_widths(text)
+    if encoding is Encoding.GSM_7:
+        widths = [2 if character in _GSM_EXTENSION else 1 for character in text]
+    else:
+        widths = [2 if character > "\uffff" else 1 for character in text]
     characters = sum(widths)
     count = 1 if characters <= _SINGLE[encoding] else _count_segments(widths, _SEGMENT[encoding])
     return Segments(encoding, count, characters)
@@ -57,14 +60,6 @@ def count_segments(text: str) -> Segments:
 def find_non_gsm(text: str) -> tuple[str, ...]:
     """Return the characters, each once, for which a text is encoded in UCS-2."""
     return tuple(dict.fromkeys(character for character in text if character not in _GSM))
-
-
-def _gsm_widths(text: str) -> list[int]:
-    return [2 if character in _GSM_EXTENSION else 1 for character in text]
-
-
-def _utf16_widths(text: str) -> list[int]:
-    return [2 if character > "\uffff" else 1 for character in text]
 
 
 def _count_segments(widths: Iterable[int], limit: int) -> int:

@@ -286,14 +286,9 @@ def _hosts(configured: PublicUrl, host_header: str | None) -> Iterator[tuple[str
 
 
 def _public_url_sentence(configured: PublicUrl, signed: PublicUrl) -> str:
-    differences = (
-        ("scheme", configured.scheme != signed.scheme),
-        ("host", configured.host != signed.host),
-        ("port", configured.port != signed.port),
-        ("path", configured.path != signed.path),
-    )
-    names = " and ".join(name for name, differs in differences if differs)
-    return f"Twilio called another {names}: PUBLIC_URL should be {signed}"
+    names = ("scheme", "host", "port", "path")
+    different = " and ".join(name for name in names if getattr(configured, name) != getattr(signed, name))
+    return f"Twilio called another {different}: PUBLIC_URL should be {signed}"
 
 
 def _forms(request: SignedRequest, target: bytes) -> Iterator[tuple[bytes, str]]:

@@ -39,7 +39,9 @@ def iter_pieces(text: str, limit: int) -> Iterator[str]:
         piece = text[start:stop]
         if not piece.isspace():
             yield piece if stop == len(text) else piece.rstrip()
-        start = _skip_white_space(text, stop)
+        start = stop
+        while start < len(text) and text[start].isspace():
+            start += 1
 
 
 def _max_end(text: str, start: int, limit: int) -> int:
@@ -75,12 +77,6 @@ def _word_fits(text: str, start: int, limit: int) -> bool:
     space = _WHITE_SPACE.search(text, start, start + limit + 1)
     end = space.start() if space else len(text)
     return _max_end(text, start, limit) >= end
-
-
-def _skip_white_space(text: str, stop: int) -> int:
-    while stop < len(text) and text[stop].isspace():
-        stop += 1
-    return stop
 
 
 def _is_joined(text: str, index: int) -> bool:

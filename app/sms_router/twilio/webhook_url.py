@@ -66,10 +66,6 @@ class WebhookUrl:
         host = (parts.hostname or "").lower()
         if not _HOST.fullmatch(host) or port == 0:
             raise ValueError("has no host that can be called; write an international one as xn--...")
-        return cls._of(parts, host, port)
-
-    @classmethod
-    def _of(cls, parts: SplitResult, host: str, port: int | None) -> WebhookUrl:
         bracketed = f"[{host}]" if ":" in host else host
         path = quote(parts.path or "/", safe=string.punctuation)
         query = quote(parts.query, safe=string.punctuation)
