@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING
 
 from sms_router.cli.context import store_is_running
 from sms_router.cli.output import CommandError
+from sms_router.cli.store import read_store
 from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS, Settings
 from sms_router.errors import ConfigurationError
 from sms_router.membership.snapshot import Snapshot
+from sms_router.routing.contacts.contact import UNKNOWN
+from sms_router.routing.contacts.summary import ContactSummary
 from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
 from sms_router.routing.dispatch.rule_loader import load_rules as load_keywords
 from sms_router.routing.dispatch.ruleset import RuleSetReader
+from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
+from sms_router.routing.pipeline.composer import Composer
+from sms_router.routing.pipeline.replay_preview import read_stored_contact
 from sms_router.routing.upstream.number_urls import NumberForwards
-from sms_router.senders.pool import Pool, find_pool
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.pool import Pool, find_pool, own_numbers
 
 if TYPE_CHECKING:
     from sms_router.routing.dispatch.published import PublishedRules
@@ -148,3 +155,23 @@ def rules_and_pools(
     )
     forwards = ForwardConfig(None, numbers.forward_for, settings.public_url)
     return load_rules_in_use(settings, forwards), pools
+
+
+def build_composer(settings: Settings, pools: Mapping[str, Pool]) -> Composer:
+    """Return what selects senders as a router with these pools would."""
+    return Composer(
+        lambda service, texted, _: find_pool(pools, service, texted),
+        settings.reply_from,
+        "",
+        own_numbers=own_numbers(pools),
+        answer_groups=settings.groups.answer,
+    )
+
+
+def load_contact(
+    settings: Settings, scope: str, number: str, at: int
+) -> tuple[ContactSummary, StoredConversation | None]:
+    """Read what is stored of a contact at a time (milliseconds since the epoch), and their conversation."""
+    table = load_error_table(settings.folder)
+    nothing = ContactSummary(UNKNOWN, table, at), None
+    return read_store(settings, lambda client: read_stored_contact(client, scope, number, table, at), nothing)

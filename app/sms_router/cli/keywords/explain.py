@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.keywords.contact import contact_as_json, load_contact, load_conversation
 from sms_router.cli.output import (
     JsonOption,
     TextArgument,
@@ -17,14 +16,14 @@ from sms_router.cli.output import (
     print_line,
     print_table,
 )
-from sms_router.cli.rules import rules_and_pools
+from sms_router.cli.rules import build_composer, load_contact, rules_and_pools
 from sms_router.cli.senders.pools import default_recipient, known_snapshots, load_conditions
-from sms_router.cli.times import parse_time
-from sms_router.routing.contacts.summary import describe_contact
+from sms_router.cli.times import iso, parse_time
+from sms_router.routing.contacts.summary import ContactSummary, describe_contact
+from sms_router.routing.handler.profile import HandlerContact
 from sms_router.routing.pipeline import explain as explaining
-from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import Explanation, sample_message
-from sms_router.senders.pool import find_pool, own_numbers
+from sms_router.senders.pool import find_pool
 
 
 def _country(value: str | None) -> str | None:
@@ -78,16 +77,9 @@ def explain(
     message = sample_message(settings.accounts[0].sid, None, sender, recipient, " ".join(text), country)
     if (pool := find_pool(pools, None, recipient)) is not None:
         message = replace(message, service_sid=pool.service_sid)
-    contact = load_contact(settings, message.service_sid or recipient, message.contact, parse_time(as_of))
-    composer = Composer(
-        lambda service, texted, _: find_pool(pools, service, texted),
-        settings.reply_from,
-        "",
-        own_numbers=own_numbers(pools),
-        answer_groups=settings.groups.answer,
-    )
+    scope, composer = message.service_sid or recipient, build_composer(settings, pools)
+    contact, conversation = load_contact(settings, scope, message.contact, parse_time(as_of))
     conditions = load_conditions(settings, snapshots, contact.at / 1000).conditions
-    conversation = load_conversation(settings, message, contact.at) if dispatcher.conversations else None
     explanation = explaining.explain(message, contact, dispatcher, composer, conditions, conversation)
     if as_json:
         print_json(_as_json(explanation))
@@ -155,8 +147,30 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
             }
             for line in explanation.trail
         ],
-        "person": contact_as_json(explanation.contact),
+        "person": _contact_as_json(explanation.contact),
         "if_it_failed": {"sender": failover.decision.address, "reason": str(failover)}
         if failover is not None
         else None,
+    }
+
+
+def _contact_as_json(summary: ContactSummary) -> dict[str, object]:
+    contact, stored = summary.contact, HandlerContact("", summary.contact.profile)
+    opt_out = contact.opted_out if summary.facts.opted_out else None
+    return {
+        "as_of": iso(summary.at / 1000),
+        "opted_out": {"since": iso(opt_out.since / 1000), "source": opt_out.source} if opt_out else None,
+        "unreachable": [
+            {
+                "sender": unreachable.address,
+                "code": unreachable.code,
+                "times": unreachable.failures,
+                "since": iso(unreachable.since / 1000),
+                "until": iso(unreachable.until / 1000),
+            }
+            for unreachable in summary.unreachable_senders
+        ],
+        "last_sender": contact.last_sender,
+        "language": stored.language,
+        "attributes": stored.attributes,
     }

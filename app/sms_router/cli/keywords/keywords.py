@@ -12,7 +12,6 @@ import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords import published
-from sms_router.cli.keywords.contact import load_conversation
 from sms_router.cli.output import (
     JsonOption,
     Noun,
@@ -24,7 +23,7 @@ from sms_router.cli.output import (
     print_line,
     print_table,
 )
-from sms_router.cli.rules import load_rules, load_rules_in_use
+from sms_router.cli.rules import load_contact, load_rules, load_rules_in_use
 from sms_router.cli.senders.pools import known_senders
 from sms_router.cli.store import read_store
 from sms_router.cli.times import parse_time
@@ -146,7 +145,7 @@ def test(
     message = sample_message(settings.accounts[0].sid, sid, sender or "", recipient or "", text, None)
     resolution = rules.resolve(message, when)
     if sender and rules.conversations is not None and resolution.opt_out is None:
-        conversation = load_conversation(settings, message, int(when * 1000))
+        _, conversation = load_contact(settings, sid or message.recipient, message.contact, int(when * 1000))
         resolution = rules.conversations.route(resolution, message, conversation)
     candidates = explain_rules(rules, message, resolution, when)
     has_match = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +11,6 @@ import redis
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.keywords.contact import load_contact
 from sms_router.cli.output import (
     CommandError,
     JsonOption,
@@ -22,7 +21,7 @@ from sms_router.cli.output import (
     print_json,
     print_line,
 )
-from sms_router.cli.rules import rules_and_pools
+from sms_router.cli.rules import build_composer, rules_and_pools
 from sms_router.cli.senders.pools import known_snapshots, load_conditions
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time, parse_duration, parse_since
@@ -30,7 +29,6 @@ from sms_router.config.settings import Settings
 from sms_router.delivery.entry import ReplyKind
 from sms_router.delivery.message import SendState
 from sms_router.privacy import mask_text
-from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import (
@@ -41,10 +39,9 @@ from sms_router.routing.history.replay import (
     request_replay,
 )
 from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, number_of
-from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_conversation
-from sms_router.senders.models import SenderConditions
-from sms_router.senders.pool import Pool, find_pool, own_numbers
+from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_stored_contact
+from sms_router.senders.error_table import load_error_table
+from sms_router.senders.pool import find_pool
 from sms_router.twilio.inbound import InboundMessage
 
 _POLL_INTERVAL = 0.2
@@ -69,55 +66,32 @@ class ReplayRequest:
         return self.check.status in {ReplayStatus.YES, ReplayStatus.ASKED}
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayPlanner:
-    """Previews replays with the rules of this configuration and the state in the store."""
+def _load_preview(settings: Settings) -> Callable[[redis.Redis, MessageRecord], ReplayPreview]:
+    """Return what previews a replay, with the rules of this configuration and the state in the store."""
+    snapshots, table = known_snapshots(settings), load_error_table(settings.folder)
+    dispatcher, pools = rules_and_pools(settings, snapshots)
+    conditions, composer = load_conditions(settings, snapshots).conditions, build_composer(settings, pools)
+    owners = {sender.address: each.account_sid for each in snapshots for sender in each.senders}
+    tenancy = settings.tenancy(owners)
 
-    settings: Settings
-    dispatcher: Dispatcher
-    pools: Mapping[str, Pool]
-    conditions: SenderConditions
-
-    @classmethod
-    def load(cls, settings: Settings) -> ReplayPlanner:
-        snapshots = known_snapshots(settings)
-        dispatcher, pools = rules_and_pools(settings, snapshots)
-        return cls(settings, dispatcher, pools, load_conditions(settings, snapshots).conditions)
-
-    def preview(self, message: InboundMessage, failed: str | None) -> ReplayPreview:
-        """Return what the message would be answered now; no handler runs.
-
-        ``failed`` is the rule that has failed.
-        """
-        scope, now = self._scope_of(message), int(time.time() * 1000)
-        facts = load_contact(self.settings, scope, message.contact, now).facts
-        composer = Composer(
-            lambda service, texted, _: find_pool(self.pools, service, texted),
-            self.settings.reply_from,
-            "",
-            own_numbers=own_numbers(self.pools),
-            answer_groups=self.settings.groups.answer,
-        )
-        conversation = None
-        if self.dispatcher.conversations is not None:
-            with store_client(self.settings) as client:
-                conversation = read_conversation(client, scope, message.contact, now)
-        return preview_replay(
-            message, scope, facts, conversation, self.dispatcher, composer, self.conditions, failed
-        )
-
-    def _scope_of(self, message: InboundMessage) -> str:
+    def scope_of(message: InboundMessage) -> str:
         """Return the Service, or the texted number, in which the contact's opt-outs are stored."""
-        settings, pools = self.settings, self.pools.values()
-        owners = {each.address: settings.service(pool.service_sid) for pool in pools for each in pool.senders}
-        tenancy = settings.tenancy({number: owner.account for number, owner in owners.items() if owner})
-        account_sid = message.account_sid
-        if tenancy is not None and tenancy.is_foreign(account_sid, message.service_sid, message.recipient):
-            return f"{account_sid}/{message.recipient}"
-        if message.service_sid is not None:
-            return message.service_sid
-        pool = find_pool(self.pools, None, message.recipient)
-        return pool.service_sid if pool is not None else message.recipient
+        account_sid, recipient = message.account_sid, message.recipient
+        if tenancy is not None and tenancy.is_foreign(account_sid, message.service_sid, recipient):
+            return f"{account_sid}/{recipient}"
+        pool = find_pool(pools, None, recipient)
+        return message.service_sid or (pool.service_sid if pool is not None else recipient)
+
+    def preview(client: redis.Redis, record: MessageRecord) -> ReplayPreview:
+        message, failed, now = record.message, failed_rule(record), int(time.time() * 1000)
+        assert message is not None, "a message without its text cannot be replayed"
+        scope = scope_of(message)
+        summary, conversation = read_stored_contact(client, scope, message.contact, table, now)
+        return preview_replay(
+            message, scope, summary.facts, conversation, dispatcher, composer, conditions, failed
+        )
+
+    return preview
 
 
 def replay(
@@ -177,10 +151,11 @@ def replay(
     settings = settings_for_command()
     reveal = reveal or settings.is_open
     requests = _find_messages(settings, sids or [], begin, cause, limit)
-    if requests:
-        planner = ReplayPlanner.load(settings)
-        for request in requests:
-            _check(request, planner, oldest, even_unknown=even_if_unknown, even_default=even_if_default)
+    now = int(time.time() * 1000)
+    for request in requests:
+        if request.record is not None:
+            request.check = check_replayable(request.record, now, oldest, even_unknown=even_if_unknown)
+    _preview(settings, [each for each in requests if each.is_possible], even_if_default)
     if not dry_run:
         _request_replays(settings, [each for each in requests if each.is_possible], even_if_unknown, wait)
     if as_json:
@@ -216,26 +191,23 @@ def _find_messages(
     return read_store(settings, read, [ReplayRequest(sid, not_found) for sid in sids])
 
 
-def _check(
-    request: ReplayRequest, planner: ReplayPlanner, oldest: int, *, even_unknown: bool, even_default: bool
-) -> None:
-    """Fill in whether the message may be replayed, and what would be sent."""
-    if request.record is None:
+def _preview(settings: Settings, requests: Sequence[ReplayRequest], even_default: bool) -> None:
+    """Fill in what would be sent, and why it is not."""
+    if not requests:
         return
-    now = int(time.time() * 1000)
-    request.check = check_replayable(request.record, now, oldest, even_unknown=even_unknown)
-    if not request.is_possible or request.record.message is None:
-        return
-    preview = planner.preview(request.record.message, failed_rule(request.record))
-    request.preview = preview
-    if preview.forbidden is not None:
-        request.check = preview.forbidden
-    elif preview.sends_default and not even_default:
-        reason = (
-            f"the rule {preview.failed_rule} has failed, and now the default would answer; to send that:"
-            " --even-if-default"
-        )
-        request.check = ReplayCheck(ReplayStatus.OTHER_RULE, reason)
+    preview_of = _load_preview(settings)
+    with store_client(settings) as client:
+        for request in requests:
+            assert request.record is not None, "a message that is not found cannot be replayed"
+            request.preview = preview = preview_of(client, request.record)
+            if preview.forbidden is not None:
+                request.check = preview.forbidden
+            elif preview.sends_default and not even_default:
+                reason = (
+                    f"the rule {preview.failed_rule} has failed, and now the default would answer; to send"
+                    " that: --even-if-default"
+                )
+                request.check = ReplayCheck(ReplayStatus.OTHER_RULE, reason)
 
 
 def _request_replays(

@@ -6,11 +6,13 @@ from typing import NamedTuple, cast
 
 import redis
 
+from sms_router.routing.contacts.summary import ContactSummary, read_contact
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus
 from sms_router.routing.pipeline.composer import Composer
 from sms_router.routing.pipeline.explain import preview_answer
+from sms_router.senders.error_table import ErrorTable
 from sms_router.senders.models import RecipientFacts, SenderConditions
 from sms_router.senders.selection import select
 from sms_router.store.keys import bucket_of
@@ -85,8 +87,11 @@ def preview_replay(
     return preview._replace(runs=answer.runs, texts=texts, sender=decision.address, against=against)
 
 
-def read_conversation(client: redis.Redis, scope: str, contact: str, now: int) -> StoredConversation | None:
-    """Return a contact's conversation; ``now`` is in milliseconds since the epoch."""
-    key = bucket_of(contact).conversation(scope, contact)
-    said, until = cast("list[bytes | None]", client.hmget(key, "state", "expires_at"))
-    return StoredConversation.parse(said, int(until) - now if until else None)
+def read_stored_contact(
+    client: redis.Redis, scope: str, number: str, table: ErrorTable, at: int
+) -> tuple[ContactSummary, StoredConversation | None]:
+    """Return what is stored of a contact at a time (milliseconds since the epoch), and their conversation."""
+    key = bucket_of(number).conversation(scope, number)
+    state, until = cast("list[bytes | None]", client.hmget(key, "state", "expires_at"))
+    conversation = StoredConversation.parse(state, int(until) - at if until else None)
+    return ContactSummary(read_contact(client, scope, number), table, at), conversation

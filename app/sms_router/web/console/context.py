@@ -8,18 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import phonenumbers
-from redis import Redis
 
 from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.snapshot import Snapshot
 from sms_router.routing.contacts.contacts import Contacts
-from sms_router.routing.contacts.summary import ContactSummary, read_contact
+from sms_router.routing.contacts.summary import ContactSummary
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.replay_preview import read_conversation
+from sms_router.routing.pipeline.replay_preview import read_stored_contact
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter
@@ -92,10 +91,7 @@ class ConsoleContext:
             StoreUnavailableError: when Redis cannot be read.
 
         """
-        now, has_conversations = self.now, self.dispatcher.conversations is not None
-
-        def read(client: Redis) -> tuple[ContactSummary, StoredConversation | None]:
-            summary = ContactSummary(read_contact(client, scope, number), self.contacts.table, now)
-            return summary, read_conversation(client, scope, number, now) if has_conversations else None
-
-        return await self.executor.run_with_client(read)
+        table, now = self.contacts.table, self.now
+        return await self.executor.run_with_client(
+            lambda client: read_stored_contact(client, scope, number, table, now)
+        )
