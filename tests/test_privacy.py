@@ -1,4 +1,4 @@
-"""What is left of numbers and texts where others may read them."""
+"""Masked numbers and texts."""
 
 from __future__ import annotations
 

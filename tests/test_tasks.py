@@ -1,4 +1,4 @@
-"""Tasks that are ended have ended."""
+"""Periodic tasks, and waiting for cancelled ones."""
 
 from __future__ import annotations
 

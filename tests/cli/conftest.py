@@ -112,7 +112,7 @@ def write_folder(folder: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a configuration, in which nothing has run yet."""
+    """A folder with a configuration and no data."""
     return write_folder(tmp_path)
 
 

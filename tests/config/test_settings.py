@@ -1,4 +1,4 @@
-"""Settings: who wins, what is refused, and that no mistake hides another one."""
+"""Settings: their precedence, what is refused, and that all mistakes are reported."""
 
 from __future__ import annotations
 

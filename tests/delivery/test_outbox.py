@@ -340,7 +340,7 @@ async def test_work_is_attempted_three_times(fixture: OutboxFixture) -> None:
 
 
 async def test_released_work_is_no_failed_attempt(fixture: OutboxFixture) -> None:
-    """Any number of restarts in the middle of a long handler loses no worker over it."""
+    """Restarts in the middle of a long handler do not make the work expire."""
     entry = await unfinished(fixture)
     for _ in range(6):
         assert (await claim(fixture, entry)).attempt == 1

@@ -1,4 +1,4 @@
-"""Everything is stopped for an hour while people text; then their messages are found and answered once."""
+"""All routers are stopped for an hour while contacts text; then the messages are found and answered once."""
 
 from __future__ import annotations
 

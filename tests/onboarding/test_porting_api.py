@@ -1,4 +1,4 @@
-"""What is read of Twilio's Porting API, whichever way it writes a thing, through the official client."""
+"""What is read of Twilio's Porting API in each of its spellings, through the official client."""
 
 from __future__ import annotations
 

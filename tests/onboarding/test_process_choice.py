@@ -1,4 +1,4 @@
-"""Which way in is a number's, and what is refused with the right one named."""
+"""Which onboarding process fits a number, and the error that names the right one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several tests of this room begin with."""
+"""Fixtures of several tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers as far as the answer record is concerned: a store, a journal with its spool, and the record."""
+"""The parts of workers around the inbox: a store, a journal with its spool, and the inbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error code of Twilio's messaging pages is classed, or left out for a reason that stands here."""
+"""Every error code of Twilio's messaging pages is classed, or left out for a reason in this file."""
 
 from __future__ import annotations
 

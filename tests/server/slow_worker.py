@@ -1,4 +1,4 @@
-"""A supervisor whose worker takes longer to begin than uvicorn waits for a word of it.
+"""A supervisor whose worker takes longer to start than uvicorn waits for its first message.
 
 ``python -m tests.server.slow_worker`` logs what becomes of the worker, and ends when it is reported to.
 """

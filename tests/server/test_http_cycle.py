@@ -1,4 +1,4 @@
-"""What is written of a response: the same as uvicorn writes, whatever it is."""
+"""The bytes of a response are those that uvicorn writes, whatever the response is."""
 
 from __future__ import annotations
 

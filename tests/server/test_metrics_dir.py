@@ -1,4 +1,4 @@
-"""Where the figures of several workers lie: where no disk can be full."""
+"""The folder of several workers' metrics, which no full disk affects."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class PrivateCluster(Servers):
         raise AssertionError("no node answers")
 
     def begin_move(self, slot: int, target: ServerProcess) -> ServerProcess:
-        """Put a slot on its way; return where it comes from."""
+        """Begin to move a slot; return where it comes from."""
         source = self.owner(slot)
         _run(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", self.identity(source))
         _run(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", self.identity(target))

@@ -55,7 +55,7 @@ class PrivateSentinels(Servers):
         return next(each for each in self.servers if each.port == port)
 
     def fail_over(self) -> None:
-        """Have the Sentinels exchange the two servers while both live, as operators do; returns at once."""
+        """Have the Sentinels exchange the two servers while both run, as operators do; returns at once."""
         with self.sentinels[0].client() as client:
             command = partial(client.execute_command, "SENTINEL FAILOVER", MASTER)
             wait_until(command, "a replica that is good enough")

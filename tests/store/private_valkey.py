@@ -58,7 +58,7 @@ class PrivateValkey(Servers):
         os.kill(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Continue a frozen process."""
         os.kill(self._pid, signal.SIGCONT)
 
     def client(self) -> redis.Redis:

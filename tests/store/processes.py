@@ -145,7 +145,7 @@ class ServerProcess:
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Continue a frozen process."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGCONT)
 

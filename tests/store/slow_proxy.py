@@ -48,7 +48,7 @@ class SlowProxy:
         self._passing.append(asyncio.create_task(self._pump(back, writer, late=True)))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool) -> None:
-        """Pass on; what is late waits beside what comes meanwhile, as on a long line, and not behind it."""
+        """Pass on; each chunk has its own delay, as on a line with high latency."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Scripts on a real Redis Cluster whose slots move and whose nodes die."""
+"""Scripts on a real Redis Cluster whose slots move and whose nodes fail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shared() -> Iterator[PrivateCluster]:
 
 @pytest.fixture
 def cluster(shared: PrivateCluster) -> PrivateCluster:
-    """Three masters without data; a test that takes one away brings it back."""
+    """Three masters without data; a test that stops one starts it again."""
     for node in shared.masters:
         with node.client() as client:
             client.flushdb()

@@ -179,7 +179,7 @@ async def test_a_single_caller_fails_when_the_server_freezes_after_a_response(
 async def test_a_command_sent_in_the_iteration_of_a_stall_check_is_checked_later(
     private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uvloop's clock stands still within a turn: such a command has waited for no time at all."""
+    """Uvloop's clock does not advance within an iteration: such a command has waited for 0 seconds."""
     loop = asyncio.get_running_loop()
     async with started(private_valkey.url) as store, asyncio.timeout(LONG):
         now = loop.time()

@@ -22,7 +22,7 @@ HOUR, DAY = 3600.0, 86_400.0
 
 @dataclass(slots=True)
 class Machine:
-    """The clocks of a machine: the one on the wall, which anybody sets, and the one that measures time."""
+    """The clocks of a machine: the wall clock, which can be set, and the monotonic one."""
 
     wall: float = 1_700_000_000.0
     steady: float = 50.0

@@ -1,4 +1,4 @@
-"""The proxy of the tests is a line: slow, and in order."""
+"""The proxy of the tests delays data, and keeps its order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cost of pages that anybody may read."""
+"""The cost of public pages."""
 
 from __future__ import annotations
 

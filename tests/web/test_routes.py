@@ -1,4 +1,4 @@
-"""Which URL leads where, on a listener of everybody's and on a private one."""
+"""Which URL leads where, on the public port and on a private one."""
 
 from __future__ import annotations
 

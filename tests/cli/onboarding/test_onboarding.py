@@ -1,4 +1,4 @@
-"""``sms-router onboarding``: numbers on their way, from the first paper to the first answer."""
+"""``sms-router onboarding``: numbers in onboarding, from the first document to the first reply."""
 
 from __future__ import annotations
 

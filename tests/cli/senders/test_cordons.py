@@ -1,4 +1,4 @@
-"""``senders cordon`` and ``senders release``: out of use everywhere, with the reason and the end."""
+"""``senders cordon`` and ``release``: a sender is out of use on every router, with the reason and the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The password that ``serve`` makes for a first try."""
+"""The password that ``serve`` generates beside the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rule a message belongs to, and what answers it."""
+"""Which rule takes a message, and what responds to it."""
 
 from __future__ import annotations
 

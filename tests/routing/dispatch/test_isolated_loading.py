@@ -1,4 +1,4 @@
-"""Rules that take too much to be loaded end a process of their own, and not the worker."""
+"""Rules that need too much time or memory to load end a separate process, and not the worker."""
 
 from __future__ import annotations
 

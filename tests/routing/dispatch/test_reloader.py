@@ -1,4 +1,4 @@
-"""A changed configuration is taken over as a whole, or refused with the list of its mistakes."""
+"""A changed configuration is applied as a whole, or refused with the list of its mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that load, and that do not fit the world, the Services or their senders."""
+"""Rules that load, and that do not fit the countries, the Services or their senders."""
 
 from __future__ import annotations
 

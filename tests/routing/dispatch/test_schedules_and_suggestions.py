@@ -1,4 +1,4 @@
-"""Rules with hours, and keywords that are one slip off, as the dispatcher finds them."""
+"""Rules with hours, and keywords with one typing mistake, as the dispatcher finds them."""
 
 from __future__ import annotations
 

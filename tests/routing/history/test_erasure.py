@@ -1,4 +1,4 @@
-"""Erasing a contact removes everything about them, and nothing about anybody else."""
+"""Erasing a contact removes everything about them, and nothing about other contacts."""
 
 from __future__ import annotations
 

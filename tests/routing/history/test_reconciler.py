@@ -1,4 +1,4 @@
-"""Missed messages: which ones count as missed, and what becomes of them, in each state of the journal."""
+"""Missed messages: which ones count as missed, and what follows, in each state of the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which words the router replies by itself: of a Service, and in which language."""
+"""The router's own replies: of which Service, and in which language."""
 
 from __future__ import annotations
 

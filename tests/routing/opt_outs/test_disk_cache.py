@@ -1,4 +1,4 @@
-"""Which opt-outs a worker has that starts, or goes on, while Redis is away."""
+"""Which opt-outs a worker has that starts or runs while Redis is unavailable."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Team:
         self.events.append(event)
 
     async def handle(self) -> list[str]:
-        """Handle what waits, whenever it is due, and return the kinds of the entries."""
+        """Handle all waiting entries, due or not, and return their kinds."""
         waiting = [line for line, _ in self.valkey.zscan_iter(BUCKET.events)]
         if waiting:
             self.valkey.zadd(BUCKET.events, dict.fromkeys(waiting, 1))

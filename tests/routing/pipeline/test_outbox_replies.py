@@ -1,4 +1,4 @@
-"""What is made of Twilio's refusals of messages that leave by REST."""
+"""How errors of Twilio's API are handled for messages that leave by REST."""
 
 from __future__ import annotations
 

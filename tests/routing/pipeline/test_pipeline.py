@@ -1,4 +1,4 @@
-"""One message on its way through a worker: what is stored of it, in how many commands, and what is sent."""
+"""One message in a worker: what is stored of it, in how many commands, and what is sent."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class RecordingComposer(Composer):
 
 
 class SlowHandler:
-    """A handler that returns when the test lets it; counts how many run, and how many were cancelled."""
+    """A handler that returns when the test allows it; counts how many run, and how many were cancelled."""
 
     def __init__(self) -> None:
         self.started = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What rules would have made of messages that have been."""
+"""What other rules would have replied to past messages."""
 
 from __future__ import annotations
 

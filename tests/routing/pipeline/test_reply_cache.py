@@ -1,4 +1,4 @@
-"""Replies that leave for many are composed once, and anew as soon as anything counts that did not before."""
+"""Equal replies are composed once, and again as soon as anything that affects them changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FROM_SHORT_CODE, FROM_LONG_CODE = b'from="12345"', b'from="+14155550100"'
 
 
 class ComposerFixture:
-    """A composer, and what may change under it."""
+    """A composer, and what may change between its replies."""
 
     def __init__(self, pool: Pool = POOL, limits: RateLimits | None = None) -> None:
         self.pool = pool
@@ -88,7 +88,7 @@ class ComposerFixture:
 
 @pytest.fixture
 def fixture() -> ComposerFixture:
-    """One in which the reply has left once."""
+    """One whose reply was sent once."""
     fixture = ComposerFixture()
     assert FROM_SHORT_CODE in fixture.answer().document
     return fixture

@@ -1,4 +1,4 @@
-"""The pages of routers that are configured otherwise."""
+"""The pages of routers with other configurations."""
 
 from __future__ import annotations
 

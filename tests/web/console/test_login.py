@@ -1,4 +1,4 @@
-"""Who gets in, and which forms are taken."""
+"""Logins, and which forms are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A listener of its own for the console, the metrics and the probes; what everybody reaches is webhooks."""
+"""A private port for the console, the metrics and the probes; the public port serves webhooks only."""
 
 from __future__ import annotations
 
