@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sms_router.sandbox.clock import Clock
-from sms_router.sandbox.control.conditions import ConditionRoutes
+from sms_router.sandbox.control.faults_and_clock import FaultAndClockRoutes
 from sms_router.sandbox.control.index import IndexPage, describe_routes
 from sms_router.sandbox.control.phones import PhoneRoutes
 from sms_router.sandbox.control.ports import PortRoutes
@@ -100,7 +100,7 @@ def _resources(platform: Platform) -> list[Resource]:
         MessagesResource(platform),
         PortingResource(platform),
         PhoneRoutes(platform),
-        ConditionRoutes(platform),
+        FaultAndClockRoutes(platform),
         PortRoutes(platform),
         IndexPage(platform),
     ]

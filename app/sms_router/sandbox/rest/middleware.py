@@ -62,7 +62,7 @@ class FaultMiddleware:
             await asyncio.sleep(fault.seconds or 0)
             await self._app(scope, receive, send)
         elif fault.kind is RestKind.HALF:
-            await self._app(scope, receive, _HalfSend(send))
+            await self._app(scope, receive, _half(send))
         else:
             if fault.after:
                 await self._app(scope, receive, _discard)
@@ -89,18 +89,17 @@ def _response(fault: RestFault) -> Response:
     return error_response(rejection(code) if code else ApiRejection(20000 + status, status, "Injected fault"))
 
 
-class _HalfSend:
-    """Sends half of the body; uvicorn then closes the connection, and logs an error."""
+def _half(send: Send) -> Send:
+    """Send half of the body; uvicorn then closes the connection, and logs an error."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    async def __call__(self, message: Message) -> None:
+    async def send_half(message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._send(message)
+            await send(message)
         elif message.get("body"):
             half = message["body"][: len(message["body"]) // 2]
-            await self._send({"type": "http.response.body", "body": half, "more_body": True})
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+
+    return send_half
 
 
 async def _discard(_: Message) -> None:

@@ -22,7 +22,7 @@ class _Advance(StrictModel):
     """Seconds."""
 
 
-class ConditionRoutes(Resource):
+class FaultAndClockRoutes(Resource):
     """The clock, the active faults and the alerts over HTTP."""
 
     def routes(self) -> list[Route]:
