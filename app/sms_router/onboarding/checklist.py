@@ -323,7 +323,6 @@ class Checklist:
 
     @property
     def billing_day(self) -> date | None:
-        """The day on which Twilio bills a transferred lease: two weeks before its renewal."""
         return self.renewal - BILLED_BEFORE_RENEWAL if self.renewal is not None else None
 
     @property

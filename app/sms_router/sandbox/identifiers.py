@@ -20,7 +20,6 @@ class Identifiers:
         return prefix + self._next().hex()
 
     def idempotency_token(self) -> str:
-        """Return a new value for ``I-Twilio-Idempotency-Token``."""
         return str(UUID(bytes=self._next(), version=4))
 
     def link(self) -> str:

@@ -24,7 +24,7 @@ from sms_router.routing.upstream.forward_rule import Target
 from sms_router.routing.upstream.models import Fetch, UpstreamFailure, UpstreamRequest, UpstreamResponse
 from sms_router.sandbox.identifiers import Identifiers
 from sms_router.sandbox.platform import Platform
-from sms_router.sandbox.sending.validation import MessageDraft
+from sms_router.sandbox.sending.outbound import MessageDraft
 from sms_router.sandbox.state.messages import Direction
 from sms_router.sandbox.webhooks.client import WebhookCall, WebhookClient
 from sms_router.sandbox.webhooks.connection_policy import ConnectionPolicy

@@ -72,7 +72,6 @@ class LoggedMessage:
 
     @property
     def contact(self) -> str:
-        """The id of the contact who sent it."""
         return contact_of(self.sender)
 
     def parameters(self, service_sid: str | None, media: list[tuple[str, str]]) -> dict[str, str]:

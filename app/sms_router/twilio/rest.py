@@ -242,7 +242,6 @@ class ApiResource:
         return ApiResource(self.version, f"{self.path}/{name}")
 
     def fetch(self) -> ApiRecord:
-        """GET the resource."""
         return ApiRecord(self.version.fetch("GET", self.path))
 
     def page(self, *, page_size: int, **filters: str) -> Page:
@@ -259,7 +258,6 @@ class ApiResource:
         return ApiRecord(self.version.update("POST", self.path, data=dict(values)))
 
     def delete(self) -> None:
-        """DELETE the resource."""
         self.version.delete("DELETE", self.path)
 
 
@@ -275,12 +273,10 @@ def _record_page_class() -> type[Page]:
 
 
 def service_resource(client: Client, sid: str) -> ApiResource:
-    """Return a Messaging Service."""
     return ApiResource(_version(client, "https://messaging.twilio.com", "v1"), f"/Services/{sid}")
 
 
 def account_resource(client: Client, sid: str) -> ApiResource:
-    """Return an account."""
     return ApiResource(_version(client, "https://api.twilio.com", "2010-04-01"), f"/Accounts/{sid}")
 
 

@@ -35,7 +35,6 @@ class MessageStatus(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> MessageStatus | None:
-        """Return the status of a name; None for an unknown one."""
         return _BY_NAME.get(text)
 
     @property

@@ -36,7 +36,6 @@ class FaultAndClockRoutes(Resource):
         ]
 
     async def list_alerts(self, _: Request) -> Response:
-        """Return the alerts, newest first."""
         alerts = [
             {
                 "sid": alert.sid,
@@ -70,7 +69,6 @@ class FaultAndClockRoutes(Resource):
         return Response(status_code=204)
 
     async def show_clock(self, _: Request) -> Response:
-        """Return the time, and whether the clock is a manual one."""
         clock = self._platform.clock
         return JSONResponse({"now": clock.now().isoformat(), "manual": isinstance(clock, ManualClock)})
 

@@ -18,7 +18,7 @@ from sms_router.sandbox.control.requests import BadRequestError, read_json
 from sms_router.sandbox.inbound.session import TextResult, receive_text
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.rest.responses import Resource
-from sms_router.sandbox.sending.validation import MAX_BODY, MAX_MEDIA
+from sms_router.sandbox.sending.outbound import MAX_BODY, MAX_MEDIA
 from sms_router.sandbox.state.messages import Message, SandboxMessageStatus
 from sms_router.sandbox.state.phones import ReceivedMessage
 from sms_router.sandbox.world.numbers import can_be_from, is_e164
@@ -80,7 +80,6 @@ class PhoneRoutes(Resource):
         return JSONResponse({**_phone(phone), **self._messages(number)})
 
     async def change(self, request: Request) -> Response:
-        """Switch a phone off or on, or move it to another carrier."""
         phonebook, number = self._platform.phonebook, _number(request)
         body = await read_json(request, _PhoneChange, DefinedNames(carriers=tuple(phonebook.carriers)))
         carrier = phonebook.carriers[body.carrier] if body.carrier else None

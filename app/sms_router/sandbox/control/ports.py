@@ -114,7 +114,6 @@ class PortRoutes(Resource):
         return JSONResponse(_render(changed))
 
     async def set_portability(self, request: Request) -> Response:
-        """Set whether a number can be ported."""
         number = request.path_params["number"]
         if not is_e164(number):
             raise BadRequestError(f"{number!r} is not a phone number; write it like +14155550199.")

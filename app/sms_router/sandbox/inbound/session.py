@@ -9,8 +9,7 @@ from enum import Enum
 from sms_router.sandbox.inbound.webhook_parameters import InboundWebhook, IncomingText, build_webhook
 from sms_router.sandbox.platform import Platform
 from sms_router.sandbox.sending.callbacks import is_valid_status_callback, status_parameters
-from sms_router.sandbox.sending.outbound import AcceptedMessage
-from sms_router.sandbox.sending.validation import MessageDraft
+from sms_router.sandbox.sending.outbound import AcceptedMessage, MessageDraft
 from sms_router.sandbox.state.messages import Direction
 from sms_router.sandbox.state.phones import ReceivedMessage
 from sms_router.sandbox.webhooks.page import (

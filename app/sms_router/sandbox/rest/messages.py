@@ -27,7 +27,7 @@ from sms_router.sandbox.rest.parameters import (
 )
 from sms_router.sandbox.rest.responses import Json, Resource, not_found, rfc2822
 from sms_router.sandbox.sending.callbacks import API_VERSION
-from sms_router.sandbox.sending.validation import MessageDraft
+from sms_router.sandbox.sending.outbound import MessageDraft
 from sms_router.sandbox.state.messages import Direction, Message, SandboxMessageStatus
 from sms_router.sandbox.world.errors import UNDELIVERED, ApiRejection, RejectedError, rejection
 
@@ -99,7 +99,6 @@ class MessagesResource(Resource):
         return JSONResponse(self._render(accepted.message), 201)
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page of the messages that match the filters, newest first."""
         matching = (message for message in self._messages.newest_first() if _matches(message, request))
         return classic_list(request, "messages", matching, self._render)
 

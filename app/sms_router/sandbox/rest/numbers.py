@@ -90,7 +90,6 @@ class NumbersResource(Resource):
         return routes
 
     async def list_all(self, request: Request) -> Response:
-        """Return one page of the numbers that match the filters."""
         matching = (number for number in self._account.numbers if self._matches(number, request))
         return classic_list(request, self._kind.key, matching, self._render)
 
@@ -105,7 +104,6 @@ class NumbersResource(Resource):
         return JSONResponse(self._render(number), 201)
 
     async def delete(self, request: Request) -> Response:
-        """Release a phone number."""
         self._account.remove_number(self._find(request).sid)
         return Response(status_code=204)
 

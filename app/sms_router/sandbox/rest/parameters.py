@@ -33,11 +33,9 @@ class Form:
     pairs: Pairs
 
     def get(self, name: str) -> str | None:
-        """Return a parameter; None when it was not sent."""
         return next((value for key, value in self.pairs if key == name), None)
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Return every value of a repeated parameter."""
         return tuple(value for key, value in self.pairs if key == name)
 
     def required(self, name: str) -> str:
@@ -86,7 +84,6 @@ async def read_body(request: Request, too_large: Exception | None = None) -> byt
 
 
 def invalid(reason: str) -> RejectedError:
-    """Return the error for an invalid parameter."""
     return RejectedError(rejection(20001, reason=reason))
 
 

@@ -82,7 +82,6 @@ class ServicesResource(Resource):
         return v1_list(request, "services", self._account.services, partial(self._render, request))
 
     async def create(self, request: Request) -> Response:
-        """Create a Service with an empty pool."""
         form = await read_form(request)
         now = self._clock.now()
         sid, name = self._platform.identifiers.sid("MG"), form.required("FriendlyName")

@@ -10,9 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import count
 
-from sms_router.sandbox.sending.validation import WITHOUT_ALPHANUMERIC, can_text
 from sms_router.sandbox.state.account import Account, PoolMember
-from sms_router.sandbox.world.numbers import NumberKind, country_of
+from sms_router.sandbox.world.numbers import WITHOUT_ALPHANUMERIC, NumberKind, country_of
 from sms_router.sandbox.world.world import Service
 from sms_router.twilio.area_codes import overlays_of
 
@@ -71,7 +70,7 @@ class PoolSelector:
                 return None
             return _Candidate(member.alpha_sender, _ALPHANUMERIC, "")
         number = self._account.number(member.sid)
-        if number is None or not number.capabilities.sms or not can_text(number, recipient):
+        if number is None or not number.capabilities.sms or not number.can_text(recipient):
             return None
         if with_media and not number.capabilities.mms:
             return None

@@ -41,7 +41,6 @@ class Account:
 
     @property
     def numbers(self) -> Iterable[Number]:
-        """All short codes and phone numbers."""
         return self._numbers.values()
 
     def may_send_to(self, country: str) -> bool:
@@ -70,7 +69,6 @@ class Account:
         return self._pools[service_sid].get(sender_sid)
 
     def save_service(self, service: Service) -> None:
-        """Add a Service, or replace its settings."""
         self._services[service.sid] = service
         self._pools.setdefault(service.sid, {})
 
@@ -81,7 +79,6 @@ class Account:
             self._service_sids.pop(sender_sid, None)
 
     def save_number(self, number: Number) -> None:
-        """Add a number, or replace its settings."""
         self._numbers[number.sid] = number
         self._sid_by_address[number.address] = number.sid
 

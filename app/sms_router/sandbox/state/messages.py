@@ -75,7 +75,6 @@ class MessageStore:
         self._messages: OrderedDict[str, Message] = OrderedDict()
 
     def put(self, message: Message) -> None:
-        """Add a message, or replace it by its new state."""
         self._messages[message.sid] = message
         if len(self._messages) > MAX_MESSAGES:
             self._messages.popitem(last=False)

@@ -22,7 +22,6 @@ class Phonebook:
 
     @property
     def carriers(self) -> Mapping[str, Carrier]:
-        """The carriers by name."""
         return self._world.carriers
 
     @property

@@ -102,7 +102,6 @@ class Ports:
         return self._requests.get(sid)
 
     def open(self, addresses: Iterable[str]) -> PortIn:
-        """Open a request for some numbers."""
         numbers = tuple(PortingNumber(self._identifiers.sid("PU"), address) for address in addresses)
         port = PortIn(self._identifiers.sid("KW"), self._clock.now(), numbers)
         self._requests[port.sid] = port

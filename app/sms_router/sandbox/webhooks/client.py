@@ -1,17 +1,19 @@
-"""Calls a customer's URL with Twilio's timeouts, retries, redirects and limits (facts 1.3 to 1.5, 3)."""
+"""Calls a customer's URL: signed, with Twilio's timeouts, retries, redirects and limits (facts 1 to 3)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.cookies import CookieError
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 import aiohttp
+from twilio.request_validator import RequestValidator
 from yarl import URL
 
 from sms_router.sandbox.identifiers import Identifiers
@@ -22,7 +24,6 @@ from sms_router.sandbox.webhooks.connection_policy import (
     apply_overrides,
 )
 from sms_router.sandbox.webhooks.page import FetchFailure, WebhookPage, WebhookTarget, resolve_url
-from sms_router.sandbox.webhooks.signing import WebhookSigner
 from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.sandbox.world.world import ReverseProxy
 
@@ -45,6 +46,45 @@ class WebhookCall:
     parameters: Mapping[str, str]
     idempotency_token: str
     cookies: aiohttp.CookieJar | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedWebhook:
+    """``url`` is exactly what was signed; ``body`` is None for GET."""
+
+    method: HttpMethod
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class WebhookSigner:
+    """Builds requests with the account's signature."""
+
+    def __init__(self, auth_token: str) -> None:
+        self._validator = RequestValidator(auth_token)
+
+    def sign(
+        self, method: HttpMethod, url: str, parameters: Mapping[str, str], idempotency_token: str
+    ) -> SignedWebhook:
+        """Put the parameters into the query (GET) or the body (POST), and sign the request."""
+        target = signed_url(url)
+        form = urlencode(parameters)
+        signed: Mapping[str, str] = parameters
+        headers = {
+            "User-Agent": "TwilioProxy/1.1",
+            "Accept": "*/*",
+            "X-Home-Region": "us1",
+            "I-Twilio-Idempotency-Token": idempotency_token,
+        }
+        if method is HttpMethod.GET:
+            signed = {}
+            if form:
+                target = f"{target}{'&' if '?' in target else '?'}{form}"
+        else:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        headers["X-Twilio-Signature"] = self._validator.compute_signature(target, dict(signed))
+        return SignedWebhook(method, target, headers, None if method is HttpMethod.GET else form.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +284,9 @@ def _cookie_header(cookies: aiohttp.CookieJar | None, url: URL) -> Mapping[str, 
     matching = cookies.filter_cookies(url) if cookies is not None else {}
     pairs = "; ".join(f"{morsel.key}={morsel.coded_value}" for morsel in matching.values())
     return {"Cookie": pairs} if pairs else {}
+
+
+def signed_url(url: str) -> str:
+    """Return the URL that is called and signed: no fragment, no userinfo, with its port (facts 2.2)."""
+    parts = urlsplit(quote(url, safe=string.punctuation))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))

@@ -14,6 +14,9 @@ from phonenumbers import PhoneNumberType
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """When the numbers and Services of the configuration were created: the same for every run."""
 
+WITHOUT_ALPHANUMERIC = frozenset({"US", "CA"})
+"""Countries without alphanumeric senders (INFERENCE: of the countries in the demo world)."""
+
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 +\-_&]{1,11}")
@@ -75,6 +78,10 @@ class Number:
     @property
     def kind(self) -> NumberKind:
         return kind_of(self.address)
+
+    def can_text(self, person: str) -> bool:
+        """Return whether it can text this person; a short code only in its own country (facts 9.1)."""
+        return self.kind is not NumberKind.SHORT_CODE or self.country == country_of(person)
 
 
 def new_phone_number(sid: str, address: str, now: datetime) -> Number:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from sms_router.sandbox.webhooks.signing import WebhookSigner, signed_url
+from sms_router.sandbox.webhooks.client import WebhookSigner, signed_url
 from sms_router.sandbox.world.numbers import HttpMethod
 from sms_router.twilio.form import parse_form
 
