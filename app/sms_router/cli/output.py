@@ -208,8 +208,10 @@ def _wrap(text: str, console: Console, label_width: int = 0) -> str:
 
 
 def plural(number: int, thing: str) -> str:
-    """Return ``1 rule`` or ``2 rules``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    """Return ``1 rule``, ``2 rules`` or ``2 entries``."""
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing[:-1]}ies" if thing.endswith("ry") else f"{number} {thing}s"
 
 
 def confirm(question: str, *, yes: bool, refusal: str = "Nothing was changed.") -> None:

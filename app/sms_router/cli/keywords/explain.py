@@ -100,7 +100,10 @@ def _print_explanation(explanation: Explanation) -> None:
         print_line("it may be meant as an opt-out: it is listed for you to decide", label="Note     ")
     for fact in describe_contact(explanation.contact):
         print_line(fact, label="Contact  ")
-    print_line(_describe_sender(explanation), label="Sender   ")
+    sender = explanation.sender or "none: nothing is sent"
+    if explanation.sender is not None and explanation.answer.runs:
+        sender += ", if the reply is a text"  # which is not known yet
+    print_line(sender, label="Sender   ")
     if explanation.trail:
         print_table(
             ("number", "kind", "verdict", "reason"),
@@ -112,13 +115,6 @@ def _print_explanation(explanation: Explanation) -> None:
     failover = explanation.failover
     if failover is not None:
         print_line(f"If {failover.address} did not reach them: {failover}")
-
-
-def _describe_sender(explanation: Explanation) -> str:
-    """Return the sender; of a reply that is not known yet, it is that of a text."""
-    if explanation.sender is None:
-        return "none: nothing is sent"
-    return f"{explanation.sender}, if the reply is a text" if explanation.answer.runs else explanation.sender
 
 
 def _as_json(explanation: Explanation) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from sms_router.cli.context import settings_for_command
-from sms_router.cli.keywords import published
+from sms_router.cli.keywords.published import publish_rules, roll_back, show_difference, show_history
 from sms_router.cli.output import (
     JsonOption,
     Noun,
@@ -49,7 +49,10 @@ from sms_router.routing.pipeline.explain import (
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer(cls=Noun, help="List and check the rules; try texts and files.")
-published.register(keywords)
+keywords.command("publish")(publish_rules)
+keywords.command("history")(show_history)
+keywords.command("diff")(show_difference)
+keywords.command("rollback")(roll_back)
 
 
 @keywords.command("list")

@@ -36,17 +36,14 @@ from sms_router.errors import ConfigurationError
 from sms_router.privacy import mask_number
 from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.history.reader import HistoryReader
-from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.timeline import body_of
 from sms_router.routing.opt_outs.evidence import How, read_all, read_ledger, to_csv, to_json
 from sms_router.routing.opt_outs.evidence import verify as verify_export
 from sms_router.routing.opt_outs.opt_out_list import (
     BATCH_SIZE,
     COLUMNS,
-    InvalidLine,
     OptOut,
     OptOutList,
-    SuspectedText,
     parse_scope,
     read_csv,
     write_csv,
@@ -94,7 +91,12 @@ def list_entries(
         texts = opt_out_list.suspected()[:limit]
         records = HistoryReader(client).read((text.number, text.reference) for text in texts)
         return [
-            _suspected_row(text, format_at(text.at), record, reveal)
+            (
+                text.number if reveal else mask_number(text.number),
+                text.service,
+                format_at(text.at),
+                body_of(record, reveal) if record.message is not None else "(no longer kept)",
+            )
             for text, record in zip(texts, records, strict=True)
         ]
 
@@ -182,7 +184,10 @@ def import_(
         raise CommandError(f"{file}: is not a CSV file: {error}.") from error
     if invalid:
         summary = f"{file}: {plural(len(invalid), 'invalid line')}; nothing was changed."
-        raise CommandError(summary, *_describe_lines(invalid))
+        sentences = [f"line {line.line}: {line.reason}" for line in invalid[:MAX_REPORTED_LINES]]
+        if more := len(invalid) - len(sentences):
+            sentences.append(f"... and {more} more")
+        raise CommandError(summary, *sentences)
     added = 0
     with store_client(settings) as client, Progress(console=stderr, transient=True) as progress:
         opt_out_list = _list(client, settings)
@@ -272,8 +277,7 @@ def export(
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror or error}") from error
     digest = f", SHA-256 {verify_export(text.getvalue())}" if evidence else ""
-    entry = "entry" if count == 1 else "entries"
-    print_line(f"{count} {entry} written to {file}{digest}.")
+    print_line(f"{plural(count, 'entry')} written to {file}{digest}.")
 
 
 def _list(client: Redis, settings: Settings, *, has_events: bool = False) -> OptOutList:
@@ -303,19 +307,6 @@ def _entry(settings: Settings, number: str, service: str | None, source: str) ->
 def _with_current_time(entry: OptOut, client: Redis) -> OptOut:
     """Return the entry with the time of Redis' clock, which orders it among the contact's STOP and START."""
     return replace(entry, since=int(server_time(client) * 1000))
-
-
-def _describe_lines(invalid: list[InvalidLine]) -> list[str]:
-    sentences = [f"line {line.line}: {line.reason}" for line in invalid[:MAX_REPORTED_LINES]]
-    if len(invalid) > MAX_REPORTED_LINES:
-        sentences.append(f"... and {len(invalid) - MAX_REPORTED_LINES} more")
-    return sentences
-
-
-def _suspected_row(text: SuspectedText, at: str, record: MessageRecord, reveal: bool) -> tuple[str, ...]:
-    body = body_of(record, reveal) if record.message is not None else "(no longer kept)"
-    number = text.number if reveal else mask_number(text.number)
-    return number, text.service, at, body
 
 
 def _row(entry: OptOut, since: str, reveal: bool) -> tuple[str, str, str, str]:

@@ -45,14 +45,9 @@ REPORT_TIMEOUT = 3.0
 
 _POLL_INTERVAL = 0.1
 
+NONE_PUBLISHED = "No version was published; every router uses its own files."
+
 NoteOption = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; shown in the history.")]
-
-
-def register(keywords: typer.Typer) -> None:
-    keywords.command("publish")(publish_rules)
-    keywords.command("history")(show_history)
-    keywords.command("diff")(show_difference)
-    keywords.command("rollback")(roll_back)
 
 
 def publish_rules(note: NoteOption = "", as_json: JsonOption = False) -> None:
@@ -102,7 +97,7 @@ def show_history(
         ]
         print_table(("version", "published", "by", "files", "note"), rows, optional=["files"])
     else:
-        print_line("No version was published; every router uses its own files.")
+        print_line(NONE_PUBLISHED)
     if not history:
         raise typer.Exit(1)
 
@@ -121,13 +116,8 @@ def show_difference(
     """
     settings = settings_for_command()
     with store_client(settings) as client:
-        before = read_current(client) if old is None else _find(client, old)
+        before = _find_current(client) if old is None else _find(client, old)
         after = None if new is None else _find(client, new)
-    if before is None:
-        raise CommandError(
-            "No version was published; every router uses its own files.",
-            "Publish: sms-router keywords publish",
-        )
     here = _read_files(settings)
     files = here if after is None or after.uses_files else after.files
     name = f"version {after.number}" if after is not None else str(settings.folder)
@@ -163,12 +153,7 @@ def roll_back(
         raise CommandError("Give either a version or --to-files.", code=2)
     settings = settings_for_command()
     with store_client(settings) as client:
-        current = read_current(client)
-        if current is None:
-            raise CommandError(
-                "No version was published; every router uses its own files.",
-                "Publish: sms-router keywords publish",
-            )
+        current = _find_current(client)
         files: Mapping[str, str] = {}
         target = "the files"
         if not to_files:
@@ -203,15 +188,20 @@ def _publish(
         raise CommandError(str(error)) from error
 
 
+def _find_current(client: redis.Redis) -> PublishedRules:
+    current = read_current(client)
+    if current is None:
+        raise CommandError(NONE_PUBLISHED, "Publish: sms-router keywords publish")
+    return current
+
+
 def _find(client: redis.Redis, number: int) -> PublishedRules:
-    version = read_version(client, number)
-    if version is None and number == 0:
-        raise CommandError(
-            "Version 1 is the first one.", f"Use the files again: {program()} keywords rollback --to-files"
-        )
-    if version is None:
-        raise CommandError(f"There is no version {number}.", "List them: sms-router keywords history")
-    return version
+    if (version := read_version(client, number)) is not None:
+        return version
+    if number == 0:
+        remedy = f"Use the files again: {program()} keywords rollback --to-files"
+        raise CommandError("Version 1 is the first one.", remedy)
+    raise CommandError(f"There is no version {number}.", "List them: sms-router keywords history")
 
 
 def _report(client: redis.Redis, version: PublishedRules, as_json: bool, sentence: str) -> None:
@@ -227,11 +217,9 @@ def _report(client: redis.Redis, version: PublishedRules, as_json: bool, sentenc
     if as_json:
         print_json({**_as_json(version, version.number), "workers": using, "differing": others})
         return
+    counted = f"{using} of {len(workers)} running workers use it."
     print_line(sentence)
-    if not workers:
-        print_line("No router runs; the next one that starts uses it.")
-    else:
-        print_line(f"{using} of {len(workers)} running workers use it.")
+    print_line(counted if workers else "No router runs; the next one that starts uses it.")
     for other in others:
         print_line(f"warning: {other}")
 

@@ -26,7 +26,6 @@ from sms_router.cli.output import (
 from sms_router.cli.store import read_store, store_client
 from sms_router.cli.times import format_time
 from sms_router.cli.twilio_access import YesOption, call_twilio
-from sms_router.config.settings import Settings
 from sms_router.membership.audit_log import current_operator
 from sms_router.privacy import mask_number
 from sms_router.routing.history.erasure import ContactEraser, StoredData
@@ -111,12 +110,21 @@ def forget(
         for message in track(pending, "Erasing at Twilio", console=stderr, transient=True):
             receipts.erase(message, logs[message.account])
         receipt = receipts.get(receipt.receipt_id) or receipt
-    spool_files = _count_spool_files(settings)
+    spool_files = sum(1 for _ in (settings.router.data_dir / "spool").glob("*.db"))
     if as_json:
-        shown = _as_json(number, stored, removed, spool_files, opt_out_too=opt_out_too)
-        print_json(shown | {"receipt": receipt.receipt_id, "at_twilio": dict(_count_results(receipt))})
+        print_json(
+            {
+                "number": mask_number(number),
+                "removed": removed,
+                "kept": {"opt_outs": 0, "evidence": 0} | kept,
+                "in_work": len(stored.in_progress),
+                "spool_files": spool_files,
+                "receipt": receipt.receipt_id,
+                "at_twilio": Counter(receipt.results.values()),
+            }
+        )
     else:
-        _print_result(stored, removed, spool_files, opt_out_too=opt_out_too)
+        _print_result(stored, removed, kept, spool_files)
         _print_twilio(receipt)
     if stored.in_progress:
         raise typer.Exit(1)
@@ -158,13 +166,11 @@ def erasures(
             print_line(f"    {sid}: {result}")
 
 
-def _count_results(receipt: ErasureReceipt) -> Counter[str]:
-    return Counter(receipt.results.values())
-
-
 def _print_twilio(receipt: ErasureReceipt, indent: str = "") -> None:
     if receipt.twilio:
-        results = ", ".join(f"{count} {result}" for result, count in sorted(_count_results(receipt).items()))
+        results = ", ".join(
+            f"{count} {result}" for result, count in sorted(Counter(receipt.results.values()).items())
+        )
         print_line(f"{indent}at Twilio: {results or 'nothing found'}")
         if ErasureResult.NOT_FINAL in receipt.results.values():
             print_line(
@@ -193,31 +199,20 @@ def _nothing_stored(number: str, *, has_opt_outs: bool = False) -> CommandError:
 
 
 def _format_counts(removed: Mapping[str, int]) -> str:
-    return ", ".join(
-        _format_count(count, _KIND_NAMES.get(kind, f"{kind} entry")) for kind, count in removed.items()
-    )
-
-
-def _format_count(number: int, thing: str) -> str:
-    first, _, rest = thing.partition(" of ")
-    noun = "entries" if first == "entry" and number != 1 else ""
-    counted = f"{number} {noun}" if noun else plural(number, first)
-    return counted + (f" of {rest}" if rest else "")
-
-
-def _count_spool_files(settings: Settings) -> int:
-    """Count the spool files on this machine that wait for Redis."""
-    folder = settings.router.data_dir / "spool"
-    return sum(1 for _ in folder.glob("*.db"))
+    parts = []
+    for kind, count in removed.items():
+        noun, of, rest = _KIND_NAMES.get(kind, f"{kind} entry").partition(" of ")
+        parts.append(plural(count, noun) + of + rest)
+    return ", ".join(parts)
 
 
 def _print_result(
-    stored: StoredData, removed: Mapping[str, int], spool_files: int, *, opt_out_too: bool
+    stored: StoredData, removed: Mapping[str, int], kept: Mapping[str, int], spool_files: int
 ) -> None:
     for kind, count in removed.items():
         print_line(f"deleted: {_format_counts({kind: count})}")
-    if (consents := _consent_counts(stored)) and not opt_out_too:
-        print_line(f"kept:    {_format_counts(consents)} (--opt-out-too deletes it)")
+    if kept:
+        print_line(f"kept:    {_format_counts(kept)} (--opt-out-too deletes it)")
     if stored.in_progress:
         texts = plural(len(stored.in_progress), "text")
         print_line(f"{texts} of theirs is being answered now; then run this again.")
@@ -226,15 +221,3 @@ def _print_result(
         print_line(
             f"{files} on this machine may contain the number and waits for Redis; then run this again."
         )
-
-
-def _as_json(
-    number: str, stored: StoredData, removed: Mapping[str, int], spool_files: int, *, opt_out_too: bool
-) -> dict[str, object]:
-    return {
-        "number": mask_number(number),
-        "removed": removed,
-        "kept": {"opt_outs": 0, "evidence": 0} | ({} if opt_out_too else _consent_counts(stored)),
-        "in_work": len(stored.in_progress),
-        "spool_files": spool_files,
-    }
