@@ -80,7 +80,7 @@ class ClosedLoop:
         await _wait_for(self._idle, self._seconds + ANSWER_TIMEOUT)
         self._tally.seconds = perf_counter() - started
         if self._busy:
-            self._tally.record_fault("no answer in time", self._busy)
+            self._tally.record_fault("no response in time", self._busy)
         return self._tally
 
     def _next(self, connection: Connection) -> None:
@@ -123,7 +123,7 @@ class OpenLoop:
             await _wait_for(self._idle, ANSWER_TIMEOUT)
         self._tally.seconds = perf_counter() - started
         if missing := self._busy + len(self._waiting):
-            self._tally.record_fault("no answer in time", missing)
+            self._tally.record_fault("no response in time", missing)
         return self._tally
 
     async def _offer(self, started: float, seconds: float) -> None:

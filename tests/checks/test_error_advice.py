@@ -12,7 +12,9 @@ from sms_router.twilio.rest import ApiFailure, FailureKind
     ("failure", "expected"),
     [
         (
-            ApiFailure(FailureKind.REFUSED, 21712, 409, "Twilio answered 409, error 21712 (refused): No."),
+            ApiFailure(
+                FailureKind.REFUSED, 21712, 409, "Twilio responded with 409, error 21712 (refused): No."
+            ),
             "Twilio returned error 21712: this sender belongs to another Messaging Service; remove"
             " it there first: sms-router senders remove SID --service MG....",
         ),
@@ -22,12 +24,15 @@ from sms_router.twilio.rest import ApiFailure, FailureKind
             " URL: ftp://a); see --help for the values of each option.",
         ),
         (
-            ApiFailure(FailureKind.REFUSED, 63099, 400, "Twilio answered 400, error 63099 (refused): Odd."),
-            "Twilio answered 400, error 63099 (refused): Odd; see https://www.twilio.com/docs/errors/63099",
+            ApiFailure(
+                FailureKind.REFUSED, 63099, 400, "Twilio responded with 400, error 63099 (refused): Odd."
+            ),
+            "Twilio responded with 400, error 63099 (refused): Odd; see"
+            " https://www.twilio.com/docs/errors/63099",
         ),
         (
-            ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not answer in time"),
-            "Twilio's API did not answer in time: there was no response; check the network and"
+            ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not respond in time"),
+            "Twilio's API did not respond in time: there was no response; check the network and"
             " https://status.twilio.com, then try again.",
         ),
         (

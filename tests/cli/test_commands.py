@@ -176,7 +176,7 @@ def test_a_redis_that_is_frozen_is_reported_with_its_remedy(cli: Cli, words: lis
         result = cli(*words, REDIS_URL=f"redis://127.0.0.1:{frozen.getsockname()[1]}/0")
     assert result.code == 1
     first, second = result.err.splitlines()
-    assert first.startswith("Redis does not answer in time: it is frozen or busy")
+    assert first.startswith("Redis does not respond in time: it is frozen or busy")
     assert second.startswith("Look at its process and its host")
 
 
@@ -184,7 +184,7 @@ def test_a_redis_that_is_frozen_is_reported_with_its_remedy(cli: Cli, words: lis
 def test_an_unreachable_redis_is_reported(cli: Cli, words: list[str]) -> None:
     result = cli(*words, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
     assert result.code == 1
-    assert result.err.startswith("Redis does not answer")
+    assert result.err.startswith("Redis does not respond")
     assert "s3cret" not in result.err
     assert "Traceback" not in result.err
 

@@ -77,7 +77,7 @@ async def test_a_deleted_contact_is_neither_in_redis_nor_in_the_log(
         await router.deliver(parameters)
         sids.append(parameters["MessageSid"])
     await report_status(router, f"{sids[0]}.0", "undelivered", "30006")
-    await wait_for_causes(router, sids[0], "Twilio answered 400")
+    await wait_for_causes(router, sids[0], "Twilio responded with 400")
     result = router.command("messages", "forget", CONTACT, "--yes", "--json")
     assert result.returncode == 0, result.stderr
     removed = json.loads(result.stdout)["removed"]

@@ -89,6 +89,6 @@ async def test_the_list_shows_why_a_reply_by_rest_failed(
     parameters = webhook("HOURS")
     await router.deliver(parameters)
     await report_status(router, f"{parameters['MessageSid']}.0", "undelivered", "30006")
-    await wait_for_causes(router, parameters["MessageSid"], "Twilio answered 400")
+    await wait_for_causes(router, parameters["MessageSid"], "Twilio responded with 400")
     listed = router.command("messages", "--failed").stdout
-    assert "the re-routed reply was refused from +14155550100: Twilio answered 400" in listed
+    assert "the re-routed reply was refused from +14155550100: Twilio responded with 400" in listed

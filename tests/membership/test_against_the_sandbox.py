@@ -78,9 +78,9 @@ def test_the_demos_contacts_get_the_right_sender(
     ("how", "words"),
     [
         ({"kind": "status", "status": 429}, "429, error 20429 (rate limited)"),
-        ({"kind": "status", "status": 500}, "Twilio answered 500"),
+        ({"kind": "status", "status": 500}, "Twilio responded with 500"),
         ({"kind": "garbage"}, "not the expected JSON"),
-        ({"kind": "hang"}, "did not answer in time"),
+        ({"kind": "hang"}, "did not respond in time"),
     ],
 )
 async def test_the_snapshot_stays_while_the_api_fails(

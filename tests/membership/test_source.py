@@ -93,7 +93,7 @@ def endless(twilio: RecordedTwilio) -> Fault | None:
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        (failing(404, 20404), FailureKind.NOT_FOUND, "Twilio answered 404, error 20404 (not found)"),
+        (failing(404, 20404), FailureKind.NOT_FOUND, "Twilio responded with 404, error 20404 (not found)"),
         (failing(401, 20003), FailureKind.UNAUTHORIZED, "401, error 20003 (unauthorized)"),
         (
             failing(429, 20429, where="ShortCodes"),
@@ -105,7 +105,7 @@ def endless(twilio: RecordedTwilio) -> Fault | None:
         (page_two(failing(500, 20500)), FailureKind.UNAVAILABLE, "500, error 20500"),
         (page_two(cut_short), FailureKind.UNREADABLE, "not the expected JSON"),
         (answering("<html>Log in</html>"), FailureKind.UNREADABLE, "not the expected JSON"),
-        (answering("<html>Bad gateway</html>", 502), FailureKind.UNAVAILABLE, "Twilio answered 502"),
+        (answering("<html>Bad gateway</html>", 502), FailureKind.UNAVAILABLE, "Twilio responded with 502"),
         (answering("{}", where="ShortCodes"), FailureKind.UNREADABLE, "not the expected JSON"),
         (answering("[]", where="PhoneNumbers"), FailureKind.UNREADABLE, "not the expected JSON"),
     ],

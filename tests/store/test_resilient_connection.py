@@ -388,7 +388,7 @@ async def test_the_error_has_its_reason(
         assert "No such file" in (store.error or "")
     private_valkey.freeze()
     async with started(private_valkey.url) as store:
-        assert store.error == "cannot be reached: no answer in time"
+        assert store.error == "cannot be reached: no response in time"
     private_valkey.thaw()
 
 

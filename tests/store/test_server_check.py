@@ -65,12 +65,12 @@ def one(url: str) -> tuple[bool, str, str]:
         ("redis://nobody:pw@ADDRESS/0", "Redis refuses the login", "Put its password into REDIS_URL"),
         (
             "redis://127.0.0.1:1/0",
-            "Redis does not answer: 127.0.0.1:1: Connection refused.",
+            "Redis does not respond: 127.0.0.1:1: Connection refused.",
             "Set REDIS_URL, or start Redis.",
         ),
         (
             "redis+sentinel://127.0.0.1:1,127.0.0.1:2/mine",
-            "Redis does not answer: the Sentinel 127.0.0.1:1 (Connection refused), the Sentinel 127.0.0.1:2",
+            "Redis does not respond: the Sentinel 127.0.0.1:1 (Connection refused), the Sentinel 127.0.0.1:2",
             "Name others in REDIS_URL, or start them.",
         ),
     ],
@@ -185,7 +185,7 @@ async def test_a_tls_port_without_tls_and_a_certificate_that_is_not_trusted(
         )
         url = f"rediss://localhost:{port}/0"
         _, sentence, remedy = await asyncio.to_thread(one, url)
-        assert sentence.startswith(f"Redis does not answer: the certificate of localhost:{port} is not")
+        assert sentence.startswith(f"Redis does not respond: the certificate of localhost:{port} is not")
         assert remedy.endswith("?ssl_ca_certs=/path/to/ca.pem")
         trusting = f"{url}?ssl_ca_certs={tmp_path / 'certificate.pem'}"
         assert await asyncio.to_thread(find_problems, trusting) == []

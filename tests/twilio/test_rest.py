@@ -130,7 +130,7 @@ def test_an_error_response_has_its_kind_code_and_status(
     failure = failure_of(build_client(ACCOUNT, TOKEN, base_url, 5), call)
     assert (failure.kind, failure.code, failure.status) == (kind, code, status)
     assert failure.sentence.startswith(
-        f"Twilio answered {status}{f', error {code}' if code else ''} ({kind.value})"
+        f"Twilio responded with {status}{f', error {code}' if code else ''} ({kind.value})"
     )
 
 
@@ -156,21 +156,21 @@ def test_a_list_without_its_records_is_unreadable(twilio: Twilio, base_url: str)
 def test_twilios_message_is_part_of_the_sentence(twilio: Twilio, base_url: str) -> None:
     twilio.answer = error_2010(404, 20404)
     sentence = failure_of(build_client(ACCOUNT, TOKEN, base_url, 5), "list").sentence
-    assert sentence == "Twilio answered 404, error 20404 (not found): No such thing"
+    assert sentence == "Twilio responded with 404, error 20404 (not found): No such thing"
 
 
 def test_a_call_without_a_response_ends_at_its_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = build_client(ACCOUNT, TOKEN, f"http://127.0.0.1:{listener.getsockname()[1]}", 0.05)
         failure = failure_of(client, "fetch")
-    assert failure == ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not answer in time")
+    assert failure == ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not respond in time")
 
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
         (requests.ConnectionError(f"https://{TOKEN}@x"), "the connection to Twilio's API failed"),
-        (requests.ReadTimeout(TOKEN), "Twilio's API did not answer in time"),
+        (requests.ReadTimeout(TOKEN), "Twilio's API did not respond in time"),
         (requests.exceptions.SSLError(TOKEN), "the certificate of Twilio's API is not valid"),
         (requests.exceptions.ChunkedEncodingError(TOKEN), "the connection to Twilio's API failed"),
     ],

@@ -103,7 +103,7 @@ def _describe_client_error(url: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, ResponseError):
         remedy = "Check its log, disk and memory, and the permissions of its user: sms-router check"
         return f"Redis refuses this: {error}", remedy
-    return f"Redis does not answer: {error}", "Set REDIS_URL, or start Redis."
+    return f"Redis does not respond: {error}", "Set REDIS_URL, or start Redis."
 
 
 def read_store(

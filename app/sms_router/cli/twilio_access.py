@@ -142,7 +142,7 @@ def apply_change(
             failure = api_error(settings, error)
             if not error.failure.may_have_been_processed:
                 raise failure from error
-            with _report_audit_failure("Twilio did not answer and may have made the change"):
+            with _report_audit_failure("Twilio did not respond and may have made the change"):
                 audit_log.record(client, service_sid, action, subject, detail, AuditOutcome.UNKNOWN)
             _refresh_routers(service, url)
             raise CommandError(

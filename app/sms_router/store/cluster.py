@@ -236,7 +236,7 @@ class RedisClusterClient:
                 async with asyncio.timeout(TOPOLOGY_TIMEOUT):
                     response = await run_once(address, ("CLUSTER", "SLOTS"))
             except (OSError, TimeoutError, StoreUnavailableError) as error:
-                reasons.append(f"{address}: {str(error) or 'no answer in time'}")
+                reasons.append(f"{address}: {str(error) or 'no response in time'}")
                 continue
             if isinstance(response, hiredis.ReplyError):
                 reasons.append(_describe(address, response))

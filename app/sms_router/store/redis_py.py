@@ -42,7 +42,7 @@ def sync_client(url: str, seconds: float = 10.0, *, attempts: int | None = None)
         attempts: when the connection is lost, without a pause; None to try again for some seconds.
 
     Raises:
-        redis.RedisError: when no node of a Cluster answers.
+        redis.RedisError: when no node of a Cluster responds.
 
     """
     parsed = RedisUrl.parse(url)

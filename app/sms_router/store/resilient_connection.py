@@ -286,7 +286,7 @@ class RedisClient:
         if pending < STALL_TIMEOUT:
             self._stall_check = connection.loop.call_later(CHECK_INTERVAL, self._check_stall, False)
         elif after_grace:
-            self._open_circuit(f"no answer for {STALL_TIMEOUT:g} s")
+            self._open_circuit(f"no response for {STALL_TIMEOUT:g} s")
         else:
             # The event loop of this process may have been blocked: read what has arrived, then check again.
             self._stall_check = connection.loop.call_later(READ_GRACE, self._check_stall, True)
@@ -318,7 +318,7 @@ class RedisClient:
                     connection.close()
                     raise
         except (OSError, TimeoutError, StoreUnavailableError) as error:
-            self.error = f"cannot be reached: {str(error) or 'no answer in time'}"
+            self.error = f"cannot be reached: {str(error) or 'no response in time'}"
             raise StoreUnavailableError(self.error) from error
         if identity is None or identity != self._identity:
             try:

@@ -50,7 +50,7 @@ class SentinelLocator:
         The caller checks whether the server accepts writes: after a failover a Sentinel may be late.
 
         Raises:
-            StoreUnavailableError: when no Sentinel answers, or none has the master.
+            StoreUnavailableError: when no Sentinel responds, or none has the master.
 
         """
         masters, reasons = [], []
@@ -105,7 +105,7 @@ class SentinelLocator:
         except _FAILURES as error:
             if (lost := self._connections.pop(sentinel, None)) is not None:
                 lost.close()
-            reason = str(error) or "no answer in time"
+            reason = str(error) or "no response in time"
             raise StoreUnavailableError(f"the Sentinel {sentinel}: {reason}") from error
         if not isinstance(address, list):
             is_error = isinstance(address, hiredis.ReplyError)

@@ -68,7 +68,7 @@ return denied
 """Calls each command with one key as all its arguments, as many as it takes; only a refusal counts."""
 
 
-_UNREACHABLE = "Redis does not answer"
+_UNREACHABLE = "Redis does not respond"
 
 FROZEN = (
     f"{_UNREACHABLE} in time: it is frozen or busy, or the network drops what is sent to it.",

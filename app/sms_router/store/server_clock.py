@@ -38,7 +38,7 @@ class ServerClock:
 
         Args:
             store: provides the time.
-            wall: this machine's wall clock, used as it is now until Redis answers.
+            wall: this machine's wall clock, used as it is now until Redis responds.
             steady: measures durations; both are in seconds.
 
         """

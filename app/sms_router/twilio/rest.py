@@ -179,7 +179,7 @@ def _from_response(status: int, code: int | None, message: str) -> ApiFailure:
     kind = _kind(status, code)
     detail = " ".join(message.split())[:_MAX_DETAIL_LENGTH]
     error = f", error {code}" if code else ""
-    sentence = f"Twilio answered {status}{error} ({kind.value})" + (f": {detail}" if detail else "")
+    sentence = f"Twilio responded with {status}{error} ({kind.value})" + (f": {detail}" if detail else "")
     return ApiFailure(kind, code, status, sentence, detail)
 
 
@@ -203,7 +203,7 @@ def _no_response(error: Exception) -> ApiFailure:
     is_connected = not isinstance(error, ConnectTimeout) and not isinstance(cause, NewConnectionError)
     sentence = "the connection to Twilio's API failed"
     if isinstance(error, Timeout):
-        sentence = "Twilio's API did not answer in time"
+        sentence = "Twilio's API did not respond in time"
     elif isinstance(error, SSLError):
         sentence = "the certificate of Twilio's API is not valid"
     return ApiFailure(FailureKind.UNAVAILABLE, None, None, sentence, is_connected=is_connected)

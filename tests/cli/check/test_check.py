@@ -136,7 +136,7 @@ def test_an_unreachable_redis_is_an_error(twilio: SandboxCli) -> None:
     reported = checked(twilio, code=1, REDIS_URL="redis://:s3cret@127.0.0.1:1/0")
     away = next(each for each in reported["findings"] if each["about"] == "redis")
     assert (away["severity"], away["remedy"]) == ("error", "Set REDIS_URL, or start Redis.")
-    assert away["finding"].startswith("Redis does not answer")
+    assert away["finding"].startswith("Redis does not respond")
     assert any("fallback" in each["finding"] for each in reported["findings"])
 
 
@@ -217,11 +217,11 @@ def test_an_unreachable_redis_is_reported_once_without_the_sandbox(cli: Cli) -> 
 def test_an_unreachable_redis_is_one_error_with_findings_of_twilio(twilio: SandboxCli) -> None:
     nowhere = f"redis://127.0.0.1:{free_port()}"
     assert [error.split(":")[0] for error in errors(checked(twilio, code=1, REDIS_URL=nowhere))] == [
-        "Redis does not answer"
+        "Redis does not respond"
     ]
     twilio.fault(kind="status", status=503)
     first, *_ = errors(checked(twilio, code=1, REDIS_URL=nowhere))
-    assert first.startswith("Redis does not answer")
+    assert first.startswith("Redis does not respond")
 
 
 def test_a_placeholder_is_an_error(twilio: SandboxCli) -> None:

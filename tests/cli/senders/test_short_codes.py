@@ -262,7 +262,7 @@ def test_a_change_that_cannot_be_read_again_is_reported_and_the_routers_are_noti
 def test_without_redis_nothing_is_changed(twilio: SandboxCli) -> None:
     result = twilio("short-codes", "remove", CODE, "--yes", REDIS_URL="redis://127.0.0.1:1")
     assert result.code == 1
-    assert result.err.startswith("Redis does not answer")
+    assert result.err.startswith("Redis does not respond")
     assert codes(twilio) == ["12345"]
 
 

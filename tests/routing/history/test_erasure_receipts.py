@@ -16,7 +16,7 @@ from sms_router.twilio.rest import ApiError, ApiFailure, FailureKind
 ACCOUNT = "AC" + "1" * 32
 DAY = 86_400
 DRAFT = ErasureReceipt("", 0, "op", "+1415•••0123", {"messages": 2}, {"opt_outs": 1}, "deleted")
-DOWN = ApiError(ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not answer in time"))
+DOWN = ApiError(ApiFailure(FailureKind.UNAVAILABLE, None, None, "Twilio's API did not respond in time"))
 
 
 class FakeLog:
@@ -56,7 +56,7 @@ def make_due(valkey: redis.Redis, days_ago: int = 0) -> None:
         ([ErasureResult.GONE], ["not there"]),
         ([ErasureResult.NOT_FINAL, ErasureResult.NOT_FINAL, ErasureResult.DELETED],
          ["not final yet", "not final yet", "deleted"]),
-        ([DOWN, ErasureResult.DELETED], ["failed: Twilio's API did not answer in time", "deleted"]),
+        ([DOWN, ErasureResult.DELETED], ["failed: Twilio's API did not respond in time", "deleted"]),
     ],
 )  # fmt: skip
 def test_a_message_is_tried_until_it_is_erased(

@@ -73,7 +73,7 @@ class PublishedRulesSync:
         self._listener = PeriodicTask("published-rules-listener", POLL_INTERVAL, self._listen)
 
     async def start(self) -> None:
-        """Load the current version before the first message, if Redis answers in time."""
+        """Load the current version before the first message, if Redis responds in time."""
         await self._sync()
         self._poll.start()
         self._listener.start()

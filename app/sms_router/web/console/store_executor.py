@@ -91,7 +91,7 @@ class StoreExecutor:
             return work(self._connected_client())
         except redis.TimeoutError as error:
             raise StoreUnavailableError(
-                "Redis does not answer in time: it is frozen or busy, or the network drops what is sent to"
+                "Redis does not respond in time: it is frozen or busy, or the network drops what is sent to"
                 " it. Look at its process and its host, and at firewalls in between."
             ) from error
         except (*CLIENT_ERRORS, OSError) as error:
