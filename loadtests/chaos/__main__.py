@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -47,6 +48,9 @@ def chaos(
     rate: Annotated[float, typer.Option(min=1, max=500, help="Messages a second.")] = SCHEDULE.rate,
     seconds: Annotated[float, typer.Option(min=1, max=60, help="Duration of a fault.")] = SCHEDULE.during,
     names: Annotated[bool, typer.Option("--names", help="Only list the faults.")] = False,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=8, help="Scenarios that run at the same time, except partitions.")
+    ] = 2,
     keep: Annotated[Path | None, typer.Option(help="Keep logs and data below this folder.")] = None,
     write: Annotated[bool, typer.Option(help="Write the table into loadtests/README.md.")] = False,
 ) -> None:
@@ -68,7 +72,7 @@ def chaos(
     except UnknownFaultError as error:
         raise typer.BadParameter(str(error), param_hint="--only") from error
     schedule = replace(SCHEDULE, rate=rate, during=seconds)
-    results = [_run(scenario, schedule, keep, console) for scenario in scenarios]
+    results = asyncio.run(_run_all(scenarios, partial(_run, schedule, keep, console), at_once))
     lost = [_run_loss(loss, keep, console) for loss in losses]
     for table in (*terminal_tables(results), *([loss_table(lost)] if lost else [])):
         console.print(table)
@@ -112,9 +116,24 @@ def _run_loss(loss: Loss, keep: Path | None, console: Console) -> LossResult:
     return result
 
 
-def _run(scenario: Scenario, schedule: Schedule, keep: Path | None, console: Console) -> ScenarioResult:
+async def _run_all(
+    scenarios: Sequence[Scenario], run: Callable[[Scenario], Awaitable[ScenarioResult]], at_once: int
+) -> list[ScenarioResult]:
+    """Run scenarios, each partition alone: it has up to nine servers."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def run_one(scenario: Scenario) -> ScenarioResult:
+        async with slots:
+            return await run(scenario)
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(run_one(one)) for one in scenarios if not one.is_partition]
+    return [task.result() for task in running] + [await run(one) for one in scenarios if one.is_partition]
+
+
+async def _run(schedule: Schedule, keep: Path | None, console: Console, scenario: Scenario) -> ScenarioResult:
     with _folder(scenario.name, keep) as folder:
-        result = ScenarioResult(scenario, asyncio.run(run_scenario(scenario, schedule, folder)))
+        result = ScenarioResult(scenario, await run_scenario(scenario, schedule, folder))
     audit = result.audit
     mark, style = ("✓", "green") if audit.passed else ("✗", "bold red")
     console.print(f"{mark} {scenario.name:<40} {audit.sent} messages", style=style)

@@ -75,6 +75,8 @@ class _Parent:
         self._started: list[int] = []
         self._ended: dict[int, int] = {}
         self._news = threading.Condition()
+        self._starting = threading.Lock()
+        """Two that start at once would get each other's process."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -90,15 +92,22 @@ class _Parent:
 
     def start(self, environment: Mapping[str, str], log: Path) -> ForkedProcess:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([dict(environment), str(log)]) + "\n")
-        self._process.stdin.flush()
-        with self._news:
-            assert self._news.wait_for(lambda: self._started, 30)
-            return ForkedProcess(self._started.pop(), self._ended, self._news)
+        with self._starting:
+            self._process.stdin.write(json.dumps([dict(environment), str(log)]) + "\n")
+            self._process.stdin.flush()
+            with self._news:
+                assert self._news.wait_for(lambda: self._started, 30)
+                return ForkedProcess(self._started.pop(), self._ended, self._news)
 
 
-parent = cache(_Parent)
-"""The one of this process of pytest."""
+_the_parent = cache(_Parent)
+_creating = threading.Lock()
+
+
+def parent() -> _Parent:
+    """Return the one of this process."""
+    with _creating:
+        return _the_parent()
 
 
 def _report_ends(*_: object) -> None:
