@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sms_router.cli.context import store_is_running
-from sms_router.cli.output import CommandError
+from sms_router.cli.output import CommandError, program
 from sms_router.cli.store import read_store
 from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS, Settings
 from sms_router.errors import ConfigurationError
@@ -99,6 +99,17 @@ def published_rules(settings: Settings) -> PublishedRules | None:
         ):
             version = read_current(client)
     return version or PublishedRulesFile(settings.router.data_dir).read()
+
+
+def describe_published(settings: Settings) -> str:
+    """Return which published version is used in place of the files, with the remedy; empty for none."""
+    version = published_rules(settings)
+    if version is None or version.uses_files:
+        return ""
+    return (
+        f"the rules are {version}. Use the file: {program()} keywords rollback --to-files,"
+        f" or publish it: {program()} keywords publish"
+    )
 
 
 def load_published_rules(

@@ -11,6 +11,7 @@ import pytest
 from sms_router.cli.server.development import WatchedFiles, development_settings
 from sms_router.config.settings import load_settings
 from tests.cli.conftest import HANDLERS, KEYWORDS_TOML, PROGRAM, Cli, Serving
+from tests.cli.sandbox_cli import DEMO
 from tests.waiting import wait_until_blocking
 
 ORDER = """
@@ -42,7 +43,7 @@ def reply(cli: Cli, serving: Serving) -> Callable[[str], str]:
 
 @pytest.mark.slow
 def test_a_saved_file_is_used_as_a_whole_or_not_at_all(
-    serving: Serving, reply: Callable[[str], str], folder: Path
+    serving: Serving, reply: Callable[[str], str], cli: Cli, folder: Path
 ) -> None:
     assert reply("ORDER pies") == "25 for 5"
     (folder / "prices.py").write_text("PRICE = 6\n")
@@ -68,6 +69,20 @@ def test_a_saved_file_is_used_as_a_whole_or_not_at_all(
     (folder / "prices.py").write_text("PRICE = 8\n")
     wait_until_blocking(lambda: serving.log.count("the change is in use") == 2)
     assert reply("ORDER pies") == "25 for 8"
+
+    sandbox = folder / "config" / "sandbox.toml"
+    sandbox.write_text(f"{DEMO.read_text()}[")
+    wait_until_blocking(lambda: "sandbox.toml changed and is not used" in serving.log)
+    sandbox.write_text(DEMO.read_text())
+    wait_until_blocking(lambda: "the sandbox has started again" in serving.log)
+    assert reply("ORDER pies") == "25 for 8"
+
+    assert cli("keywords", "publish", **serving.environment).code == 0
+    (folder / "config" / "keywords.toml").write_text(KEYWORDS_TOML.replace("9 to 5", "9 to 7"))
+    wait_until_blocking(
+        lambda: "keywords.toml changed and is not used: the rules are version 1" in serving.log
+    )
+    assert reply("HOURS") == "We are open 9 to 6, SAN FRANCISCO."
 
 
 @pytest.mark.parametrize("variables", [{"HOST": "0.0.0.0"}, {"PRIVATE_HOST": "::", "PRIVATE_PORT": "8099"}])

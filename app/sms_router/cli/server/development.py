@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from pathlib import Path
 from socket import socket
@@ -18,8 +18,10 @@ from typing import Any, NoReturn
 from uvicorn.config import Config
 from uvicorn.supervisors.multiprocess import Process
 
+from sms_router.cli.context import sandbox_world
 from sms_router.cli.messages.follow import follow, line_of
-from sms_router.cli.output import print_line
+from sms_router.cli.output import CommandError, print_line, program
+from sms_router.cli.rules import describe_published
 from sms_router.config.models import Privacy
 from sms_router.config.settings import Settings, load_settings
 from sms_router.errors import ConfigurationError
@@ -79,6 +81,9 @@ class WatchedFiles:
             files.update(folder.rglob("*.py") if is_package else folder.glob("*.py"))
         return _stamps(file for file in files if not file.name.startswith(("test_", "conftest.py")))
 
+    def sandbox(self) -> Stamps:
+        return _stamps([self._folder / "sandbox.toml"])
+
     def rules(self) -> Stamps:
         names = ("keywords.toml", "opt-outs.toml", "carriers.toml")
         return _stamps([*(self._folder / name for name in names), *(self._folder / "templates").rglob("*")])
@@ -105,14 +110,22 @@ class DevelopmentSupervisor(WorkerSupervisor):
         config: of the workers.
         sockets: that they listen on.
         settings: of the first worker.
+        restart_sandbox: starts the sandbox again; None where there is none.
 
     """
 
-    def __init__(self, config: Config, sockets: list[socket], settings: Settings) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: list[socket],
+        settings: Settings,
+        restart_sandbox: Callable[[], None] | None,
+    ) -> None:
         super().__init__(config, sockets)
+        self._restart_sandbox = restart_sandbox
         self._settings = self._next_settings = settings
         self._files = WatchedFiles(settings)
-        self._code, self._rules = self._seen = self._files.code(), self._files.rules()
+        self._code, self._rules, self._sandbox = self._seen = self._stamps()
         self._next: Process | None = None
         self._is_refused = False
         self._has_served = True  # a worker that cannot start is no reason to stop
@@ -125,16 +138,25 @@ class DevelopmentSupervisor(WorkerSupervisor):
         if self.should_exit.is_set():
             return
         self._take_over()
-        before, self._seen = self._seen, (self._files.code(), self._files.rules())
+        before, self._seen = self._seen, self._stamps()
         if before != self._seen:
             return  # a file may be half written
-        code, rules = self._seen
+        code, rules, sandbox = self._seen
+        if sandbox != self._sandbox:
+            self._sandbox = sandbox
+            if self._restart_sandbox is not None:
+                self._use_sandbox_file(self._restart_sandbox)
         if code != self._code or (self._is_refused and rules != self._rules):
             changed = _changed({**self._code, **self._rules}, {**code, **rules})
             self._code, self._rules = code, rules
             self._replace(changed)
         elif rules != self._rules:
+            changed = _changed(self._rules, rules)
             self._rules = rules
+            if changed not in {"opt-outs.toml", "carriers.toml"} and (
+                published := describe_published(self._settings)
+            ):
+                log.warning("%s changed and is not used: %s", changed, published)
             for process in self.processes:
                 if process.pid is not None and process.process.is_alive():
                     os.kill(process.pid, RELOAD)
@@ -142,6 +164,22 @@ class DevelopmentSupervisor(WorkerSupervisor):
     def _delay_after_failed_start(self) -> float:
         self._is_refused = True
         return inf
+
+    def _stamps(self) -> tuple[Stamps, Stamps, Stamps]:
+        return self._files.code(), self._files.rules(), self._files.sandbox()
+
+    def _use_sandbox_file(self, restart: Callable[[], None]) -> None:
+        try:
+            sandbox_world(self._settings)
+            restart()
+        except (ConfigurationError, CommandError) as error:
+            log.error("sandbox.toml changed and is not used:\n  %s", str(error).replace("\n", "\n  "))
+            return
+        log.info(
+            "sandbox.toml changed: the sandbox has started again, with empty phones; the router reads its"
+            " senders within a minute, or at once: %s membership refresh",
+            program(),
+        )
 
     def _replace(self, changed: str) -> None:
         if self._next is not None:

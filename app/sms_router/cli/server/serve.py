@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +28,7 @@ from sms_router.cli.context import (
     sandbox_world,
 )
 from sms_router.cli.output import CommandError, print_line, program, stderr
-from sms_router.cli.rules import load_rules, report_all_errors
+from sms_router.cli.rules import describe_published, load_rules, report_all_errors
 from sms_router.cli.store import store_url
 from sms_router.config.settings import DEMO_FOLDER, Settings, load_settings
 from sms_router.files import write_atomically
@@ -87,8 +87,8 @@ def serve(
     PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
 
     Changes of keywords.toml, templates/, opt-outs.toml and carriers.toml are loaded within two seconds, and
-    at once on SIGHUP; if there is a mistake, none of them is. Handlers and router.toml are read at the start
-    only, unless --dev is given: for your machine, with one worker.
+    at once on SIGHUP; if there is a mistake, none of them is. Handlers, router.toml and sandbox.toml are read
+    at the start only, unless --dev is given: for your machine, with one worker.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     install_sighup_handler(lambda: None)
@@ -112,15 +112,16 @@ def serve(
         os.environ["REDIS_URL"] = started.enter_context(store_url(settings, shared=False))
         world = sandbox_world(settings, is_server=True) if settings.is_offline else None
         password = generate_password(settings) if world is not None else None
+        restart_sandbox: Callable[[], None] | None = None
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
-            started.enter_context(_sandbox(settings))
+            restart_sandbox = started.enter_context(_sandbox(settings))
         _prepare_metrics(settings, started)
         settings = load_settings()
         if dev:
-            first_text.append("Handlers, rules and router.toml are used as you save them. Ctrl-C stops.\n")
+            first_text.append("Handlers and configuration are used as you save them. Ctrl-C stops.\n")
         _announce(settings, world, password, first_text)
-        _run(settings, dev=dev)
+        _run(settings, restart_sandbox, dev=dev)
 
 
 def _on_sigterm(*_: object) -> None:
@@ -203,7 +204,7 @@ def _other_setting(variable: str, host: str, port: int, taken: set[int], cause: 
     return f"{variable}={port + 1}"
 
 
-def _run(settings: Settings, *, dev: bool) -> None:
+def _run(settings: Settings, restart_sandbox: Callable[[], None] | None, *, dev: bool) -> None:
     import uvicorn  # noqa: PLC0415 (slow to import; mistakes above are reported first)
 
     from sms_router.factory import AppFactory  # noqa: PLC0415
@@ -243,7 +244,9 @@ def _run(settings: Settings, *, dev: bool) -> None:
         sighup_handler = signal.getsignal(signal.SIGHUP)
         sockets = [config.bind_socket(), *private]
         if dev:
-            supervisor: WorkerSupervisor = development.DevelopmentSupervisor(config, sockets, settings)
+            supervisor: WorkerSupervisor = development.DevelopmentSupervisor(
+                config, sockets, settings, restart_sandbox
+            )
             development.print_texts(settings)
         else:
             supervisor = WorkerSupervisor(config, sockets)
@@ -282,24 +285,35 @@ def _max_concurrency() -> int:
 
 
 @contextlib.contextmanager
-def _sandbox(settings: Settings) -> Iterator[None]:
-    """Run the sandbox in another process until the router ends."""
+def _sandbox(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Run the sandbox in another process until the router ends; yield what starts it again."""
     port = settings.sandbox.port
     command = [sys.executable, "-m", "sms_router", "sandbox", "--quiet", "--until-exit-of", str(os.getpid())]
-    with subprocess.Popen(command, start_new_session=True) as process:
-        try:
+    with contextlib.ExitStack() as running:
+
+        def restart() -> None:
+            running.close()
+            process = subprocess.Popen(command, start_new_session=True)
+            running.callback(_stop, process)
             _wait_for_port(port, process)
-            with contextlib.suppress(OSError):  # without it, commands need SANDBOX_PORT
-                write_atomically(sandbox_port_file(settings), f"{port}\n")
-            yield
+
+        restart()
+        with contextlib.suppress(OSError):  # without it, commands need SANDBOX_PORT
+            write_atomically(sandbox_port_file(settings), f"{port}\n")
+        try:
+            yield restart
         finally:
             with contextlib.suppress(OSError):
                 sandbox_port_file(settings).unlink(missing_ok=True)
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -379,7 +393,9 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
         *console_lines(settings, password),
         *first_text,
     ]
-    if settings.folder != DEMO_FOLDER:
+    if published := describe_published(settings):
+        lines.append(f"{settings.folder / 'keywords.toml'} is not used: {published}\n")
+    elif settings.folder != DEMO_FOLDER:
         lines.append(
             f"Change the replies in {settings.folder / 'keywords.toml'}; they are used within two seconds.\n"
         )
