@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +21,40 @@ from sms_router.routing.opt_outs.audit import TRANSCRIPT, audit_reply
 from sms_router.routing.opt_outs.keywords import Intent, Language
 
 if TYPE_CHECKING:
-    from sms_router.sandbox.scenarios.auditor import AuditedText
+    from sms_router.sandbox.platform import Platform
+
+ORDINARY_TEXT = "hello"
+"""What the auditor texts after STOP, which gets no reply."""
+
+_AREA_CODES = {"CA": "604"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReply:
+    """One reply, and who has sent it."""
+
+    author: str
+    """``router``, ``Twilio`` or ``network``."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedText:
+    """One text of the auditor, with all replies to it."""
+
+    number: str
+    kind: str
+    language: Language
+    intent: Intent | None
+    """None for an ordinary text."""
+    text: str
+    replies: tuple[AuditReply, ...]
+
+    @property
+    def objection(self) -> str:
+        """What is wrong with the number of replies; empty where nothing is."""
+        expected, count = int(self.intent is not None), len(self.replies)
+        return "" if count == expected else f"replies: {count} instead of {expected}"
 
 
 def audit(
@@ -39,9 +74,8 @@ def audit(
     from sms_router.cli.rules import load_rules  # noqa: PLC0415 (slow to import)
 
     settings = load_settings()
-    languages = load_rules(settings).opt_outs.languages
-    texts = asyncio.run(_play(settings, list(languages.values())))
-    objections = [list(_objections(text, languages[text.language])) for text in texts]
+    texts = asyncio.run(_play(settings, list(load_rules(settings).opt_outs.languages.values())))
+    objections = [list(_objections(text)) for text in texts]
     count = sum(map(len, objections))
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     verdict = f"{count} objections" if count else "passed"
@@ -54,7 +88,7 @@ def audit(
                 {
                     "number": text.number,
                     "kind": text.kind,
-                    "language": text.language,
+                    "language": text.language.code,
                     "text": text.text,
                     "replies": [{"from": reply.author, "body": reply.text} for reply in text.replies],
                     "objections": found,
@@ -70,40 +104,54 @@ def audit(
 
 async def _play(settings: Settings, languages: Sequence[Language]) -> list[AuditedText]:
     from sms_router.sandbox.hosting import HostingError, free_port  # noqa: PLC0415 (slow to import)
-    from sms_router.sandbox.scenarios.auditor import AuditWords, play_audit  # noqa: PLC0415
-    from sms_router.sandbox.scenarios.router_process import RouterError  # noqa: PLC0415
-    from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner  # noqa: PLC0415
+    from sms_router.sandbox.scenarios.runner import OwnRouter, RouterError, ScenarioRunner  # noqa: PLC0415
     from sms_router.sandbox.scenarios.scenario import Scenario  # noqa: PLC0415
 
     port = free_port()
     world = sandbox_world(load_settings({**os.environ, "PUBLIC_URL": f"http://127.0.0.1:{port}"}))
-    words = [
-        AuditWords(one.code, *(one.words[intent][0] for intent in (Intent.HELP, Intent.STOP, Intent.START)))
-        for one in languages
-    ]
     try:
         runner = ScenarioRunner(OwnRouter(settings.folder, port, handlers_folder(settings)))
         async with runner.start(Scenario("audit", world, ())) as (platform, _):
-            return [text async for text in play_audit(platform, words)]
+            return [text async for text in play_audit(platform, languages)]
     except (HostingError, RouterError) as error:
         raise CommandError(str(error)) from error
 
 
-def _objections(text: AuditedText, language: Language) -> Iterator[str]:
+async def play_audit(platform: Platform, languages: Sequence[Language]) -> AsyncIterator[AuditedText]:
+    """Text HELP, STOP, an ordinary text and START to one number of each kind, in each language."""
+    from sms_router.sandbox.inbound.session import receive_text  # noqa: PLC0415 (slow to import)
+    from sms_router.sandbox.inbound.webhook_parameters import IncomingText  # noqa: PLC0415
+
+    members = [number for number in platform.account.numbers if platform.account.service_of(number.sid)]
+    first = {number.kind: number for number in reversed(members)}
+    phones = count(2001)
+    for number, language in product(first.values(), languages):
+        sender = f"+1{_AREA_CODES.get(number.country or '', '415')}555{next(phones)}"
+        for intent in (Intent.HELP, Intent.STOP, None, Intent.START):
+            text = language.words[intent][0] if intent else ORDINARY_TEXT
+            result = await receive_text(platform, IncomingText(sender, number, text))
+            replies = [AuditReply("network", reply.body) for reply in result.network_replies]
+            for sent in result.sent:
+                author = "Twilio" if sent in result.twilio_replies else "router"
+                replies.append(AuditReply(author, sent.message.body))
+            yield AuditedText(number.address, number.kind.value, language, intent, text, tuple(replies))
+
+
+def _objections(text: AuditedText) -> Iterator[str]:
     if text.objection:
         yield text.objection
-    for reply in text.replies if text.intent else ():
-        if reply.author != "router":
+    for reply in text.replies:
+        if reply.author != "router" or text.intent is None:
             continue
-        if reply.text != language.replies[Intent(text.intent)]:
+        if reply.text != text.language.replies[text.intent]:
             yield f"the reply is not the {text.intent} reply of opt-outs.toml"
-        yield from (f"the reply {objection}" for objection in audit_reply(language, Intent(text.intent)))
+        yield from (f"the reply {objection}" for objection in audit_reply(text.language, text.intent))
 
 
 def _transcript(texts: Sequence[AuditedText], objections: Sequence[Sequence[str]]) -> Iterator[str]:
     heading = ""
     for text, found in zip(texts, objections, strict=True):
-        if heading != (heading := f"{text.number} ({text.kind}), {text.language}"):
+        if heading != (heading := f"{text.number} ({text.kind}), {text.language.code}"):
             yield from ("", heading)
         yield f"  auditor: {text.text}"
         yield from (f"    {reply.author}: {reply.text}" for reply in text.replies)

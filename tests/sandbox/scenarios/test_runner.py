@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_router.sandbox.hosting import free_port
-from sms_router.sandbox.scenarios.router_process import format_toml, write_configuration
-from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner
+from sms_router.sandbox.scenarios.runner import OwnRouter, ScenarioRunner, format_toml, write_configuration
 from sms_router.sandbox.scenarios.scenario import Scenario, load_scenario
 from sms_router.sandbox.world.loader import load_world
 from tests.sandbox.sandbox_fixture import PHONE, WORLD
