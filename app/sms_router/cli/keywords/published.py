@@ -88,7 +88,7 @@ def show_history(
         rows = [
             (
                 f"{version.number} (in use)" if version.number == in_use else str(version.number),
-                format_time(version.published_at * 1000),
+                format_time(version.at * 1000),
                 version.author,
                 "the files" if version.uses_files else f"{len(version.files)}",
                 version.note,
@@ -237,7 +237,7 @@ def _diff(
 def _as_json(version: PublishedRules, in_use: int) -> dict[str, object]:
     return {
         "version": version.number,
-        "published": format_iso(int(version.published_at * 1000)),
+        "published": format_iso(int(version.at * 1000)),
         "by": version.author,
         "note": version.note,
         "files": sorted(version.files),

@@ -7,10 +7,9 @@ import inspect
 import logging
 import pkgutil
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from types import FunctionType, MappingProxyType, ModuleType
-from typing import NamedTuple
+from types import FunctionType, ModuleType
 
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.handler.decorators import (
@@ -34,7 +33,8 @@ MiddlewareName = str | tuple[str, bool]
 """``module:function``, and whether it stands around templates and other applications too."""
 
 
-class HandlerRegistry(NamedTuple):
+@dataclass(slots=True, eq=False)
+class HandlerRegistry:
     """A team's handlers, imported once, when the router starts."""
 
     handlers: list[tuple[KeywordSpec, Handler]]
@@ -45,9 +45,9 @@ class HandlerRegistry(NamedTuple):
     """The middlewares that stand around templates and other applications too."""
     environment: HandlerEnvironment | None = None
     on_reaction: Handler | None = None
-    defaults: Mapping[str | None, Handler] = MappingProxyType({})
+    defaults: dict[str | None, Handler] = field(default_factory=dict)
     """By the sid of the Service; under None that of all others."""
-    on: Mapping[str, Sequence[Handler]] = MappingProxyType({})
+    on: dict[str, list[Handler]] = field(default_factory=dict)
     """The handlers of events, by kind."""
 
     @classmethod
@@ -67,8 +67,9 @@ class HandlerRegistry(NamedTuple):
             policy: of conversations.
 
         """
-        mistakes: list[str] = []
         environment = environment or HandlerEnvironment()
+        registry, steps = cls([], [], environment=environment), dict[str, Handler]()
+        mistakes = registry.errors
         around = [loaded for name in middlewares if (loaded := _middleware(name, mistakes)) is not None]
         modules = {module.__name__: module for name in names for module in _modules(name, mistakes)}
         modules |= {module.__name__: module for _, module, _ in around}
@@ -87,7 +88,6 @@ class HandlerRegistry(NamedTuple):
                 chain.append(Middleware.of(function, environment, is_for_all=is_for_all))
             except HandlerError as error:
                 mistakes.append(f"middlewares: {error}")
-        found = _RegisteredHandlers()
         for function, spec in ((function, spec) for function, specs in registered for spec in specs):
             if isinstance(spec, DependencySpec):
                 continue
@@ -99,36 +99,18 @@ class HandlerRegistry(NamedTuple):
                 continue
             if spec.deadline is not None:
                 handler = replace(handler, deadline=spec.deadline)
-            mistakes += found.add(spec, handler)
-        mistakes += (
-            f"{reaction.source}: a reaction belongs to no conversation; do not declare it"
-            for reaction in found.reactions
-            if reaction.needs_conversation
-        )
+            mistakes += registry._add(spec, handler, steps)
         if mistakes:
             return cls([], mistakes)
-        functions = [*(handler for _, handler in found.handlers), *found.defaults.values()]
-        conversations = None
-        if found.steps or any(handler.needs_conversation for handler in functions):
-            conversations = ConversationManager(
-                found.steps, policy or ConversationPolicy(), has_timers="expired" in found.on
+        functions = [*(handler for _, handler in registry.handlers), *registry.defaults.values()]
+        if steps or any(handler.needs_conversation for handler in functions):
+            registry.conversations = ConversationManager(
+                steps, policy or ConversationPolicy(), has_timers="expired" in registry.on
             )
-        for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
-        on_reaction = next(iter(found.reactions), None)
-        return cls(
-            found.handlers, [], conversations, for_all, environment, on_reaction, found.defaults, found.on
-        )
+        registry.for_all = tuple(middleware for middleware in chain if middleware.is_for_all)
+        return registry
 
-
-@dataclass(slots=True)
-class _RegisteredHandlers:
-    handlers: list[tuple[KeywordSpec, Handler]] = field(default_factory=list)
-    steps: dict[str, Handler] = field(default_factory=dict)
-    reactions: list[Handler] = field(default_factory=list)
-    defaults: dict[str | None, Handler] = field(default_factory=dict)
-    on: dict[str, list[Handler]] = field(default_factory=dict)
-
-    def add(self, spec: Spec, own: Handler) -> Iterator[str]:
+    def _add(self, spec: Spec, own: Handler, steps: dict[str, Handler]) -> Iterator[str]:
         """Add a handler for what one decorator registers, and yield the mistakes."""
         match spec:
             case EventSpec(kinds):
@@ -137,16 +119,18 @@ class _RegisteredHandlers:
             case KeywordSpec():
                 self.handlers.append((spec, own))
             case ReactionSpec():
-                self.reactions.append(own)
-                if (other := self.reactions[0]) is not own:
-                    yield f"{own.source}: @reaction is also at {other.source}"
+                self.on_reaction = self.on_reaction or own
+                if self.on_reaction is not own:
+                    yield f"{own.source}: @reaction is also at {self.on_reaction.source}"
+                if own.needs_conversation:
+                    yield f"{own.source}: a reaction belongs to no conversation; do not declare it"
             case DefaultSpec(services):
                 for sid in services or (None,):
                     if (other := self.defaults.setdefault(sid, own)) is not own:
                         yield f"{own.source}: @default is also at {other.source}"
             case StepSpec(name, _, was):
                 for step in (name, *was):
-                    if (other := self.steps.setdefault(step, own)) is not own:
+                    if (other := steps.setdefault(step, own)) is not own:
                         yield f"{own.source}: the step {step!r} is also at {other.source}"
 
 

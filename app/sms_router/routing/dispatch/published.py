@@ -53,7 +53,7 @@ class PublishedRules:
 
     number: int
     author: str
-    published_at: float
+    at: float
     """Seconds since the epoch, by the clock of Redis."""
     note: str
     files: Mapping[str, str]
@@ -82,7 +82,7 @@ class PublishedRules:
 
     def __str__(self) -> str:
         content = "the files of each replica" if self.uses_files else f"version {self.number}"
-        at = datetime.fromtimestamp(self.published_at, UTC)
+        at = datetime.fromtimestamp(self.at, UTC)
         return f"{content}, published by {self.author} on {at:%Y-%m-%d %H:%M} UTC" + (
             f": {self.note}" if self.note else ""
         )
@@ -278,15 +278,8 @@ class PublishedRulesFile:
 
     def write(self, version: PublishedRules) -> None:
         """Keep a version; a failure is logged."""
-        value = {
-            "number": version.number,
-            "author": version.author,
-            "at": version.published_at,
-            "note": version.note,
-            "files": dict(version.files),
-        }
         try:
-            write_atomically(self._path, json.dumps(value))
+            write_atomically(self._path, json.dumps(asdict(version)))
         except OSError as error:
             log.warning("the published rules cannot be saved for a start without Redis: %s", error)
 

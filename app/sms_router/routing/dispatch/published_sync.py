@@ -154,7 +154,7 @@ class PublishedRulesSync:
         await asyncio.to_thread(self._file.write, version)
 
     def _rules(self) -> WorkerRules:
-        failure, known = "; ".join(self._mistakes[:1]), self._reloader.names
+        failure, known = "; ".join(self._mistakes[:1]), self._reloader.rules.names
         return WorkerRules(self._worker, self._identity, 0.0, failure, known.digest, known.steps, known.files)
 
     async def _report(self) -> None:

@@ -18,7 +18,7 @@ from sms_router.routing.dispatch.last_good import LastGoodRuleSet
 from sms_router.routing.dispatch.published import KEYWORDS, PublishedRules
 from sms_router.routing.dispatch.rule_loader import add_places
 from sms_router.routing.dispatch.rule_warnings import KnownSenders, find_warnings
-from sms_router.routing.dispatch.ruleset import FileStamp, RuleNames, RuleSet, RuleSetReader
+from sms_router.routing.dispatch.ruleset import FileStamp, RuleSet, RuleSetReader
 from sms_router.senders.error_table import ErrorTable
 from sms_router.tasks import PeriodicTask, wait_for_event
 
@@ -84,11 +84,11 @@ class Reloader:
         self._present = reader.present()
         self._last_good = last_good
         self._mistakes: tuple[str, ...] = ()
-        self._rules = reader.read() if last_good is None else self._load_first(last_good)
+        self.rules = reader.read() if last_good is None else self._load_first(last_good)
         if published is not None:
             self._begin_with(published)
         self._known_senders = known_senders
-        error_table_holder.table = self._rules.errors
+        error_table_holder.table = self.rules.errors
         self._requested = asyncio.Event()
         self._task = PeriodicTask(
             "reloader", interval, self._check, wait_first=True, sleep=partial(wait_for_event, self._requested)
@@ -98,7 +98,7 @@ class Reloader:
         """Use the copy of a published version; the files stay where it has mistakes."""
         reader = self._reader.with_published(published)
         try:
-            self._rules = reader.read()
+            self.rules = reader.read()
         except ConfigurationError as error:
             log.error("%s is not used: %s", published.label, "; ".join(error.mistakes))
             return
@@ -128,11 +128,7 @@ class Reloader:
     @property
     def dispatcher(self) -> Dispatcher:
         """The dispatcher of the router: the same object after each reload."""
-        return self._rules.dispatcher
-
-    @property
-    def names(self) -> RuleNames:
-        return self._rules.names
+        return self.rules.dispatcher
 
     def errors(self) -> list[str]:
         """Return one sentence about why the files are not in use, or nothing."""
@@ -211,12 +207,12 @@ class Reloader:
             return ()
 
     async def _apply(self, rules: RuleSet) -> ReloadResult:
-        difference = self._rules.difference(rules)
+        difference = self.rules.difference(rules)
         if difference:
             await asyncio.to_thread(self._log_warnings, rules.dispatcher)
             self.dispatcher.replace_rules(rules.dispatcher)
             self._error_table_holder.table = rules.errors
-            self._rules = replace(rules, dispatcher=self.dispatcher)
+            self.rules = replace(rules, dispatcher=self.dispatcher)
         log.info("the configuration was read again: %s", difference)
         result = ReloadResult.APPLIED if difference else ReloadResult.UNCHANGED
         self._report(result)

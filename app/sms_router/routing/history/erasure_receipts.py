@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple, cast
 from uuid import uuid4
 
@@ -95,7 +95,7 @@ class ErasureReceipts:
         What the caller leaves undone is erased by a router.
         """
         now = server_time(self._client)
-        receipt = ErasureReceipt(**{**asdict(receipt), "receipt_id": uuid4().hex[:12], "at": now})
+        receipt = replace(receipt, receipt_id=uuid4().hex[:12], at=now)
         pending = [
             PendingMessage(receipt.receipt_id, mode, account, sid, int(now))
             for account, found in sids.items()
