@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 log = logging.getLogger("sms_router.tasks")
+
+Result = TypeVar("Result")
 
 CANCEL_AGAIN = 0.05
 """Seconds after which a task that did not end is cancelled once more."""
@@ -25,6 +27,13 @@ async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
+
+
+def start_task(work: Coroutine[Any, Any, Result], name: str, tasks: set[asyncio.Task[Result]]) -> None:
+    """Start a task, which is in a set until it ends."""
+    task = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from sms_router.delivery.entry import EVENT, TIMER, MessagePart, OutboxEntry
@@ -28,7 +28,7 @@ from sms_router.delivery.outbox import SENDING_TIMEOUT, Outbox
 from sms_router.logs import current_message_sid
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.tasks import cancel_and_wait, wait_for_event
+from sms_router.tasks import cancel_and_wait, start_task, wait_for_event
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -59,7 +59,10 @@ RETRY_JITTER = 0.2
 
 
 class OutboxHandler(Protocol):
-    """Decides what to send for an entry; implemented in `routing.pipeline.outbox_replies`."""
+    """Decides what to send for an entry; implemented in `routing.pipeline.outbox_replies`.
+
+    After a `StoreUnavailableError` a method is called again, when the entry is due again.
+    """
 
     async def resume(self, entry: OutboxEntry) -> None:
         """Run the handler of an entry without a message: again, or for an event."""
@@ -67,12 +70,7 @@ class OutboxHandler(Protocol):
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled | PutOff:
-        """Return the message of an entry, or why it is not sent, or not now.
-
-        Raises:
-            StoreUnavailableError: when Redis is needed for that; it is called again later.
-
-        """
+        """Return the message of an entry, or why it is not sent, or not now."""
 
     async def on_refused(self, entry: OutboxEntry, part: MessagePart) -> None:
         """Record that a message is not sent, because the contact has opted out."""
@@ -156,7 +154,7 @@ class OutboxWorker:
     def send(self, entries: Sequence[OutboxEntry]) -> None:
         """Send the messages of a reply that were leased when this worker enqueued them."""
         self._leased.update(entries)
-        self._start_task(self._send_in_order([*entries]), f"outbox {entries[0].reference}", self._sending)
+        start_task(self._send_in_order([*entries]), f"outbox {entries[0].reference}", self._sending)
 
     def finish(self) -> None:
         """From now on send only entries that this worker adds, and run no handler again."""
@@ -211,29 +209,22 @@ class OutboxWorker:
                 self._wake.set()
             for entry in entries:
                 if entry.name in (EVENT, TIMER):
-                    self._start_task(self._resume(entry), f"{entry.name} {entry.reference}", self._handling)
+                    start_task(self._resume(entry), f"{entry.name} {entry.reference}", self._handling)
                 elif entry.part is None:
                     if not self._is_finishing and len(self._resuming) < MAX_CONCURRENT_ENTRIES:
                         # In a task of its own, because a handler may take long.
-                        self._start_task(self._resume(entry), f"outbox {entry.reference}", self._resuming)
+                        start_task(self._resume(entry), f"outbox {entry.reference}", self._resuming)
                 elif entry not in self._leased:  # a leased entry that waits here may be due again
                     by_reply[entry.reference].append(entry)
         for reference, entries in by_reply.items():
             self._leased.update(entries)
-            self._start_task(self._send_in_order(sorted(entries)), f"outbox {reference}", self._sending)
+            start_task(self._send_in_order(sorted(entries)), f"outbox {reference}", self._sending)
 
     async def _lease(self, bucket: Bucket, count: int, events: int) -> list[OutboxEntry]:
         try:
             return await self._outbox.lease_due(bucket, count, events)
         except StoreUnavailableError:
             return []  # a bucket that is unavailable does not stop the others; it is polled again
-
-    def _start_task(
-        self, work: Coroutine[None, None, None], name: str, tasks: set[asyncio.Task[None]]
-    ) -> None:
-        task = asyncio.create_task(work, name=name)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
 
     async def _resume(self, entry: OutboxEntry) -> None:
         current_message_sid.set(entry.message_sid)

@@ -60,12 +60,7 @@ class AbandonedMessages(PeriodicTask):
         self._after_ms = int(after * 1000)
 
     async def sweep(self) -> list[str]:
-        """Have messages answered; return the references of those that are dead letters from now on.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond.
-
-        """
+        """Have messages answered; return the references of those that are dead letters from now on."""
         lost: list[str] = []
         for bucket in ALL_BUCKETS:
             handled = BATCH

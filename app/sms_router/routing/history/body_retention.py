@@ -54,12 +54,7 @@ class BodyRetention(PeriodicTask):
         self._record_retention = int(retention_days * 86_400_000)
 
     async def sweep(self) -> int:
-        """Remove the texts that are due in all journals, and return how many messages had any.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond.
-
-        """
+        """Remove the texts that are due in all journals, and return how many messages had any."""
         due = 0
         for bucket in ALL_BUCKETS:
             call = scripts.remove_bodies(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, tee
+from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import redis
@@ -49,7 +50,7 @@ class HistoryReader:
         self._client = client
 
     def recent(self, limit: int) -> list[MessageRecord]:
-        return self._records([entry.location for entry in self._newest(limit)], {})
+        return list(self._read(entry.location for entry in self._newest(limit)))
 
     def failed(self, limit: int, since: int = 0, cause: str = "") -> list[MessageRecord]:
         """Return the newest messages that are dead letters, each with all its causes.
@@ -88,10 +89,12 @@ class HistoryReader:
         """
         buckets = [bucket_of(contact)] if contact else ALL_BUCKETS
         batch = BATCH if contact else _batch_per_bucket(MAX_SEARCHED // 4)
-        entries = islice(read_newest(self._client, JOURNAL, batch, before, buckets), MAX_SEARCHED)
+        newest = islice(read_newest(self._client, JOURNAL, batch, before, buckets), MAX_SEARCHED)
+        entries, copies = tee(newest)
+        records = self._read(entry.location for entry in copies)
         found: list[StreamEntry] = []
         cursor = None
-        for number, (entry, record) in enumerate(self._with_records(entries), start=1):
+        for number, (entry, record) in enumerate(zip(entries, records, strict=True), start=1):
             if matches(record):
                 found.append(entry)
             if len(found) == limit or number == MAX_SEARCHED:
@@ -113,7 +116,7 @@ class HistoryReader:
             entries.setdefault(entry.location, entry)
             last = entry.cursor
         causes = {reference: [entry.cause] for (_, reference), entry in entries.items()}
-        return RecordPage(self._records(list(entries), causes), cursor)
+        return RecordPage(list(self._read(entries, causes)), cursor)
 
     def entries(self, stream: Stream) -> Iterator[StreamEntry]:
         """Yield the entries of the journals or of the dead letters, the newest first."""
@@ -184,10 +187,10 @@ class HistoryReader:
     def read(self, contacts_and_references: Iterable[tuple[str, str]]) -> list[MessageRecord]:
         """Return messages whose contacts are known, without the causes of dead letters."""
         locations = [(bucket_of(contact), reference) for contact, reference in contacts_and_references]
-        return self._records(locations, {})
+        return list(self._read(locations))
 
     def _with_causes(self, locations: Sequence[Location]) -> list[MessageRecord]:
-        return self._records(locations, self._causes(locations)) if locations else []
+        return list(self._read(locations, self._causes(locations))) if locations else []
 
     def _causes(self, locations: Sequence[Location]) -> dict[str, list[FailureCause]]:
         """Return why messages are dead letters, by reference, the newest cause first."""
@@ -208,21 +211,17 @@ class HistoryReader:
         """Return the newest journal entries of all buckets."""
         return list(islice(read_newest(self._client, JOURNAL, _batch_per_bucket(limit), before), limit))
 
-    def _with_records(self, entries: Iterator[StreamEntry]) -> Iterator[tuple[StreamEntry, MessageRecord]]:
-        while chunk := list(islice(entries, BATCH)):
-            records = self._read_batch([entry.location for entry in chunk], {})
-            yield from zip(chunk, records, strict=True)
-
-    def _records(
-        self, locations: Sequence[Location], causes: dict[str, list[FailureCause]]
-    ) -> list[MessageRecord]:
-        records: list[MessageRecord] = []
-        for start in range(0, len(locations), BATCH):
-            records += self._read_batch(locations[start : start + BATCH], causes)
-        return records
+    def _read(
+        self,
+        locations: Iterable[Location],
+        causes: Mapping[str, Sequence[FailureCause]] = MappingProxyType({}),
+    ) -> Iterator[MessageRecord]:
+        iterator = iter(locations)
+        while batch := list(islice(iterator, BATCH)):
+            yield from self._read_batch(batch, causes)
 
     def _read_batch(
-        self, locations: Sequence[Location], causes: dict[str, list[FailureCause]]
+        self, locations: Sequence[Location], causes: Mapping[str, Sequence[FailureCause]]
     ) -> Iterator[MessageRecord]:
         """Read messages in two round trips: their hashes, then the receipts of what was sent for them."""
         pipeline = self._client.pipeline(transaction=False)

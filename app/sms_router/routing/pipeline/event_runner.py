@@ -55,12 +55,7 @@ class EventRunner:
         return [late] if self.lag > MAX_LAG else []
 
     async def run(self, entry: OutboxEntry) -> None:
-        """Handle an event once, or look after a conversation whose timer is due.
-
-        Raises:
-            StoreUnavailableError: when Redis is unavailable; the entry is due again.
-
-        """
+        """Handle an event once, or look after a conversation whose timer is due."""
         if entry.name == TIMER:
             await self._expire(entry)
             return

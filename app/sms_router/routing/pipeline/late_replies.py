@@ -25,6 +25,7 @@ from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
+from sms_router.tasks import start_task
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import EMPTY, parse_own
 
@@ -94,17 +95,10 @@ class LateReplies:
         if len(self._tasks) >= MAX_LATE_REPLIES:
             handler.cancel()
         finish = self._finish(late, resolution, handler, self.inbox.keep_renewing(late.key))
-        task = asyncio.create_task(finish, name=f"late {resolution.rule}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        start_task(finish, f"late {resolution.rule}", self._tasks)
 
     async def resume(self, entry: OutboxEntry) -> None:
-        """Run a handler again whose worker was lost, or for a replay.
-
-        Raises:
-            StoreUnavailableError: when Redis does not serve; the entry becomes due again.
-
-        """
+        """Run a handler again whose worker was lost, or for a replay."""
         kind = ReplyKind(entry.name)
         key = MessageKey(entry.reference, entry.contact)
         if self.inbox.is_held(key):

@@ -148,12 +148,7 @@ class OutboundSends:
         return await self.outbox.cancel(self._entry(parameters))
 
     async def begin_conversation(self, message: InboundMessage) -> None:
-        """Begin the conversation of a message that leaves now, if it has one.
-
-        Raises:
-            StoreUnavailableError: when Redis does not respond.
-
-        """
+        """Begin the conversation of a message that leaves now, if it has one."""
         serialized, conversations = message.parameters.get(CONVERSATION), self.dispatcher.conversations
         if serialized is None or conversations is None:
             return

@@ -56,12 +56,7 @@ class ReplyOutboxHandler:
     async def build_message(
         self, entry: OutboxEntry, part: MessagePart, lease: SendLease
     ) -> OutboundSms | Cancelled | PutOff:
-        """Build one message; one that is sent again gets another sender than the one that failed.
-
-        Raises:
-            StoreUnavailableError: when it cannot be known whether the contact may get it.
-
-        """
+        """Build one message; one that is sent again gets another sender than the one that failed."""
         message = parse_stored_request(lease.request)
         messages = parse_own(lease.document)
         if message is None or part.number >= len(messages):
