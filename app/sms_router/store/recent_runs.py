@@ -10,8 +10,9 @@ import logging
 import marshal
 import time
 from collections import deque
-from collections.abc import Callable
-from itertools import starmap
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
 
 import hiredis
 
@@ -19,7 +20,7 @@ from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
 from sms_router.store.keys import ALL_BUCKETS
 from sms_router.store.resilient_connection import Run
-from sms_router.store.scripts.loader import SCRIPTS, Call
+from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
 
 log = logging.getLogger("sms_router.store")
@@ -29,23 +30,25 @@ MAX_AGE = 30.0
 
 MAX_RUNS = 10_000
 MAX_BYTES = 8 * 1024 * 1024
-"""Of memory for keys, arguments and responses."""
+"""Of memory for commands and responses, beside the latest `CHUNK_SIZE` runs."""
 
-RUN_SIZE = 160
-"""Bytes of the objects that hold a run, beside its command and response."""
-
-TRIM_SIZE = 100
-"""Runs that are measured at once, a fraction of a millisecond."""
+CHUNK_SIZE = 64
+"""Runs that are packed into one object: thousands of small ones would fill the processor's caches."""
 
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
 
 
-_BY_DIGEST = {script.by_digest[1]: script for script in SCRIPTS.values()}
+_Run = tuple[float, bytes, RedisReply]
+"""When it ended by the monotonic clock, its command, and its response."""
 
-_Run = tuple[float, bytes, bytes]
-"""When it ended by the monotonic clock, its command, and its response by `marshal`: no garbage collection
-visits them."""
+
+class _Chunk(NamedTuple):
+    ended: float
+    """When the last run ended."""
+    run_count: int
+    runs: bytes
+    """The runs by `marshal`."""
 
 
 class RecentRuns:
@@ -58,37 +61,51 @@ class RecentRuns:
 
     def __init__(self, observe: Callable[[str, RedisReply], None] = lambda *_: None) -> None:
         self._observe = observe
-        self._latest: list[tuple[float, bytes, RedisReply]] = []
-        """Since the last `trim`."""
-        self.append = self._latest.append
-        """Takes a run; no method, because every message calls it."""
-        self._runs: deque[_Run] = deque()
-        self._bytes = 0
+        self._latest: list[_Run] = []
+        self._chunks: deque[_Chunk] = deque()
+        self._run_count = self._bytes = 0
+        """Of all chunks."""
+
+    def append(self, ended: float, command: bytes, response: RedisReply) -> None:
+        """Take a run; every message calls it."""
+        latest = self._latest
+        latest.append((ended, command, response))
+        if len(latest) >= CHUNK_SIZE:
+            self._pack_latest()
+
+    def _pack_latest(self) -> None:
+        if not self._latest:
+            return
+        chunk = _Chunk(self._latest[-1][0], len(self._latest), marshal.dumps(self._latest))
+        self._latest.clear()
+        self._chunks.append(chunk)
+        self._run_count += chunk.run_count
+        self._bytes += len(chunk.runs)
+        oldest = chunk.ended - MAX_AGE
+        while len(self._chunks) > 1 and (
+            self._run_count > MAX_RUNS or self._bytes > MAX_BYTES or self._chunks[0].ended < oldest
+        ):
+            removed = self._chunks.popleft()
+            self._run_count -= removed.run_count
+            self._bytes -= len(removed.runs)
 
     async def trim(self) -> None:
-        """Forget what is beyond the bounds; called every second."""
-        for _ in range(0, len(self._latest), TRIM_SIZE):
-            self._trim_some()
-            await asyncio.sleep(0)  # thousands of runs at once would delay messages by 40 ms
+        """Forget what is too old; called every second."""
+        self._pack_latest()
 
-    def _trim_some(self) -> None:
-        latest = self._latest[:TRIM_SIZE]
-        del self._latest[:TRIM_SIZE]
-        runs = [(ended, command, marshal.dumps(response)) for ended, command, response in latest]
-        self._runs.extend(runs)
-        self._bytes += sum(map(_size, runs))
-        oldest = latest[-1][0] - MAX_AGE if latest else 0.0
-        while self._runs and (
-            self._bytes > MAX_BYTES or len(self._runs) > MAX_RUNS or self._runs[0][0] < oldest
-        ):
-            self._bytes -= _size(self._runs.popleft())
+    def _runs(self) -> Iterator[_Run]:
+        self._pack_latest()
+        for chunk in self._chunks:
+            yield from marshal.loads(chunk.runs)  # noqa: S302 - written by `_pack_latest`
 
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
         prefix = f"{tag}:".encode()
-        self._latest[:] = [run for run in self._latest if not _first_key(run[1]).startswith(prefix)]
-        self._runs = deque(run for run in self._runs if not _first_key(run[1]).startswith(prefix))
-        self._bytes = sum(map(_size, self._runs))
+        kept = [run for run in self._runs() if not _first_key(run[1]).startswith(prefix)]
+        self._chunks.clear()
+        self._run_count = self._bytes = 0
+        for run in kept:
+            self.append(*run)
 
     async def restore(self, run: Run) -> None:
         """Run again what a new server may have lost; called before it serves (`Store.restorers`).
@@ -97,12 +114,10 @@ class RecentRuns:
             StoreUnavailableError: when the server fails in between; all is run again later.
 
         """
-        await self.trim()
-        if not self._runs or (clock_offset := await _read_clock(run)) is None:
+        runs = [_to_script_run(*each) for each in self._runs()]
+        if not runs or (clock_offset := await _read_clock(run)) is None:
             return
-        calls = plan_reruns(
-            list(starmap(_to_run, self._runs)), lambda moment: round((moment + clock_offset) * 1000)
-        )
+        calls = plan_reruns(runs, lambda moment: round((moment + clock_offset) * 1000))
         restored = messages = 0
         for start in range(0, len(calls), BATCH_SIZE):
             batch = calls[start : start + BATCH_SIZE]
@@ -128,16 +143,17 @@ def _first_key(command: bytes) -> bytes:
     return command.split(b"\r\n", 9)[8]
 
 
-def _to_run(ended: float, command: bytes, response: bytes) -> ScriptRun:
+def _to_script_run(ended: float, command: bytes, response: RedisReply) -> ScriptRun:
     reader = hiredis.Reader()
     reader.feed(command)
     _, digest, key_count, *parts = reader.gets()
     keys, arguments = tuple(parts[: int(key_count)]), tuple(parts[int(key_count) :])
-    return ScriptRun(ended, (_BY_DIGEST[digest], keys, arguments), marshal.loads(response))  # noqa: S302 (its own)
+    return ScriptRun(ended, (_scripts_by_digest()[digest], keys, arguments), response)
 
 
-def _size(run: _Run) -> int:
-    return RUN_SIZE + len(run[1]) + len(run[2])
+@cache
+def _scripts_by_digest() -> dict[bytes, Script]:
+    return {script.by_digest[1]: script for script in SCRIPTS.values()}
 
 
 async def _read_clock(run: Run) -> float | None:

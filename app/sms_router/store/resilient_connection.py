@@ -91,11 +91,11 @@ async def restore_nothing(_: Run) -> None:
     """Write nothing."""
 
 
-Record = Callable[[tuple[float, bytes, RedisReply]], None]
+Record = Callable[[float, bytes, RedisReply], None]
 """Is called for each successful run of a `REPEATABLE` script: when it ended, the command, its response."""
 
 
-def record_nothing(_: tuple[float, bytes, RedisReply]) -> None:
+def record_nothing(ended: float, command: bytes, response: RedisReply) -> None:
     """Record nothing."""
 
 
@@ -203,7 +203,7 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             response = await self._retry_with_source(connection, call, response)
         if script.name in REPEATABLE:
-            self._record((ended, command, response))
+            self._record(ended, command, response)
         return response
 
     async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
@@ -222,7 +222,7 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             raise self._classify(script, response)
         if script.name in REPEATABLE:
-            self._record((time.monotonic(), pack(script.by_digest + keys + arguments), response))
+            self._record(time.monotonic(), pack(script.by_digest + keys + arguments), response)
         return response
 
     def retry_pending(self) -> None:
