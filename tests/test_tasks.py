@@ -24,7 +24,7 @@ async def test_a_task_that_loses_a_cancellation_is_cancelled_again(
                 lost += 1
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(tasks, "CANCEL_AGAIN", 0.001)
+    monkeypatch.setattr(tasks, "CANCEL_INTERVAL", 0.001)
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
     await cancel_and_wait(task, None)

@@ -12,7 +12,7 @@ log = logging.getLogger("sms_router.tasks")
 
 Result = TypeVar("Result")
 
-CANCEL_AGAIN = 0.05
+CANCEL_INTERVAL = 0.05
 """Seconds after which a task that did not end is cancelled once more."""
 
 
@@ -26,7 +26,7 @@ async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_INTERVAL)
 
 
 def start_task(work: Coroutine[Any, Any, Result], name: str, tasks: set[asyncio.Task[Result]]) -> None:

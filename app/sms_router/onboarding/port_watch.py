@@ -30,7 +30,7 @@ log = logging.getLogger("sms_router.onboarding")
 WATCH_INTERVAL, SANDBOX_WATCH_INTERVAL = 30.0, 2.0
 """Seconds between two readings of the port-in requests, from Twilio and from a sandbox."""
 
-_TURN = 0.67
+_LOCK_SHARE = 0.67
 """The part of an interval in which no other worker reads them."""
 
 
@@ -77,7 +77,7 @@ class PortWatch:
         if not self._pending.numbers:
             return
         try:
-            if await self._redis.set(PORT_WATCH, b"1", nx=True, px=int(1000 * _TURN * self._interval)):
+            if await self._redis.set(PORT_WATCH, b"1", nx=True, px=int(1000 * _LOCK_SHARE * self._interval)):
                 await asyncio.to_thread(self._refresh)
         except CLIENT_ERRORS as error:
             log.warning("the port-in requests were not read: Redis failed (%s)", type(error).__name__)

@@ -41,7 +41,7 @@ class PortedNumber:
     """None until the losing carrier has confirmed it."""
     reason: str | None
     """Why it was rejected or canceled."""
-    missing_fields: bool = False
+    has_missing_fields: bool = False
 
 
 def fetch_portability(client: Client, number: str) -> Portability:
@@ -75,7 +75,7 @@ def _ported(request_sid: str, request: Any, line: Mapping[str, Any]) -> PortedNu
         reason=line.get("rejection_reason")
         or line.get("not_portability_reason")
         or request.order_cancellation_reason,
-        missing_fields=bool(line.get("missing_required_fields")),
+        has_missing_fields=bool(line.get("missing_required_fields")),
     )
 
 

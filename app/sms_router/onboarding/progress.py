@@ -63,7 +63,7 @@ def _was_rejected_by_twilio(checklist: Checklist) -> bool:
 
 def _reject(checklist: Checklist, sentence: str, port: PortedNumber, at: float) -> Checklist:
     reasons = [sentence, *([port.reason] if port.reason else [])]
-    if port.missing_fields:
+    if port.has_missing_fields:
         reasons.append("required fields are missing, such as the PIN or the account number")
     reason = ": ".join(reasons)
     return checklist if checklist.rejected == reason else checklist.reject(reason, at, TWILIO)

@@ -16,7 +16,7 @@ from sms_router.store.redis_py import run_script
 from sms_router.store.scripts import outbox
 from sms_router.twilio.status import MessageStatus
 
-TWILIO_GIVES_UP_AFTER = 60_000
+ANSWER_TIMEOUT_MS = 60_000
 """Milliseconds after which Twilio sends no more requests for a message, not to the fallback URL either."""
 
 _NOT_ANSWERED: dict[str, str] = {
@@ -101,7 +101,7 @@ def check_replayable(record: MessageRecord, now: int, max_age: int, *, even_unkn
         return ReplayCheck(ReplayStatus.TOO_OLD, reason)
     if record.claimed_until > now or any(attempt.state in _UNFINISHED for attempt in record.attempts):
         return ReplayCheck(ReplayStatus.IN_WORK, "it is being processed")
-    if record.outcome in {None, Outcome.RELEASED} and age < TWILIO_GIVES_UP_AFTER:
+    if record.outcome in {None, Outcome.RELEASED} and age < ANSWER_TIMEOUT_MS:
         return ReplayCheck(ReplayStatus.IN_WORK, "Twilio may still request its answer")
     return _by_outcome(record, even_unknown)
 
@@ -164,7 +164,7 @@ def request_replay(
         entry=OutboxEntry(record.reference, ReplyKind.REPLAY.value, scope, contact).line,
         late_entry=OutboxEntry(record.reference, ReplyKind.LATE.value, scope, contact).line,
         retention_ms=int(retention_days * 86_400_000),
-        answer_timeout_ms=TWILIO_GIVES_UP_AFTER,
+        answer_timeout_ms=ANSWER_TIMEOUT_MS,
         accept_unknown="1" if even_unknown else "",
     )
     return _RESULTS[run_script(client, call)[0]]

@@ -183,7 +183,7 @@ async def _with_retry(
     if is_retryable and deadline > time.monotonic():
         response = await _send(sessions, target, request, deadline)
     credentials = target.url.credentials
-    if isinstance(response, UpstreamFailure) and response.asks_for_credentials and credentials is not None:
+    if isinstance(response, UpstreamFailure) and response.requires_credentials and credentials is not None:
         headers = {**request.headers, "Authorization": credentials}
         response = await _send(sessions, target, replace(request, headers=headers), deadline)
     return response
@@ -232,7 +232,7 @@ async def _read(
             f"HTTP {response.status}",
             url,
             counts_against_circuit=response.status >= 500,
-            asks_for_credentials=response.status == 401 and challenge.startswith("basic"),
+            requires_credentials=response.status == 401 and challenge.startswith("basic"),
         )
     body = bytearray()
     async for chunk in response.content.iter_any():

@@ -50,7 +50,7 @@ class UpstreamFailure:
     """True when the server is at fault, not one page."""
     is_called: bool = True
     """False when the circuit breaker or the concurrency limit has prevented the call."""
-    asks_for_credentials: bool = False
+    requires_credentials: bool = False
     """True where the server requires Basic authentication: only then Twilio sends credentials (facts 1.5)."""
 
     def __str__(self) -> str:
