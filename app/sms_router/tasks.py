@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 log = logging.getLogger("sms_router.tasks")
@@ -46,50 +47,38 @@ async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
+@dataclass(eq=False)
 class PeriodicTask:
     """Awaits a piece of work again and again, with a pause between two runs.
 
     An exception ends that run, not the task: it is logged with its traceback, and the next run follows
     after the pause. Work that expects an exception handles it itself.
-
-    Args:
-        name: of the asyncio task, and of the work in the log.
-        interval: seconds of pause between the end of a run and the start of the next one.
-        work: called without arguments.
-        wait_first: whether the first run comes after a pause, not at once.
-        sleep: waits for the pause; `asyncio.sleep`, unless something may end it earlier.
-
     """
 
-    def __init__(
-        self,
-        name: str,
-        interval: float,
-        work: Callable[[], Awaitable[object]],
-        *,
-        wait_first: bool = False,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-    ) -> None:
-        self._name = name
-        self._interval = interval
-        self._work = work
-        self._wait_first = wait_first
-        self._sleep = sleep
-        self._task: asyncio.Task[None] | None = None
+    name: str
+    """Of the asyncio task, and of the work in the log."""
+    interval: float
+    """Seconds of pause between the end of a run and the start of the next one."""
+    work: Callable[[], Awaitable[object]]
+    wait_first: bool = field(default=False, kw_only=True)
+    """Whether the first run comes after a pause, not at once."""
+    sleep: Callable[[float], Awaitable[object]] = field(default=asyncio.sleep, kw_only=True)
+    """Waits for the pause, unless something ends it earlier."""
+    _task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self._name)
+        self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def aclose(self) -> None:
         """Cancel the task and wait for its end; a run in progress is cancelled too."""
         await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
-        if self._wait_first:
-            await self._sleep(self._interval)
+        if self.wait_first:
+            await self.sleep(self.interval)
         while True:
             try:
-                await self._work()
+                await self.work()
             except Exception:
-                log.exception("%s failed; it runs again in %.4g s", self._name, self._interval)
-            await self._sleep(self._interval)
+                log.exception("%s failed; it runs again in %.4g s", self.name, self.interval)
+            await self.sleep(self.interval)

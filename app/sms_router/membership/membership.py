@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -46,71 +47,51 @@ STALE_AFTER = 3600.0
 Sleep = Callable[[float], Coroutine[Any, Any, object]]
 
 
+@dataclass(eq=False)
 class Membership:
     """Snapshots and Sender Pools of several Services. Only the event loop calls it.
 
     `pool_for` costs a dictionary look-up and never waits. While Twilio or Redis or both are down the last
     good snapshots stay in use.
-
-    Args:
-        sources: the Services, and how each is read from Twilio.
-        redis: where all workers share snapshots.
-        clock: seconds since the epoch.
-        sleep: replaces `asyncio.sleep` in tests.
-        read_timeout: seconds for one reading from Twilio.
-        stale_after: seconds, the hard age.
-        report: called with all statuses about once a second.
-        extra_sync: reads other state of the senders from Redis; it raises `SharedStateError` when Redis
-            is unavailable.
-        tenancy: which account owns what; None where there is one account.
-        own_numbers: filled with the account of each number.
-
     """
 
-    def __init__(
-        self,
-        sources: Iterable[ServiceSource],
-        redis: Redis,
-        *,
-        clock: Callable[[], float] = time.time,
-        sleep: Sleep = asyncio.sleep,
-        read_timeout: float = READ_TIMEOUT,
-        stale_after: float = STALE_AFTER,
-        report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None,
-        extra_sync: Callable[[], Awaitable[None]] | None = None,
-        tenancy: Tenancy | None = None,
-        own_numbers: dict[str, str] | None = None,
-    ) -> None:
-        self.cordons = Cordons(clock)
-        self.redis_error: str | None = None
-        """Why Redis is unavailable; None while it is available."""
+    sources: InitVar[Iterable[ServiceSource]]
+    """The Services, and how each is read from Twilio."""
+    redis: InitVar[Redis]
+    """Where all workers share snapshots."""
+    _: KW_ONLY
+    clock: Callable[[], float] = time.time
+    """Returns the seconds since the epoch."""
+    sleep: Sleep = asyncio.sleep
+    read_timeout: float = READ_TIMEOUT
+    stale_after: float = STALE_AFTER
+    report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None
+    """Called with all statuses about once a second."""
+    extra_sync: Callable[[], Awaitable[None]] | None = None
+    """Reads other state of the senders from Redis; it raises `SharedStateError` when Redis is unavailable."""
+    tenancy: Tenancy | None = None
+    """Which account owns what; None where there is one account."""
+    own_numbers: dict[str, str] = field(default_factory=dict)
+    """The account of each number of the pools and their accounts; the mapping stays the same object."""
+    pools: Mapping[str, Pool] = field(default_factory=lambda: MappingProxyType({}), init=False)
+    """By Service, in a mapping that is replaced as a whole."""
+    redis_error: str | None = field(default=None, init=False)
+    """Why Redis is unavailable; None while it is available."""
+    _stale: frozenset[str] = field(default=frozenset(), init=False)
+
+    def __post_init__(self, sources: Iterable[ServiceSource], redis: Redis) -> None:
+        self.cordons = Cordons(self.clock)
         self._services = {source.service_sid: ServiceState(source) for source in sources}
-        self._pools: Mapping[str, Pool] = MappingProxyType({})
-        self._tenancy = tenancy
-        self.own_numbers = own_numbers if own_numbers is not None else {}
-        """The account of each number of the pools and their accounts; the mapping stays the same object."""
-        self._stale: frozenset[str] = frozenset()
         self._store = SnapshotStore(redis)
         self._cordon_sync = CordonSync(redis, self.cordons)
-        self._clock = clock
-        self._read_timeout = read_timeout
-        self._stale_after = stale_after
-        self._report = report
-        self._extra_sync = extra_sync
         self._sync_lock = asyncio.Lock()
-        self._sleep = sleep
         self._watch = PeriodicTask(
-            "membership-watch", WATCH_INTERVAL, self.watch, wait_first=True, sleep=sleep
+            "membership-watch", WATCH_INTERVAL, self.watch, wait_first=True, sleep=self.sleep
         )
         self._subscription = PeriodicTask(
-            "membership-subscribe", RESUBSCRIBE_INTERVAL, self._listen, sleep=sleep
+            "membership-subscribe", RESUBSCRIBE_INTERVAL, self._listen, sleep=self.sleep
         )
         self._refreshing: list[asyncio.Task[None]] = []
-
-    @property
-    def pools(self) -> Mapping[str, Pool]:
-        """The pools by Service, in a mapping that is replaced as a whole."""
-        return self._pools
 
     def pool_for(self, service_sid: str | None, texted: str, account_sid: str = "") -> Pool | None:
         """Return the pool of the message's Service, else of the Service that holds the texted number.
@@ -118,10 +99,10 @@ class Membership:
         None means that the pool is unknown, or of another account than the message's; then a reply leaves
         from the texted number. Without an account every pool counts.
         """
-        tenancy = self._tenancy
+        tenancy = self.tenancy
         if tenancy is not None and account_sid and tenancy.is_foreign(account_sid, service_sid, texted):
             return None
-        pool = find_pool(self._pools, service_sid, texted)
+        pool = find_pool(self.pools, service_sid, texted)
         if self._stale and pool is not None and pool.service_sid in self._stale:
             self._services[pool.service_sid].stale_uses += 1
         return pool
@@ -135,8 +116,8 @@ class Membership:
         return snapshot.number_urls.get(sid) if snapshot is not None else None
 
     def statuses(self) -> tuple[ServiceStatus, ...]:
-        now = self._clock()
-        return tuple(service.status(now, self._stale_after) for service in self._services.values())
+        now = self.clock()
+        return tuple(service.status(now, self.stale_after) for service in self._services.values())
 
     async def start(self) -> None:
         """Read the snapshots in Redis and start the background tasks; does not wait for Twilio."""
@@ -189,7 +170,7 @@ class Membership:
             SharedStateError: when Redis is unavailable, so that the change cannot be announced.
 
         """
-        await self._store.announce(service_sid, self._read_timeout)
+        await self._store.announce(service_sid, self.read_timeout)
         await self.sync()
         try:
             return await self.refresh(service_sid)
@@ -199,7 +180,7 @@ class Membership:
     async def refresh_if_due(self, service_sid: str) -> float:
         """Read a Service from Twilio if due and no other worker does; return seconds to the next call."""
         service = self._services[service_sid]
-        due_in = service.due_in(self._clock())
+        due_in = service.due_in(self.clock())
         if due_in > 0:
             return due_in
         if not await self._acquire_lock(service):
@@ -227,8 +208,8 @@ class Membership:
                 for service, state in zip(self._services.values(), states, strict=True):
                     await self._sync_service(service, state)
                 await self._cordon_sync.sync()
-                if self._extra_sync is not None:
-                    await self._extra_sync()
+                if self.extra_sync is not None:
+                    await self.extra_sync()
             except SharedStateError as error:
                 self._set_redis_error(str(error))
             else:
@@ -239,7 +220,7 @@ class Membership:
         await self.sync()
         self._find_stale()
         self.cordons.recheck()
-        self._report(self.statuses())
+        self.report(self.statuses())
 
     async def _refresh_forever(self, service: ServiceState) -> None:
         while True:
@@ -253,7 +234,7 @@ class Membership:
             await self._sleep_until_wakeup(service, delay * jitter)
 
     async def _sleep_until_wakeup(self, service: ServiceState, seconds: float) -> None:
-        waits = [asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(service.wakeup.wait())]
+        waits = [asyncio.ensure_future(self.sleep(seconds)), asyncio.ensure_future(service.wakeup.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -266,7 +247,7 @@ class Membership:
     async def _sync_service(self, service: ServiceState, state: StoredState) -> None:
         known, stored = service.snapshot, state.version
         if known is not None and stored is not None and stored.version == known.version:
-            service.confirm(stored.read_at, self._clock())
+            service.confirm(stored.read_at, self.clock())
             service.changes = max(service.changes, stored.changes)
         elif known is not None and (stored is None or stored.rank < service.rank):
             await self._store.publish(known, await asyncio.to_thread(known.to_bytes), service.changes)
@@ -291,7 +272,7 @@ class Membership:
 
     async def _read(self, service: ServiceState) -> Snapshot:
         changes = await self._count_changes(service)
-        snapshot, pool = await service.read(self._clock(), self._read_timeout)
+        snapshot, pool = await service.read(self.clock(), self.read_timeout)
         result = await self._publish(snapshot, changes, is_new=pool is not None)
         self._install(service, snapshot, pool, SnapshotOrigin.TWILIO, changes)
         if result is not StoreResult.STORED:
@@ -311,7 +292,7 @@ class Membership:
             return
         service.snapshot, service.origin, service.changes = snapshot, origin, changes
         if pool is not None:
-            self._pools = MappingProxyType({**self._pools, snapshot.service_sid: pool})
+            self.pools = MappingProxyType({**self.pools, snapshot.service_sid: pool})
             self.own_numbers.clear()
             for each in self._services.values():
                 if each.snapshot is not None:
@@ -322,9 +303,9 @@ class Membership:
 
     def _find_stale(self) -> None:
         """Find the Services that are past the hard age, so that `pool_for` need not read the clock."""
-        now = self._clock()
+        now = self.clock()
         self._stale = frozenset(
-            sid for sid, service in self._services.items() if service.is_stale(now, self._stale_after)
+            sid for sid, service in self._services.items() if service.is_stale(now, self.stale_after)
         )
 
     async def _count_changes(self, service: ServiceState) -> int:
@@ -352,7 +333,7 @@ class Membership:
             return True
         try:
             return await self._store.acquire_refresh_lock(
-                service.source.service_sid, self._read_timeout + WATCH_INTERVAL
+                service.source.service_sid, self.read_timeout + WATCH_INTERVAL
             )
         except SharedStateError as error:
             self._set_redis_error(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sms_router.senders.cordons import Cordons
@@ -15,20 +16,13 @@ MAX_CACHED_LENGTH = 500
 """Characters of a reply whose number of segments is cached."""
 
 
+@dataclass(frozen=True, slots=True)
 class Availability:
-    """One worker's view of its senders.
+    """One worker's view of its senders."""
 
-    Args:
-        cordons: senders that operators have taken out of use.
-        rates: rate limits and daily caps.
-        pending: numbers that are not live yet; none when it is not given.
-
-    """
-
-    def __init__(self, cordons: Cordons, rates: RateLimiter, pending: PendingNumbers | None = None) -> None:
-        self._cordons = cordons
-        self._rates = rates
-        self._pending = pending or PendingNumbers(dict, time.time)
+    cordons: Cordons
+    rates: RateLimiter
+    pending: PendingNumbers = field(default_factory=lambda: PendingNumbers(dict, time.time))
 
     @classmethod
     def unrestricted(cls) -> Availability:
@@ -40,22 +34,22 @@ class Availability:
         They are views that change with the next message, so they are for one choice only. ``texted`` is
         the number that the incoming message was sent to: a pending one that receives messages is live.
         """
-        rates = self._rates
-        cordoned = self._cordons.reasons() if self._cordons.installed else {}
-        pending = self._pending.reasons(texted) if self._pending.numbers else {}
+        rates = self.rates
+        cordoned = self.cordons.reasons() if self.cordons.installed else {}
+        pending = self.pending.reasons(texted) if self.pending.numbers else {}
         if not (pending or cordoned or rates.used or rates.has_limits):
             return NO_CONDITIONS
         return SenderConditions(cordoned, rates.capped(), rates.over_rate(), rates.used, pending)
 
     def is_limited(self, decision: Decision) -> bool:
-        return self._rates.has_limits and self._rates.is_limited(decision)
+        return self.rates.has_limits and self.rates.is_limited(decision)
 
     def record_sent(self, decision: Decision, texts: tuple[str, ...], is_mms: bool = False) -> None:
         """Count a reply from the chosen sender; with ``is_mms`` its first text is an MMS."""
-        if self._rates.is_limited(decision):
-            self._rates.record_sent(decision, count_reply_segments(texts, is_mms=is_mms))
+        if self.rates.is_limited(decision):
+            self.rates.record_sent(decision, count_reply_segments(texts, is_mms=is_mms))
         elif decision.per_recipient:
-            self._rates.record_sent(decision)
+            self.rates.record_sent(decision)
 
 
 def count_reply_segments(texts: tuple[str, ...], *, is_mms: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
 
@@ -57,28 +57,24 @@ def cordon_reasons(cordons: Iterable[Cordon], now: float) -> dict[str, str]:
     return {key: cordon.describe(now) for cordon in active for key in (cordon.sid, cordon.address)}
 
 
+@dataclass(eq=False, slots=True)
 class Cordons:
-    """One worker's copy of the cordons; they end on time while Redis is away.
+    """One worker's copy of the cordons; they end on time while Redis is away."""
 
-    Args:
-        clock: seconds since the epoch.
-
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.installed: tuple[Cordon, ...] = ()
-        """All of them, those that have ended too."""
-        self._reasons: Mapping[str, str] = {}
-        self._next_end = inf
+    clock: Callable[[], float]
+    """Returns the seconds since the epoch."""
+    installed: tuple[Cordon, ...] = field(default=(), init=False)
+    """All of them, those that have ended too."""
+    _reasons: Mapping[str, str] = field(default_factory=dict, init=False)
+    _next_end: float = field(default=inf, init=False)
 
     @property
     def active(self) -> tuple[Cordon, ...]:
-        now = self._clock()
+        now = self.clock()
         return tuple(cordon for cordon in self.installed if cordon.is_active(now))
 
     def notices(self) -> list[str]:
-        now = self._clock()
+        now = self.clock()
         return [f"{cordon.address} is {cordon.describe(now)}" for cordon in self.active]
 
     def install(self, cordons: Iterable[Cordon]) -> None:
@@ -92,12 +88,12 @@ class Cordons:
 
     def reasons(self) -> Mapping[str, str]:
         """Return why senders are out of use now, by sid and by address."""
-        if self._reasons and self._clock() >= self._next_end:
+        if self._reasons and self.clock() >= self._next_end:
             self._update()
         return self._reasons
 
     def _update(self) -> None:
-        self._reasons = cordon_reasons(self.installed, self._clock())
+        self._reasons = cordon_reasons(self.installed, self.clock())
         self._next_end = min(
             (cordon.until for cordon in self.active if cordon.until is not None), default=inf
         )

@@ -97,22 +97,17 @@ class _ReceiptWindow:
             self.total -= self.buckets.popleft()[1]
 
 
+@dataclass(eq=False, slots=True)
 class FailureMonitor:
-    """Counts the receipts of each sender; one in each worker.
+    """Counts the receipts of each sender; one in each worker."""
 
-    Args:
-        rule: when to warn.
-        clock: seconds of a monotonic clock.
-
-    """
-
-    def __init__(self, rule: WarningRule, clock: Callable[[], float]) -> None:
-        self.rule = rule
-        self._clock = clock
-        self._windows: dict[str, _ReceiptWindow] = {}
-        self._warned: dict[tuple[str, str], None] = {}
-        self._unreported: ReceiptCounts = Counter()
-        self._alerts: deque[FailureAlert] = deque(maxlen=MAX_ALERTS)
+    rule: WarningRule
+    clock: Callable[[], float]
+    """Returns the seconds of a monotonic clock."""
+    _windows: dict[str, _ReceiptWindow] = field(default_factory=dict, init=False)
+    _warned: dict[tuple[str, str], None] = field(default_factory=dict, init=False)
+    _unreported: ReceiptCounts = field(default_factory=Counter, init=False)
+    _alerts: deque[FailureAlert] = field(default_factory=lambda: deque(maxlen=MAX_ALERTS), init=False)
 
     def record(self, sender: str, error_class: str | None) -> None:
         """Count one receipt; ``error_class`` is None for a delivered message."""
@@ -187,4 +182,4 @@ class FailureMonitor:
             self._alerts.append(FailureAlert(begins=False, failing=failing))
 
     def _bucket(self) -> int:
-        return int(self._clock() * BUCKETS / self.rule.window)
+        return int(self.clock() * BUCKETS / self.rule.window)

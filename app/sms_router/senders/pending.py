@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from sms_router.senders.models import SenderKind
@@ -24,24 +24,20 @@ class PendingNumber:
     """True for a short code that moves carrier by carrier: one message to it proves nothing for others."""
 
 
+@dataclass(eq=False, slots=True)
 class PendingNumbers:
-    """One worker's copy of the pending numbers; without any it costs nothing.
+    """One worker's copy of the pending numbers; without any it costs nothing."""
 
-    Args:
-        pools: returns the pools, in a mapping that is replaced as a whole when one of them changes.
-        clock: seconds since the epoch.
-
-    """
-
-    def __init__(self, pools: Callable[[], Mapping[str, Pool]], clock: Callable[[], float]) -> None:
-        self._pools = pools
-        self._clock = clock
-        self._reasons_for: Mapping[str, Pool] | None = None
-        self._reasons = _NONE
-        self.numbers: Mapping[str, PendingNumber] = {}
-        """By address."""
-        self.first_texted: dict[str, float] = {}
-        """When each number first received a message through Twilio, of which this worker has a record."""
+    pools: Callable[[], Mapping[str, Pool]]
+    """Returns the pools, in a mapping that is replaced as a whole when one of them changes."""
+    clock: Callable[[], float]
+    """Returns the seconds since the epoch."""
+    numbers: Mapping[str, PendingNumber] = field(default_factory=dict, init=False)
+    """By address."""
+    first_texted: dict[str, float] = field(default_factory=dict, init=False)
+    """When each number first received a message through Twilio, of which this worker has a record."""
+    _reasons_for: Mapping[str, Pool] | None = field(default=None, init=False)
+    _reasons: Mapping[str, str] = field(default_factory=lambda: _NONE, init=False)
 
     def install(
         self, numbers: Iterable[PendingNumber], first_texted: Mapping[str, float] = MappingProxyType({})
@@ -57,8 +53,8 @@ class PendingNumbers:
         if not self.numbers:
             return _NONE
         if texted in self.numbers and texted not in self.first_texted:
-            self.first_texted[texted] = self._clock()
-        pools = self._pools()
+            self.first_texted[texted] = self.clock()
+        pools = self.pools()
         if pools is not self._reasons_for:
             self._reasons_for = pools
             self._reasons = pending_reasons(self.numbers.values(), pools.values())

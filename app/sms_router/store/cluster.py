@@ -55,8 +55,7 @@ class RedisClusterClient:
         self._observe = observe
         self._restore = restore
         self._record = record
-        self._seeds = url.seeds
-        self._login = url.login
+        self._url = url
         self._nodes: dict[Node, RedisClient] = {}
         self._owners: dict[int, RedisClient] = {}
         """By slot."""
@@ -165,7 +164,7 @@ class RedisClusterClient:
     def _client_of(self, node: Node) -> RedisClient:
         """Return a node's client; that of a new node starts to connect."""
         if (client := self._nodes.get(node)) is None:
-            address = replace(self._login, host=node.host, port=node.port)
+            address = replace(self._url.login, host=node.host, port=node.port)
 
             async def locate() -> Address:
                 return address
@@ -229,9 +228,9 @@ class RedisClusterClient:
     async def _read_topology(self) -> None:
         """Read the topology from the first node that returns it; connected nodes are tried first."""
         known = sorted(self._nodes.items(), key=lambda item: item[1].error is not None)
-        nodes = [replace(self._login, host=node.host, port=node.port) for node, _ in known]
+        nodes = [replace(self._url.login, host=node.host, port=node.port) for node, _ in known]
         reasons = []
-        for address in dict.fromkeys((*nodes, *self._seeds)):
+        for address in dict.fromkeys((*nodes, *self._url.seeds)):
             try:
                 async with asyncio.timeout(TOPOLOGY_TIMEOUT):
                     response = await run_once(address, ("CLUSTER", "SLOTS"))

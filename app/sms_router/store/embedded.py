@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,15 +159,18 @@ def _pid_in(owner: Path) -> str:
     return "?"
 
 
+@dataclass(eq=False)
 class _ValkeyProcess:
     """The server's process; of one that a killed router has left behind, only the socket is known."""
 
-    def __init__(self, folder: Path, unix_socket: Path) -> None:
-        """``folder`` has its data; it listens on ``unix_socket``."""
-        self._folder = folder
-        self._socket = unix_socket
-        self._log = folder / "valkey.log"
-        self._server: ValkeyServer | None = None
+    _folder: Path
+    """Of its data."""
+    _socket: Path
+    _server: ValkeyServer | None = None
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / "valkey.log"
 
     def start(self) -> None:
         """Start the server, and wait until it serves.

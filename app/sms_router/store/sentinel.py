@@ -37,9 +37,7 @@ class SentinelLocator:
     """
 
     def __init__(self, url: RedisUrl) -> None:
-        self._sentinels = url.seeds
-        self._name = url.master
-        self._login = url.login
+        self._url = url
         self._connections: dict[Address, PipelinedConnection] = {}
         self._locating = asyncio.Lock()
         self._switched = asyncio.Event()
@@ -55,7 +53,7 @@ class SentinelLocator:
         """
         masters, reasons = [], []
         async with self._locating:
-            queries = [asyncio.create_task(self._query(sentinel)) for sentinel in self._sentinels]
+            queries = [asyncio.create_task(self._query(sentinel)) for sentinel in self._url.seeds]
             try:
                 for answer in asyncio.as_completed(queries):
                     try:
@@ -80,7 +78,7 @@ class SentinelLocator:
         """Report the master's address regularly, and at once when a Sentinel announces a failover."""
         try:
             async with asyncio.TaskGroup() as subscriptions:
-                for sentinel in self._sentinels:
+                for sentinel in self._url.seeds:
                     subscriptions.create_task(self._subscribe(sentinel))
                 while True:
                     with contextlib.suppress(TimeoutError):
@@ -99,8 +97,8 @@ class SentinelLocator:
                 if connection is None or connection.is_closed:
                     connection = self._connections[sentinel] = await connect(sentinel, lambda _: None)
                 address, state = await asyncio.gather(
-                    connection.send(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name)),
-                    connection.send(("SENTINEL", "MASTER", self._name)),
+                    connection.send(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.master)),
+                    connection.send(("SENTINEL", "MASTER", self._url.master)),
                 )
         except _FAILURES as error:
             if (lost := self._connections.pop(sentinel, None)) is not None:
@@ -109,12 +107,12 @@ class SentinelLocator:
             raise StoreUnavailableError(f"the Sentinel {sentinel}: {reason}") from error
         if not isinstance(address, list):
             is_error = isinstance(address, hiredis.ReplyError)
-            reason = str(address) if is_error else f"has no master {self._name!r}"
+            reason = str(address) if is_error else f"has no master {self._url.master!r}"
             raise StoreUnavailableError(f"the Sentinel {sentinel}: {reason}")
         host, port = address
         fields = dict(zip(state[::2], state[1::2], strict=False)) if isinstance(state, list) else {}
         epoch = int(fields.get(b"config-epoch", 0))
-        return _Master(epoch, replace(self._login, host=host.decode(), port=int(port)))
+        return _Master(epoch, replace(self._url.login, host=host.decode(), port=int(port)))
 
     async def _subscribe(self, sentinel: Address) -> None:
         """Wait for the announcement of a failover, again and again.

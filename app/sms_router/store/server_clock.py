@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import redis
@@ -24,33 +25,24 @@ MAX_DIFFERENCE = 5.0
 """Seconds that this machine's clock may differ from Redis' before operators are warned."""
 
 
+@dataclass(eq=False)
 class ServerClock:
     """Returns the time to one worker: call it for the seconds since the epoch."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        wall: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Create the clock.
+    store: Store
+    wall: Callable[[], float] = field(default=time.time, kw_only=True)
+    """This machine's wall clock, in seconds, used as it is now until Redis responds."""
+    steady: Callable[[], float] = field(default=time.monotonic, kw_only=True)
+    """Measures durations in seconds."""
+    offset: float = field(init=False)
+    """Seconds since the epoch at the zero of the steady clock."""
+    _is_warned: bool = field(default=False, init=False)
 
-        Args:
-            store: provides the time.
-            wall: this machine's wall clock, used as it is now until Redis responds.
-            steady: measures durations; both are in seconds.
-
-        """
-        self._store = store
-        self._wall = wall
-        self._steady = steady
-        self.offset = wall() - steady()
-        """Seconds since the epoch at the zero of the steady clock."""
-        self._is_warned = False
+    def __post_init__(self) -> None:
+        self.offset = self.wall() - self.steady()
 
     def __call__(self) -> float:
-        return self.time_of(self._steady())
+        return self.time_of(self.steady())
 
     def time_of(self, moment: float) -> float:
         """Return the seconds since the epoch of a moment by the steady clock."""
@@ -62,18 +54,18 @@ class ServerClock:
         Redis' time was read between the request and the response. Where this clock agrees with that, it is
         not adjusted, however slow the response.
         """
-        sent_at = self._steady()
+        sent_at = self.steady()
         try:
-            redis_time = _seconds(await self._store.run(scripts.get_time()))
+            redis_time = _seconds(await self.store.run(scripts.get_time()))
         except StoreUnavailableError:
             return
-        self.offset = min(max(self.offset, redis_time - self._steady()), redis_time - sent_at)
+        self.offset = min(max(self.offset, redis_time - self.steady()), redis_time - sent_at)
         self._log_difference()
 
     @property
     def difference(self) -> float:
         """How many seconds this machine's wall clock is ahead of Redis'; negative when it is behind."""
-        return self._wall() - self()
+        return self.wall() - self()
 
     def notices(self) -> list[str]:
         """Return a warning for operators while the two clocks differ."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from redis.asyncio import Redis
@@ -21,35 +22,24 @@ class HashStatus(Enum):
     """Redis had lost the hash; it was stored again from the copy."""
 
 
+@dataclass(eq=False)
 class VersionedHash:
     """One worker's copy of a hash that commands change, with a version that each change increments.
 
     While nothing has changed, `sync` reads only the version. A missing version means that Redis has lost its
     data, and the hash is stored again from the copy.
-
-    Args:
-        redis: returns bytes.
-        key: of the hash.
-        version_key: counts its changes.
-        companion: a second hash whose changes are counted too; it is read as well and not restored.
-
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        key: bytes,
-        version_key: bytes,
-        companion: bytes | None = None,
-    ) -> None:
-        self._redis = redis
-        self._key = key
-        self._version_key = version_key
-        self._companion = companion
-        self._version = 0
-        self.fields: Mapping[bytes, bytes] = {}
-        """The hash at the last `sync`."""
-        self.companion_fields: Mapping[bytes, bytes] = {}
+    redis: Redis
+    """Returns bytes."""
+    key: bytes
+    version_key: bytes
+    companion: bytes | None = None
+    """A second hash whose changes are counted too; it is read as well and not restored."""
+    fields: Mapping[bytes, bytes] = field(default_factory=dict, init=False)
+    """The hash at the last `sync`."""
+    companion_fields: Mapping[bytes, bytes] = field(default_factory=dict, init=False)
+    _version: int = field(default=0, init=False)
 
     async def sync(self) -> HashStatus:
         """Update the copy, or restore the hash.
@@ -59,17 +49,17 @@ class VersionedHash:
 
         """
         async with redis_errors():
-            version = await self._redis.get(self._version_key)
+            version = await self.redis.get(self.version_key)
         if version is None and self._version:
             await self._restore()
             return HashStatus.RESTORED
         if int(version or 0) == self._version:
             return HashStatus.UNCHANGED
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.get(self._version_key)
-            pipeline.hgetall(self._key)
-            if self._companion is not None:
-                pipeline.hgetall(self._companion)
+        async with self.redis.pipeline(transaction=True) as pipeline:
+            pipeline.get(self.version_key)
+            pipeline.hgetall(self.key)
+            if self.companion is not None:
+                pipeline.hgetall(self.companion)
             async with redis_errors():
                 version, self.fields, *companions = await pipeline.execute()
         if companions:
@@ -79,10 +69,10 @@ class VersionedHash:
 
     async def _restore(self) -> None:
         call = restore_hash(
-            hash_key=self._key,
-            hash_version=self._version_key,
+            hash_key=self.key,
+            hash_version=self.version_key,
             version=self._version,
             fields=self.fields,
         )
         async with redis_errors():
-            await run_script(self._redis, call)
+            await run_script(self.redis, call)

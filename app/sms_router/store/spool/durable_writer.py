@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import ScriptFailedError, StoreUnavailableError
@@ -19,24 +20,16 @@ MAX_DEFERRED_KEYS = 100_000
 """Keys whose writes wait behind an earlier one in the spool."""
 
 
+@dataclass(eq=False)
 class DurableWriter:
-    """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again.
+    """Writes to Redis while it serves, to the spool while it does not, and from there to Redis again."""
 
-    Args:
-        store: runs the scripts.
-        spool: where they wait.
-        observe_replay: is called with the name of each script that ran from the spool, and its result.
-
-    """
-
-    def __init__(
-        self, store: Store, spool: Spool, observe_replay: Callable[[str, RedisReply], None] = lambda *_: None
-    ) -> None:
-        self._store = store
-        self._spool = spool
-        self._observe_replay = observe_replay
-        self._deferred_keys: set[bytes] = set()
-        """First keys of entries in the spool that later writes must not overtake."""
+    _store: Store
+    _spool: Spool
+    _observe_replay: Callable[[str, RedisReply], None] = lambda *_: None
+    """Is called with the name of each script that ran from the spool, and its result."""
+    _deferred_keys: set[bytes] = field(default_factory=set, init=False)
+    """First keys of entries in the spool that later writes must not overtake."""
 
     @property
     def has_backlog(self) -> bool:
