@@ -171,6 +171,7 @@ def import_(
 
     The first line names the columns: number, and optionally service, since (ISO 8601) and source. When a line
     is invalid, all invalid lines are reported and nothing is changed. The same file may be imported again.
+    Handlers of @on("opted_out") are not called.
     """
     settings = settings_for_command()
     service = service or _first_service(settings)
