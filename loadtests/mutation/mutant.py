@@ -23,7 +23,7 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class Equivalents:
-    """The mutants of equivalents.toml: each behaves as the original, for the reason that stands there."""
+    """The mutants of equivalents.toml: each behaves as the original, for the reason beside it."""
 
     _reasons: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
