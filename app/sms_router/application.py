@@ -403,9 +403,8 @@ class Worker:
         )
         authenticator = WebhookAuthenticator(
             SignatureVerifier(settings.public_url, settings.credentials),
-            settings.router.signature is SignatureMode.ENFORCE,
-            time.monotonic,
             self.rejections,
+            enforce=settings.router.signature is SignatureMode.ENFORCE,
         )
         pipeline = self.pipeline if self.tracing is None else self.tracing.wrap(self.pipeline)
         return {

@@ -35,6 +35,7 @@ from sms_router.twilio.twiml_parser import HttpPage, parse_response
 from sms_router.twilio.webhook_url import WebhookUrl
 from sms_router.web.authentication import WebhookAuthenticator
 from sms_router.web.http import Rejection
+from sms_router.web.rejections import RejectionLog
 from tests.end_to_end.router_process import ACCOUNT, KEYWORDS_TOML, PUBLIC, TOKEN, webhook
 from tests.routing.rules import load_dispatcher
 
@@ -59,7 +60,9 @@ def form(data: bytes) -> None:
 
 
 _AUTHENTICATOR = WebhookAuthenticator(
-    SignatureVerifier(PUBLIC, {ACCOUNT: Credentials(ACCOUNT, (TOKEN,))}), enforce=True, clock=lambda: 0.0
+    SignatureVerifier(PUBLIC, {ACCOUNT: Credentials(ACCOUNT, (TOKEN,))}),
+    RejectionLog(lambda: 0.0),
+    enforce=True,
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sms_router.senders.candidates import CandidateGroup, CandidateIndex, build_index
-from sms_router.senders.models import Capability, Sender
+from sms_router.senders.models import Capability, Sender, SenderKind
 
 MAX_CACHED_GROUPS = 512
 """Pairs of country and capabilities; real countries are fewer."""
@@ -70,6 +70,13 @@ def find_pool(pools: Mapping[str, Pool], service_sid: str | None, texted: str) -
     if pool is None:
         pool = next((pool for pool in pools.values() if pool.holds(texted)), None)
     return pool
+
+
+def likely_recipient(pools: Iterable[Pool]) -> str:
+    """Return the number that is texted most likely: a short code, else any sender; empty without one."""
+    senders = [sender for pool in pools for sender in pool.senders]
+    first = min(senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE, default=None)
+    return first.address if first is not None else ""
 
 
 def own_numbers(pools: Mapping[str, Pool]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.types import Receive, Scope
@@ -36,23 +35,15 @@ class WebhookAuthenticator:
 
     Args:
         verifier: checks signatures.
-        enforce: whether a wrong signature is refused, not only logged and counted.
-        clock: returns seconds; it bounds how often a diagnosis is made.
         rejections: counts what is refused.
+        enforce: whether a wrong signature is refused, not only logged and counted.
 
     """
 
-    def __init__(
-        self,
-        verifier: SignatureVerifier,
-        enforce: bool,
-        clock: Callable[[], float],
-        rejections: RejectionLog | None = None,
-    ) -> None:
-        self.rejections = rejections or RejectionLog(clock)
+    def __init__(self, verifier: SignatureVerifier, rejections: RejectionLog, *, enforce: bool) -> None:
+        self.rejections = rejections
         self._verifier = verifier
         self._enforce = enforce
-        self._clock = clock
         self._second = 0
         self._diagnoses = 0
         accounts = tuple(verifier.credentials)
@@ -121,7 +112,7 @@ class WebhookAuthenticator:
 
     def _may_log(self) -> bool:
         """Bound the log lines and their cost, so that a flood of forged requests stays cheap."""
-        second = int(self._clock())
+        second = int(self.rejections.clock())
         if second != self._second:
             self._second, self._diagnoses = second, 0
         self._diagnoses += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from starlette.types import Scope
 
@@ -34,7 +35,7 @@ class RejectionLog:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = clock
         self._count = 0
         self._first_at = self._last_at = 0.0
         self._last_reason = ""
@@ -43,7 +44,7 @@ class RejectionLog:
     def count(self, reason: str) -> None:
         """Count a rejection; ``reason`` is one of a few fixed words."""
         metrics.REFUSED.labels(reason).inc()
-        now = self._clock()
+        now = self.clock()
         if now - self._last_at > NOTICE_PERIOD:
             self._count, self._first_at = 0, now
         self._count += 1
@@ -55,7 +56,7 @@ class RejectionLog:
 
     def notices(self) -> list[str]:
         """Return one sentence about recent rejections, or nothing."""
-        now = self._clock()
+        now = self.clock()
         if not self._count or now - self._last_at > NOTICE_PERIOD:
             return []
         webhooks = "1 webhook was" if self._count == 1 else f"{self._count} webhooks were"
@@ -66,33 +67,30 @@ class RejectionLog:
         ]
 
 
+@dataclass(frozen=True, slots=True)
 class UnroutedWebhookLog:
     """Logs requests that match no route and carry Twilio's signature header.
 
     A wrong path at Twilio, or a proxy that passes on a prefix that it should remove, makes every webhook a
     404. The signature of those is never verified, so nothing else reports them.
-
-    Args:
-        paths: of the webhooks, for the log line.
-        rejections: where they are counted.
-
     """
 
-    def __init__(self, paths: Sequence[str], rejections: RejectionLog) -> None:
-        self._paths = ", ".join(paths)
-        self._rejections = rejections
+    paths: Sequence[str]
+    """Those of the webhooks, for the log line."""
+    rejections: RejectionLog
 
     def record(self, scope: Scope) -> None:
         if not any(name == b"x-twilio-signature" for name, _ in scope["headers"]):
             return
-        self._rejections.count(NOT_FOUND)
+        self.rejections.count(NOT_FOUND)
         path = escape_control_chars(scope["path"][:MAX_LOGGED_PATH]).replace("\n", "\\n")
+        webhooks = ", ".join(self.paths)
         sentence = (
             f"a request with Twilio's signature header is for {path}, which does not exist here (404): the "
-            f"webhooks are {self._paths}; correct the URL at Twilio, or let the proxy remove its prefix"
+            f"webhooks are {webhooks}; correct the URL at Twilio, or let the proxy remove its prefix"
         )
         log.warning("%s", sentence)
-        self._rejections.record_reason(NOT_FOUND, sentence)
+        self.rejections.record_reason(NOT_FOUND, sentence)
 
 
 def _format_span(seconds: float) -> str:

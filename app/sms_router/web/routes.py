@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -27,19 +28,19 @@ def with_prefix(prefix: str, webhooks: Mapping[str, ASGIApp]) -> dict[str, ASGIA
     }
 
 
+@dataclass(frozen=True, slots=True)
 class _StripPrefix:
     """Removes the percent-encoded prefix from the raw path, as a proxy would.
 
     A request that spells the prefix in another way is not for the URL that Twilio calls: its path stays.
     """
 
-    def __init__(self, prefix: bytes, webhook: ASGIApp) -> None:
-        self._prefix = prefix
-        self._webhook = webhook
+    prefix: bytes
+    webhook: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("raw_path") or scope["path"].encode()
-        await self._webhook({**scope, "raw_path": path.removeprefix(self._prefix)}, receive, send)
+        await self.webhook({**scope, "raw_path": path.removeprefix(self.prefix)}, receive, send)
 
 
 class WebhookRouter(Router):

@@ -17,7 +17,7 @@ from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.senders.country import is_toll_free
 from sms_router.senders.models import Sender, SenderKind
-from sms_router.senders.pool import Pool
+from sms_router.senders.pool import Pool, likely_recipient
 
 if TYPE_CHECKING:
     import redis
@@ -78,14 +78,13 @@ def known_senders(settings: Settings) -> KnownSenders:
 
 
 def default_recipient(pools: Iterable[Pool]) -> str:
-    """Return the number that is texted most likely: a short code, else any sender of the Services."""
-    senders = [sender for pool in pools for sender in pool.senders]
-    if not senders:
-        raise CommandError(
-            "No sender is known that could be texted: no router has read its Sender Pools yet.",
-            f"{START_HINT}, or give a number: --to 12345",
-        )
-    return min(senders, key=lambda sender: sender.kind is not SenderKind.SHORT_CODE).address
+    """Return the number that is texted most likely."""
+    if recipient := likely_recipient(pools):
+        return recipient
+    raise CommandError(
+        "No sender is known that could be texted: no router has read its Sender Pools yet.",
+        f"{START_HINT}, or give a number: --to 12345",
+    )
 
 
 def _stored_snapshots(settings: Settings) -> list[Snapshot]:

@@ -19,7 +19,7 @@ from sms_router.routing.pipeline.explain import (
     explain,
     sample_message,
 )
-from sms_router.senders.models import SenderKind
+from sms_router.senders.pool import likely_recipient
 from sms_router.twilio.phone_numbers import parse_address
 from sms_router.web.console.auth import ConsolePages, ConsoleRequest
 from sms_router.web.console.rendering import PageError
@@ -55,7 +55,7 @@ class KeywordPages(ConsolePages):
         form, context = request.form, self.context
         text, country = form.get("text", "")[:MAX_TEXT_LENGTH], form.get("country", "").strip().upper()
         sender = parse_address(form.get("from") or EXAMPLE_CONTACT)
-        recipient = form.get("to") or self._default_recipient()
+        recipient = form.get("to") or likely_recipient(context.membership.pools.values())
         if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
             raise PageError(400, "A country is two letters, like CA (ISO 3166).")
         if not recipient:
@@ -98,7 +98,7 @@ class KeywordPages(ConsolePages):
             tried=tried,
             explanation=explanation,
             contact=tuple(describe_contact(explanation.contact)) if explanation is not None else (),
-            default_recipient=self._default_recipient(),
+            default_recipient=likely_recipient(self.context.membership.pools.values()),
             example_contact=EXAMPLE_CONTACT,
         )
         return await self.context.executor.run(render)
@@ -123,16 +123,6 @@ class KeywordPages(ConsolePages):
             ]
             self._cache.state = state
         return self._cache.warnings
-
-    def _default_recipient(self) -> str:
-        """Return the number that is texted most likely: a short code, else any sender; empty without one."""
-        first = ""
-        for pool in self.context.membership.pools.values():
-            for sender in pool.senders:
-                if sender.kind is SenderKind.SHORT_CODE:
-                    return sender.address
-                first = first or sender.address
-        return first
 
 
 def _describe(action: RuleAction) -> tuple[str, str]:

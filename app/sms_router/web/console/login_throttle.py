@@ -22,14 +22,10 @@ Network = IPv4Network | IPv6Network
 
 
 class LoginThrottle:
-    """Counts the wrong passwords that this worker has received.
+    """Counts the wrong passwords that this worker has received; ``clock`` is monotonic, in seconds.
 
     A browser in which a login has succeeded before is a source of its own: whatever others try, from the
     same address or from many, its operator gets in.
-
-    Args:
-        clock: monotonic, in seconds.
-
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

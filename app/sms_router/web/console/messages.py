@@ -116,7 +116,7 @@ class MessagePages(ConsolePages):
         record = await self.find(request.path_parameter("sid"))
         if request.asks_to_reveal:
             log.info("%s was shown in full", record.sid)
-        check = self._check_replayable(record)
+        check = check_replay(record, self.context.now, even_unknown=False)
         return self.render(
             request,
             "message.html",
@@ -149,10 +149,12 @@ class MessagePages(ConsolePages):
             raise PageError(404, f"The journal has no message {sid}.")
         return record
 
-    def _check_replayable(self, record: MessageRecord) -> ReplayCheck:
-        if record.replay is not None and not record.replay.failure:
-            return ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
-        return check_replayable(record, self.context.now, ANY_AGE, even_unknown=False)
+
+def check_replay(record: MessageRecord, now: int, *, even_unknown: bool) -> ReplayCheck:
+    """Return whether a message may be replayed, after a confirmation, whatever its age."""
+    if record.replay is not None and not record.replay.failure:
+        return ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
+    return check_replayable(record, now, ANY_AGE, even_unknown=even_unknown)
 
 
 def _trail_lines(record: MessageRecord) -> set[str]:

@@ -11,18 +11,12 @@ from redis import Redis
 from starlette.responses import Response
 
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.replay import (
-    ReplayCheck,
-    ReplayStatus,
-    check_replayable,
-    failed_rule,
-    request_replay,
-)
+from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, failed_rule, request_replay
 from sms_router.routing.history.timeline import body_of, number_of
 from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
-from sms_router.web.console.messages import ANY_AGE
+from sms_router.web.console.messages import check_replay
 from sms_router.web.console.rendering import PageError
 
 log = logging.getLogger("sms_router.console")
@@ -101,11 +95,8 @@ class ReplayPages(ConsolePages):
     def _check(self, record: MessageRecord) -> tuple[ReplayCheck, RequiredConfirmations]:
         """Return whether the message may be replayed, and what has to be confirmed."""
         now = self.context.now
-        if record.replay is not None and not record.replay.failure:
-            already = ReplayCheck(ReplayStatus.ALREADY, "a replay was requested already")
-            return already, RequiredConfirmations()
-        strict = check_replayable(record, now, ANY_AGE, even_unknown=False)
-        check = check_replayable(record, now, ANY_AGE, even_unknown=True)
+        strict = check_replay(record, now, even_unknown=False)
+        check = check_replay(record, now, even_unknown=True)
         old = record.received is not None and now - record.received > OLD_AFTER
         return check, RequiredConfirmations(old, strict.status is ReplayStatus.UNKNOWN)
 

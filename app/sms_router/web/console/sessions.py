@@ -7,6 +7,7 @@ import hmac
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, cast
 from urllib.parse import quote, unquote
@@ -132,28 +133,23 @@ class StoredSession(NamedTuple):
         return self.digest[:8]
 
 
+@dataclass(frozen=True, slots=True)
 class SessionRegistry:
     """The sessions in Redis, for all workers and replicas: who is logged in, and which were ended.
 
     While Redis is not available, only the worker that ended a session refuses it. Its end waits in
     the spool, and the other workers accept the cookie for pages that need no Redis until it is written.
-
-    Args:
-        store: where sessions are read.
-        durable_writer: writes them.
-        clock: in seconds since the epoch.
-
     """
 
-    def __init__(self, store: Store, durable_writer: DurableWriter, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._durable_writer = durable_writer
-        self._clock = clock
-        self._ended: OrderedDict[str, None] = OrderedDict()
+    store: Store
+    durable_writer: DurableWriter
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    _ended: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     async def open(self, session: ConsoleSession, address: str, browser: str) -> None:
         browser = browser[:MAX_BROWSER_LENGTH]
-        await self._write(session.digest, f"{session.expires} {int(self._clock())} {address} {browser}")
+        await self._write(session.digest, f"{session.expires} {int(self.clock())} {address} {browser}")
 
     async def end(self, digest: str, expires: int) -> None:
         """End a session, until it would have expired."""
@@ -165,7 +161,7 @@ class SessionRegistry:
         if session.digest in self._ended:
             return True
         try:
-            stored: bytes | None = await self._store.run(scripts.read_session(digest=session.digest))
+            stored: bytes | None = await self.store.run(scripts.read_session(digest=session.digest))
         except StoreUnavailableError:
             return False
         if is_ended := stored is not None and stored.isdigit():
@@ -173,9 +169,9 @@ class SessionRegistry:
         return is_ended
 
     async def _write(self, digest: str, description: str) -> None:
-        now, ttl_ms = int(self._clock()), SESSION_LIFETIME * 1000
+        now, ttl_ms = int(self.clock()), SESSION_LIFETIME * 1000
         call = scripts.write_session(digest=digest, description=description, now=now, ttl_ms=ttl_ms)
-        await self._durable_writer.write(call)
+        await self.durable_writer.write(call)
 
     def _remember(self, digest: str) -> None:
         self._ended[digest] = None
