@@ -369,8 +369,9 @@ async def test_the_keywords_page_names_the_published_version_and_warns(start_rou
     (router.folder / "data" / "audit.txt").write_text("Audit of config: passed\n\n  auditor: HELP <b>\n")
     with ConsoleClient(router.url) as operator:
         operator.log_in()
+        sentence = "The rules are version 1, published by "
+        await wait_until(lambda: sentence in operator.get("/console/keywords").text)
         page = unescape(operator.get("/console/keywords").text)
-    assert "The rules are version 1, published by " in page
     assert "countries: 'UK' never matches: write GB" in page
     assert "the replies to opt-out words are the shipped ones" in page
     assert "Audit of config: passed" in page

@@ -160,7 +160,7 @@ class Authenticator:
             return self._pages.show_error(page_error, request.session)
         except (StoreUnavailableError, SharedStateError) as error:
             log.warning("a console page cannot be shown: %s", error)
-            return self._pages.show("away.html", request.session, status=503, why=str(error))
+            return self._pages.show("store_unavailable.html", request.session, status=503, why=str(error))
         except PoolReadError as error:
             message = PageError(502, f"Twilio could not be read: {error}")
             return self._pages.show_error(message, request.session)

@@ -55,7 +55,7 @@ class ContactPages(ConsolePages):
     """Returns a message by its sid: a page can name its contact by it without showing the number."""
 
     async def search(self, request: ConsoleRequest) -> Response:
-        return self.render(request, "people.html", scopes=self._scopes())
+        return self.render(request, "contacts.html", scopes=self._scopes())
 
     async def show(self, request: ConsoleRequest) -> Response:
         return await self._page(request, await self._number(request), "")
@@ -139,7 +139,7 @@ class ContactPages(ConsolePages):
         sid = request.form.get("sid")
         return self.render(
             request,
-            "person.html",
+            "contact.html",
             handle=("sid", sid) if sid else ("number", number),
             shown=number if reveal else mask_number(number),
             services=services,

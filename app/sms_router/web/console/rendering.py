@@ -77,7 +77,7 @@ class Pages:
 
     def show_error(self, error: PageError, session: ConsoleSession | None) -> Response:
         return self.show(
-            "refused.html", session, error.status, sentence=error.sentence, missing=error.status == 404
+            "error.html", session, error.status, sentence=error.sentence, missing=error.status == 404
         )
 
     def with_security_headers(self, endpoint: Endpoint) -> Endpoint:
