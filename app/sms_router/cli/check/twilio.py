@@ -77,14 +77,14 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
         findings += check_service(snapshot, _expected(settings, rules, service.sid))
         members = {sender.address for sender in snapshot.senders}
         try:
-            with_voice = read_numbers_with_voice(settings, onboarding, snapshot)
+            with_voice = read_numbers_with_voice(settings, onboarding.pending, snapshot)
         except CommandError as error:
             findings.append(
                 Finding(Severity.ERROR, service.sid, "Its numbers cannot be read.", error.lines[0])
             )
             with_voice = members
         else:
-            record_configured(settings, onboarding, snapshot, with_voice)
+            record_configured(settings, onboarding.pending, snapshot, with_voice)
         findings += check_pending_numbers(onboarding, service.sid, members, with_voice, at)
         findings += _check_changes(settings, snapshot)
         findings += _check_account(access)

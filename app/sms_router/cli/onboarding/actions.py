@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 
 import redis
@@ -16,7 +15,6 @@ from sms_router.config.settings import Settings
 from sms_router.membership import audit_log
 from sms_router.membership.admin import SenderType
 from sms_router.membership.snapshot import Snapshot
-from sms_router.membership.source import PoolReadError
 from sms_router.onboarding import repository
 from sms_router.onboarding.checklist import Checklist
 from sms_router.onboarding.porting_api import (
@@ -86,55 +84,46 @@ def ask_portability(settings: Settings, number: str) -> Portability:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class PortingReport:
-    """What was read from Twilio about the numbers in onboarding."""
+def refresh_checklists(
+    settings: Settings, pending: Sequence[Checklist], texted: Mapping[str, float]
+) -> tuple[list[tuple[Checklist, Checklist]], list[str]]:
+    """Read the progress of numbers from Twilio, and update their checklists.
 
-    pending: tuple[Checklist, ...]
-    texted: Mapping[str, float]
-    ports: Mapping[str, PortedNumber]
-    """By number, as far as they could be read."""
-    members: Mapping[str, frozenset[str]]
-    """The senders' addresses by Service, as far as they could be read."""
-    with_voice: frozenset[str]
-    """The numbers whose calls are answered at Twilio, as far as they could be read."""
-    failures: tuple[str, ...]
+    Return the checklists before and after each change, and what could not be read.
+    """
+    failures: list[str] = []
+    members, with_voice = set[tuple[str, str]](), set[str]()
+    for sid in sorted({checklist.service_sid for checklist in pending}):
+        try:
+            snapshot = _read_service(settings, sid)
+            members |= {(sid, sender.address) for sender in snapshot.senders}
+            with_voice |= read_numbers_with_voice(settings, pending, snapshot)
+        except CommandError as error:
+            failures.append(error.lines[0])
+    ports = _read_ports(settings, pending, failures)
 
-    def apply(self, checklist: Checklist | None, at: float, _: str) -> Checklist | None:
-        """Return a checklist with the progress that was read; see `Change`."""
+    def apply(checklist: Checklist | None, at: float, _: str) -> Checklist | None:
         if checklist is None:
             return None
+        number = checklist.number
         return apply_progress(
             checklist,
             at,
-            in_service=checklist.number in self.members.get(checklist.service_sid, ()),
-            has_voice=checklist.number in self.with_voice,
-            texted=self.texted.get(checklist.number),
-            port=self.ports.get(checklist.number),
+            in_service=(checklist.service_sid, number) in members,
+            has_voice=number in with_voice,
+            texted=texted.get(number),
+            port=ports.get(number),
         )
 
-
-def read_progress(settings: Settings, state: OnboardingState) -> PortingReport:
-    failures: list[str] = []
-    members, with_voice = {}, set[str]()
-    for sid in sorted({checklist.service_sid for checklist in state.pending}):
-        snapshot = _read_service(settings, sid, failures)
-        if snapshot is None:
-            continue
-        members[sid] = frozenset(sender.address for sender in snapshot.senders)
-        try:
-            with_voice |= read_numbers_with_voice(settings, state, snapshot)
-        except CommandError as error:
-            failures.append(error.lines[0])
-    ports = _read_ports(settings, state.pending, failures)
-    return PortingReport(state.pending, state.texted, ports, members, frozenset(with_voice), tuple(failures))
+    results = [(before, update_checklist(settings, before.number, "refresh", apply)) for before in pending]
+    return [(before, after) for before, after in results if after is not None and after != before], failures
 
 
-def read_numbers_with_voice(settings: Settings, state: OnboardingState, snapshot: Snapshot) -> set[str]:
+def read_numbers_with_voice(settings: Settings, pending: Iterable[Checklist], snapshot: Snapshot) -> set[str]:
     """Return the pending numbers of a Service whose calls are answered at Twilio."""
     numbers = {
         checklist.number
-        for checklist in state.pending
+        for checklist in pending
         if checklist.service_sid == snapshot.service_sid
         and checklist.needs_voice
         and not checklist.is_configured
@@ -153,19 +142,14 @@ def read_numbers_with_voice(settings: Settings, state: OnboardingState, snapshot
 
 
 def record_configured(
-    settings: Settings, state: OnboardingState, snapshot: Snapshot, voice: Set[str]
+    settings: Settings, pending: Iterable[Checklist], snapshot: Snapshot, voice: Set[str]
 ) -> None:
-    """Complete the step configure of the pending numbers that are in their Service with SMS and Voice.
+    """Complete the step configure of the numbers that are in their Service with SMS and Voice.
 
-    Args:
-        settings: of the router.
-        state: the numbers in onboarding.
-        snapshot: of a Service.
-        voice: the pending numbers whose calls are answered at Twilio.
-
+    ``voice`` are the numbers whose calls are answered at Twilio.
     """
     members = {sender.address for sender in snapshot.senders}
-    for checklist in state.pending:
+    for checklist in pending:
         number, has_voice = checklist.number, checklist.number in voice
         if checklist.service_sid != snapshot.service_sid or checklist.is_configured or number not in members:
             continue
@@ -195,38 +179,23 @@ def _read_ports(
             with stderr.status(f"Reading {request_sid} from Twilio ..."):
                 request = fetch_ported_numbers(settings.rest_client(account_sid), request_sid)
         except ApiError as error:
-            failures += _describe_unread(settings, error, request_sid, numbers)
-            continue
+            if error.failure.kind is not FailureKind.NOT_FOUND:
+                failures.append(f"{', '.join(numbers)}: {api_error(settings, error).lines[0]}")
+                continue
+            request, problem = {}, f": this account has no port-in request {request_sid}"
+        else:
+            problem = f" is not part of the port-in request {request_sid}"
         ports.update({number: request[number] for number in numbers if number in request})
         failures += [
-            f"{number} is not part of the port-in request {request_sid}; {_request_hint(number)}"
+            f"{number}{problem}; record the right one: sms-router onboarding request {number} KW..."
             for number in numbers
             if number not in request
         ]
     return ports
 
 
-def _describe_unread(
-    settings: Settings, error: ApiError, request_sid: str, numbers: Iterable[str]
-) -> list[str]:
-    if error.failure.kind is not FailureKind.NOT_FOUND:
-        return [f"{', '.join(numbers)}: {api_error(settings, error).lines[0]}"]
-    return [
-        f"{number}: this account has no port-in request {request_sid}; {_request_hint(number)}"
-        for number in numbers
-    ]
-
-
-def _request_hint(number: str) -> str:
-    return f"record the right one: sms-router onboarding request {number} KW..."
-
-
-def _read_service(settings: Settings, service_sid: str, failures: list[str]) -> Snapshot | None:
+def _read_service(settings: Settings, service_sid: str) -> Snapshot:
     if settings.service(service_sid) is None:
-        failures.append(f"{service_sid} is not one of the configured Messaging Services.")
-        return None
-    try:
-        return open_configured_service(settings, service_sid).read()
-    except PoolReadError as error:
-        failures.append(api_error(settings, error).lines[0])
-        return None
+        raise CommandError(f"{service_sid} is not one of the configured Messaging Services.")
+    source = open_configured_service(settings, service_sid).source
+    return call_twilio(settings, f"Reading {service_sid} from Twilio", partial(source.read, time.time()))

@@ -12,7 +12,12 @@ import typer
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display
-from sms_router.cli.onboarding.actions import ask_portability, read_progress, read_state, update_checklist
+from sms_router.cli.onboarding.actions import (
+    ask_portability,
+    read_state,
+    refresh_checklists,
+    update_checklist,
+)
 from sms_router.cli.output import CommandError, JsonOption, Noun, confirm, print_error, print_json, print_line
 from sms_router.cli.senders.cordons import reason_option
 from sms_router.cli.senders.pools import stored_pools
@@ -301,21 +306,17 @@ def refresh(as_json: JsonOption = False) -> None:
     its expected day. Exits with 1 when something could not be read.
     """
     settings = settings_for_command()
-    report = read_progress(settings, read_state(settings, as_stored=True)[0])
-    changes = []
-    for before in report.pending:
-        after = update_checklist(settings, before.number, "refresh", report.apply)
-        if after is not None and after != before:
-            changes.append((before, after))
+    stored, _ = read_state(settings, as_stored=True)
+    changes, failures = refresh_checklists(settings, stored.pending, stored.texted)
     if as_json:
         state, at = read_state(settings)
         changed = [display.as_json(after, state, at) for _, after in changes]
-        print_json({"moved": changed, "failures": list(report.failures)})
+        print_json({"moved": changed, "failures": failures})
     else:
-        display.print_changes(changes, len(report.pending))
-        for failure in report.failures:
+        display.print_changes(changes, len(stored.pending))
+        for failure in failures:
             print_error(failure)
-    if report.failures:
+    if failures:
         raise typer.Exit(1)
 
 
