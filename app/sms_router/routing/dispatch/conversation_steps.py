@@ -50,11 +50,8 @@ class ConversationPolicy:
 class ConversationManager:
     """Decides whether a step takes a message, or what takes it otherwise.
 
-    Args:
-        steps: the handlers of all steps, by their names; a renamed one also by its earlier names.
-        policy: the configuration.
-        has_timers: whether a handler takes the event of a conversation that expires.
-
+    ``steps`` are the handlers of all steps by their names, also by earlier ones. ``has_timers`` tells
+    whether a handler takes the event of a conversation that expires.
     """
 
     def __init__(

@@ -60,12 +60,8 @@ class HandlerRegistry:
     ) -> HandlerRegistry:
         """Import modules and packages; their mistakes are returned, not raised.
 
-        Args:
-            names: of the modules and packages.
-            environment: gets the resources and values that the modules define.
-            middlewares: functions around each handler, the outermost first.
-            policy: of conversations.
-
+        The environment gets the resources and values that they define. ``middlewares`` are functions around
+        each handler, the outermost first.
         """
         environment = environment or HandlerEnvironment()
         registry, steps = cls([], [], environment=environment), dict[str, Handler]()

@@ -65,14 +65,9 @@ class Conversation:
         *,
         replaces_other: bool = False,
     ) -> None:
-        """Continue a stored conversation, or begin one.
+        """Continue a stored conversation, or begin one, which ``expires_after`` some seconds.
 
-        Args:
-            stored: the conversation to continue.
-            expires_after: seconds, for one that begins.
-            step: the step that handles the message.
-            replaces_other: a stored conversation exists that this one replaces.
-
+        With ``replaces_other`` another one is stored, which this one replaces.
         """
         self.state: dict[str, Any] = stored.state if stored is not None else {}
         self.step = step
@@ -96,10 +91,8 @@ class Conversation:
     def finish(self, next_step: str | None, steps: Collection[str], is_declared: bool) -> None:
         """Serialize the conversation after the handler, or a middleware around it, has returned.
 
-        Args:
-            next_step: the step that takes the next message.
-            steps: the names of all steps.
-            is_declared: the handler declares ``conversation``.
+        ``steps`` are the names of all steps; ``is_declared`` tells whether the handler declares
+        ``conversation``.
 
         Raises:
             ConversationError: when it cannot be stored.

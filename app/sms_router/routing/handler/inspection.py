@@ -101,11 +101,7 @@ def declared_arguments(
 ) -> tuple[str, ...]:
     """Return the names of ``known`` that the function declares; other parameters must have defaults.
 
-    Args:
-        function: of the team.
-        source: where it is written.
-        known: the names that it may declare.
-        others: those of them that the router does not know, which the error names last.
+    ``others`` are those of them that the router does not know, which the error names last.
 
     Raises:
         HandlerError: when an argument cannot be passed; the text names it and the remedy.

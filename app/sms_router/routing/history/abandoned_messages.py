@@ -35,13 +35,9 @@ CAUSE = "abandoned: the worker that claimed it was lost, and it has no answer"
 class AbandonedMessages(PeriodicTask):
     """Has abandoned messages answered, or makes dead letters of them; one in each worker.
 
-    Args:
-        store: where the records are.
-        answer: answers a message, given its request; the handler runs again from the outbox.
-        retention_days: age at which a record is deleted.
-        max_age: seconds after which a message is not answered any more.
-        after: seconds from the end of a lease.
-
+    ``answer`` answers a message, given its request; the handler runs again from the outbox.
+    ``retention_days`` is the age at which a record is deleted. After ``max_age`` seconds a message is not
+    answered any more; ``after`` counts from the end of a lease.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar, cast
@@ -176,10 +177,13 @@ class ContactEraser:
         for name in (self._bucket.outbox, self._bucket.scheduled, self._bucket.events):
             for line, _ in self._client.zscan_iter(name, count=BATCH):
                 self._progress(1)
-                if _contact_of(line) == self._contact:
+                with suppress(ValueError):  # an entry of a newer version
+                    entry = OutboxEntry.read(line)
+                    if entry.contact != self._contact:
+                        continue
                     data.outbox.append(line)
                     if name != self._bucket.outbox:
-                        data.messages.setdefault(OutboxEntry.read(line).reference, ())
+                        data.messages.setdefault(entry.reference, ())
 
     def _own_keys(self) -> Iterator[tuple[bytes, str]]:
         """Yield the keys of this contact alone, in every Service, each with the kind of its content."""
@@ -201,11 +205,3 @@ class ContactEraser:
             if len(entries) < BATCH:
                 return
             start = b"(" + entries[-1][0]
-
-
-def _contact_of(line: bytes) -> str | None:
-    """Return the contact of an outbox entry; None if it cannot be parsed, as one of a newer version."""
-    try:
-        return OutboxEntry.read(line).contact
-    except ValueError:
-        return None

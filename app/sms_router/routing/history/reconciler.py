@@ -118,13 +118,9 @@ class Reconciler:
     ) -> Comparison:
         """Compare the log of some numbers; nothing is stored.
 
-        Args:
-            numbers: whose messages are read.
-            since: milliseconds since the epoch.
-            now: likewise; messages of the last `GRACE` are left out.
-            progress: called with how many numbers have been read.
-            keep_all: also return messages for which Twilio has no error.
-
+        Times are in milliseconds since the epoch; messages of the last `GRACE` are left out. ``progress``
+        is called with how many numbers have been read. With ``keep_all`` messages are returned too for
+        which Twilio has no error.
         """
         found = Comparison()
         errors: dict[str, Mapping[str, str]] = {}

@@ -196,12 +196,8 @@ def parse_record(
 ) -> MessageRecord:
     """Parse the stored hash of a message.
 
-    Args:
-        reference: account sid and message sid, separated by a slash.
-        fields: the message's hash.
-        receipts: the hashes of its sent messages (`sent_replies`), by sid.
-        causes: why it is a dead letter, the newest first.
-
+    ``receipts`` are the hashes of its sent messages (`sent_replies`), by sid; ``causes`` tell why it is a
+    dead letter, the newest first.
     """
     sent = [_sent_message(sid, name, receipts.get(sid, {})) for sid, name in sent_replies(fields).items()]
     return MessageRecord(

@@ -80,14 +80,9 @@ def failed_rule(record: MessageRecord) -> str | None:
 def check_replayable(record: MessageRecord, now: int, max_age: int, *, even_unknown: bool) -> ReplayCheck:
     """Return whether a message may be replayed, as far as its record decides.
 
-    An opt-out and an earlier replay are checked by `request_replay`.
-
-    Args:
-        record: the message.
-        now: milliseconds since the epoch.
-        max_age: milliseconds; an older message is not replayed.
-        even_unknown: replay it even if it is unknown whether its reply was sent.
-
+    An opt-out and an earlier replay are checked by `request_replay`. ``now`` is in milliseconds since the
+    epoch, ``max_age`` in milliseconds. With ``even_unknown`` it does not matter whether it is unknown that
+    the reply was sent.
     """
     if record.message is None or record.received is None or record.bodies_removed is not None:
         return ReplayCheck(ReplayStatus.GONE, "its text is no longer kept")

@@ -54,16 +54,11 @@ class OwnReplies:
         keyword_language: str | None = None,
         by_language: Mapping[str, str] = MappingProxyType({}),
     ) -> Reply:
-        """Return a reply.
+        """Return the reply of a name in `REPLY_NAMES`.
 
-        Args:
-            name: one of `REPLY_NAMES`.
-            default: is returned where no text fits; its other fields always hold.
-            message: to which it replies.
-            profile: what handlers have stored of the contact.
-            keyword_language: the language of the keyword.
-            by_language: further texts, for every Service that has none without a language.
-
+        ``default`` is returned where no text fits; its other fields always hold. ``profile`` is what
+        handlers have stored of the contact. ``by_language`` are further texts, for every Service that has
+        none without a language.
         """
         if not self.tables and not by_language:
             return default

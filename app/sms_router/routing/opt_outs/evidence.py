@@ -92,16 +92,9 @@ class Evidence:
     ) -> scripts.Call:
         """Return the call that puts a contact on the opt-out list or takes them off it, as ``event`` says.
 
-        Args:
-            scope: that of `Contacts.scope_of`.
-            contact: the number.
-            at: milliseconds since the epoch.
-            events: make the event of the change, for the team's handlers.
-            ttl_ms: how long the other facts about the contact are kept.
-            consent_ttl_ms: how long a START is kept.
-            reference: the message that asks for it, whose time of arrival counts.
-            order: `OptOutCache.order_of`; by default the time.
-
+        ``at`` is in milliseconds since the epoch; the time of arrival of the message ``reference`` counts
+        before it. ``ttl_ms`` is how long the other facts about the contact are kept, ``consent_ttl_ms`` a
+        START.
         """
         raised = events.record(
             "opted_out" if self.event is Event.STOP else "opted_in", scope, contact, str(at), at,

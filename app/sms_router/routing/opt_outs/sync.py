@@ -110,15 +110,10 @@ async def _gather(calls: Iterable[Awaitable[_Result]]) -> list[_Result]:
 
 
 class OptOutSync(PeriodicTask):
-    """Keeps one worker's copy and Redis the same.
+    """Keeps one worker's copy and Redis the same; the store's `restorers` are to contain `restore`.
 
-    Args:
-        store: runs the scripts; its `restorers` are to contain `restore`.
-        cache: the copy.
-        clock: the time in seconds since the epoch, by Redis' clock.
-        contact_ttl_ms: returns how long the other facts about a contact are kept, in milliseconds.
-        consent_retention_days: how long a START is kept.
-
+    ``clock`` returns the time in seconds since the epoch, by Redis' clock. ``contact_ttl_ms`` returns how
+    long the other facts about a contact are kept, in milliseconds.
     """
 
     def __init__(
