@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sms_router.routing.keywords import patterns
 from sms_router.routing.keywords.patterns import PatternError, check_pattern, matches_literally
 from sms_router.routing.keywords.rule_table import MatchVerdict, RuleTable
-from sms_router.routing.keywords.rules import Match, MatchContext, Rule, Scope
+from sms_router.routing.keywords.rules import MatchContext, Rule, Scope
 from sms_router.routing.keywords.schedule import Schedule
 from tests.routing.rules import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule, scope
 
@@ -22,7 +22,7 @@ def pattern(*written: str, name: str = "", fold: bool = False, where: Scope | No
 
 def find(table: RuleTable[str], text: str, context: MatchContext = HERE) -> tuple[str, str] | None:
     match = table.find(text, context)
-    return (match.rule.name, match.argument) if isinstance(match, Match) else None
+    return (match.rule.name, match.argument) if match is not None else None
 
 
 TABLE = RuleTable.build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.rules import Match, MatchKind, NoMatch
+from sms_router.routing.keywords.rules import MatchKind
 from tests.routing.rules import FIRST_WORD, HERE, PATTERN, PREFIX, WHOLE, rule
 
 UNCLAIMED = (None, "")
@@ -13,7 +13,7 @@ UNCLAIMED = (None, "")
 
 def find(text: str, kind: MatchKind, *words: str) -> tuple[str | None, str]:
     match = RuleTable.build([rule(*words, kind=kind)]).find(text, HERE)
-    return UNCLAIMED if isinstance(match, NoMatch) else (match.keyword, match.argument)
+    return UNCLAIMED if match is None else (match.keyword, match.argument)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_signs_of_a_keyword_count_where_a_rule_writes_them() -> None:
     keywords = []
     for text in ("+1", "1", "1!", "c++", "c++ or C", "c", "c+"):
         match = table.find(text, HERE)
-        assert isinstance(match, Match)
+        assert match is not None
         keywords.append(match.keyword)
     assert keywords == ["+1", "1", "1", "C++", "C++", "C", "C"]
 
@@ -105,7 +105,7 @@ def test_a_longer_keyword_wins_although_signs_stand_in_it() -> None:
     results = []
     for text in ("opt, in!please", "opt in👍", "opt,in", "~vote 3"):
         match = table.find(text, HERE)
-        assert isinstance(match, Match)
+        assert match is not None
         results.append((match.keyword, match.argument))
     assert results == [("OPT IN", "please"), ("OPT IN", "👍"), ("OPT", "in"), ("VOTE", "3")]
 

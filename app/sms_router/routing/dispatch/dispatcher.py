@@ -22,9 +22,10 @@ from sms_router.routing.handler.events import HandlerEvent
 from sms_router.routing.handler.handler import Handler
 from sms_router.routing.handler.reply import SILENCE, Reply
 from sms_router.routing.keywords.index import build_entries
+from sms_router.routing.keywords.normalize import normalize
 from sms_router.routing.keywords.own_replies import OwnReplies
 from sms_router.routing.keywords.rule_table import RuleTable
-from sms_router.routing.keywords.rules import Match, MatchContext, MatchKind
+from sms_router.routing.keywords.rules import MatchContext, MatchKind
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.keywords.suggestions import Suggestions
 from sms_router.routing.keywords.templates import ConfiguredReply, StaticReply
@@ -245,23 +246,24 @@ class Dispatcher:
         context = MatchContext(service_sid, number, country, minute)
         ordinary = self._resolve_ordinary(body, context)
         if opt_out is None:
-            match = self.table.find(body, context) if self.opt_outs.find(body)[1] else None
-            is_whole = isinstance(match, Match) and match.rule.kind is MatchKind.WHOLE
-            return ordinary if match is None or is_whole else replace(ordinary, is_suspected=True)
+            is_suspected = self.opt_outs.find(body)[1]
+            match = self.table.find(body, context) if is_suspected else None
+            is_whole = match is not None and match.rule.kind is MatchKind.WHOLE
+            return replace(ordinary, is_suspected=True) if is_suspected and not is_whole else ordinary
         alternative = None
         if opt_out.intent is Intent.START:
-            has_rule = isinstance(self.table.find(body, context), Match)
+            has_rule = self.table.find(body, context) is not None
             alternative = ordinary if has_rule or not opt_out.unconditional else None
         responder = TemplateResponder(StaticReply(opt_out.reply), "", opt_out.word)
         return Resolution(opt_out.rule, responder, opt_out, alternative)
 
     def _resolve_ordinary(self, body: str, context: MatchContext) -> Resolution:
         match = self.table.find(body, context)
-        if isinstance(match, Match):
+        if match is not None:
             responder = self._responder(match.rule.action, match.argument, match.keyword, match.rule.name)
             return Resolution(match.rule.name, responder, opts_in=match.rule.opts_in)
         suggestion = self.defaults.suggestion
-        if suggestion is not None and (keyword := self._suggest(match.normalized, context)) is not None:
+        if suggestion is not None and (keyword := self._suggest(normalize(body), context)) is not None:
             question = TemplateResponder(suggestion, body.strip(), keyword)
             return Resolution(f"did you mean {keyword}", question, is_default=True)
         default = self.defaults.services.get(context.service_sid or "", self.defaults.everywhere)
@@ -290,7 +292,7 @@ class Dispatcher:
         similar = self._suggestions.similar(normalized)
         if any(self.opt_outs.find(key)[0] is not None for key in similar):
             return None
-        matches = [match for key in similar if isinstance(match := self.table.find(key, context), Match)]
+        matches = [match for key in similar if (match := self.table.find(key, context)) is not None]
         rules = {id(match.rule) for match in matches}
         return matches[0].keyword if len(rules) == 1 else None
 

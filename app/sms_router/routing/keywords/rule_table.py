@@ -21,7 +21,7 @@ from sms_router.routing.keywords.normalize import (
     normalize,
 )
 from sms_router.routing.keywords.patterns import PatternIndex
-from sms_router.routing.keywords.rules import Action, Match, MatchContext, MatchKind, NoMatch, Rule
+from sms_router.routing.keywords.rules import Action, Match, MatchContext, MatchKind, Rule
 from sms_router.routing.keywords.schedule import Timetable
 
 MAX_CANDIDATES = 20
@@ -94,7 +94,7 @@ class RuleTable(Generic[Action]):
             raise InvalidRulesError(problems)
         return cls(rules)
 
-    def find(self, text: str, context: MatchContext) -> Match[Action] | NoMatch:
+    def find(self, text: str, context: MatchContext) -> Match[Action] | None:
         """Return the rule that a text matches in this context."""
         normalized, folded = self._normalize(text)
         loose = loosen(normalized)
@@ -104,11 +104,11 @@ class RuleTable(Generic[Action]):
             if entry is None and loose is not None:
                 entry = index.best(loose, loose_folded, context, is_loose=True)
             if entry is not None:
-                return Match(entry.rule, entry.keyword, extract_argument(text, entry), normalized)
+                return Match(entry.rule, entry.keyword, extract_argument(text, entry))
         if self._patterns is not None and (match := self._patterns.best(text, context)) is not None:
             entry, argument = match
-            return Match(entry.rule, entry.keyword, argument, normalized)
-        return NoMatch(normalized)
+            return Match(entry.rule, entry.keyword, argument)
+        return None
 
     def explain(self, text: str, context: MatchContext) -> tuple[RuleCandidate[Action], ...]:
         """Return the rule that `find` chooses, then the nearest others, each with its reason."""

@@ -152,11 +152,3 @@ class Match(Generic[Action]):
     """The keyword that matched, as the rule writes it."""
     argument: str
     """What the contact typed after the keyword, as typed, without white space around it."""
-    normalized: str
-
-
-@dataclass(frozen=True, slots=True)
-class NoMatch:
-    """The text matches no rule."""
-
-    normalized: str
