@@ -33,8 +33,7 @@ class MessagePart(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> MessagePart | None:
-        match = _NAME.fullmatch(name)
-        if match is None:
+        if (match := _NAME.fullmatch(name)) is None:
             return None
         return cls(ReplyKind(match[1] or ReplyKind.ANSWER), int(match[2]), match[3] is not None)
 

@@ -259,8 +259,7 @@ class OutboxWorker:
         """Send one message; return the seconds until it is sent again, when Twilio has not processed it."""
         part = entry.part
         assert part is not None, "an entry without a message is resumed"
-        lease = await self._outbox.mark_sending(entry, part)
-        if lease is None:
+        if (lease := await self._outbox.mark_sending(entry, part)) is None:
             return None
         if isinstance(lease, Cancelled):
             log.warning("%s of %s is not sent: %s", part.name, entry.message_sid, lease.reason)

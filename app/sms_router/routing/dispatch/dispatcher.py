@@ -159,8 +159,7 @@ class Dispatcher:
 
     def resolve_event(self, message: InboundMessage, done: Sequence[str] = ()) -> Resolution | None:
         """Return what handles the event for which a stored record stands; None for a message."""
-        event = HandlerEvent.of(message)
-        if event is None:
+        if (event := HandlerEvent.of(message)) is None:
             return None
         responder = EventResponder(event, self.events.get(event.kind, ()), list(done))
         return Resolution(f"event {event.kind}", responder)
@@ -225,8 +224,7 @@ class Dispatcher:
 
     def _with_number_forward(self, resolution: Resolution, message: InboundMessage) -> Resolution:
         """Forward what no rule takes, where the texted number names an application."""
-        forward = self._forwards.number_forward(message)
-        if forward is None:
+        if (forward := self._forwards.number_forward(message)) is None:
             return resolution
         responder = ForwardResponder(forward, self._forwards.call)
         rule = f"{message.recipient}'s own URL"

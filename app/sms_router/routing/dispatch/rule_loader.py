@@ -228,8 +228,7 @@ class _RuleLoader:
 
         kind = self._kind(table.match, where)
         scope = self._scope(table, where)
-        answer = self.answer(table, name, location)
-        if answer is None:
+        if (answer := self.answer(table, name, location)) is None:
             return None
         source = f"{self.label}, keyword {number}"
         name = _name(table.words)

@@ -115,8 +115,7 @@ class HandlerContext:
         if name == "sms" and environment.sms_for is not None:
             info = cast("HandlerInfo", self.values["handler"])
             return environment.sms_for(f"handler {info.name or info.rule}", self._message)
-        provider = environment.providers.get(name)
-        if provider is None:
+        if (provider := environment.providers.get(name)) is None:
             return environment.value(name)
         if name in provider.arguments:
             raise HandlerError(f"{provider.source}: needs its own value")

@@ -239,8 +239,7 @@ def _answer(fields: Fields, document: bytes, trail: bytes, at: bytes) -> AnswerR
 
 
 def _replay(fields: Fields) -> Replay | None:
-    requested_at = _number(fields, b"replay:requested")
-    if requested_at is None:
+    if (requested_at := _number(fields, b"replay:requested")) is None:
         return None
     answer = _answer(fields, b"replay", b"replay:trail", b"replay:at")
     return Replay(requested_at, answer, _text(fields, b"replay:failed"))

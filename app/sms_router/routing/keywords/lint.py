@@ -28,7 +28,6 @@ class RuleFinding:
     sentence: str
     rival: Rule[Any] | None = None
     """The rule with which it conflicts, or which always takes precedence."""
-    rival_keyword: str = ""
 
     def __str__(self) -> str:
         return self.sentence
@@ -71,7 +70,7 @@ def find_problems(rules: Iterable[Rule[Any]]) -> Iterator[RuleFinding]:
                     f"{keyword!r} ({rule.kind.value}; {rule.scope}) of {rule} is already used "
                     f"by {rival.rule}{spelling}: give one of them another keyword, kind of match or scope"
                 )
-                yield RuleFinding(rule, keyword, sentence, rival.rule, rival.keyword)
+                yield RuleFinding(rule, keyword, sentence, rival.rule)
             for group in groups:
                 group.append(entry)
 
@@ -155,7 +154,7 @@ def find_shadowed(
                     f"{entry.keyword!r} ({rule.kind.value}) of {rule} can never match: "
                     f"{rival.keyword!r} ({rival.rule.kind.value}) of {rival.rule} takes precedence"
                 )
-                yield RuleFinding(rule, entry.keyword, sentence, rival.rule, rival.keyword)
+                yield RuleFinding(rule, entry.keyword, sentence, rival.rule)
 
 
 def _shadowing_entry(

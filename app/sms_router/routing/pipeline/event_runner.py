@@ -59,8 +59,7 @@ class EventRunner:
         if entry.name == TIMER:
             await self._expire(entry)
             return
-        claimed = await self.outbox.claim_event(entry)
-        if claimed is None:
+        if (claimed := await self.outbox.claim_event(entry)) is None:
             return
         message = parse_stored_request(claimed.request)
         resolution = self.dispatcher.resolve_event(message, claimed.done) if message is not None else None

@@ -170,8 +170,7 @@ class ReplyOutboxHandler:
     async def _on_rejected(
         self, entry: OutboxEntry, part: MessagePart, sms: OutboundSms, code: int | None
     ) -> bool:
-        error = self.contacts.table.find(code)
-        if error is None:
+        if (error := self.contacts.table.find(code)) is None:
             return False
         if error.error_class is ErrorClass.OPT_OUT:
             contact = contact_of(sms.recipient)

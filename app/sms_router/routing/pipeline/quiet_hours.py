@@ -53,8 +53,7 @@ class QuietHours:
 
         Where a number may be in several zones, it is quiet in none of them.
         """
-        window = self._by_service.get(service, self._default)
-        if window is None:
+        if (window := self._by_service.get(service, self._default)) is None:
             return moment
         zones = _zones_of(contact.rpartition(":")[2]) or (self._zones.zone_of(service),)
         for _ in range(2 * len(zones)):

@@ -102,8 +102,7 @@ class Forwarder:
         ``deadline`` is of the monotonic clock, in seconds; the call ends before it. ``headers`` are those of
         Twilio's request.
         """
-        auth_token = self.auth_tokens.get(message.account_sid)
-        if auth_token is None:
+        if (auth_token := self.auth_tokens.get(message.account_sid)) is None:
             return ReplyFailed(f"no auth token for {message.account_sid}: add it to [[accounts]]")
         if is_loop(forward.primary.url, self.public_url):
             return ReplyFailed(f"forwarded to {forward}: this is the router's own URL; use the application's")

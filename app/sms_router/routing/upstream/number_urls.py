@@ -70,8 +70,7 @@ class NumberForwards:
     def _parse_uncached(
         self, number: str, url: str, method: str, fallback_url: str | None, fallback_method: str
     ) -> Forward | None:
-        primary = self._parse_target(number, "sms_url", url, method)
-        if primary is None:
+        if (primary := self._parse_target(number, "sms_url", url, method)) is None:
             return None
         fallback = None
         if fallback_url:
