@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,9 +96,9 @@ def plain(text: str, style: str = "") -> Text:
 
 
 def print_json(value: object, indent: int | None = 2) -> None:
-    """Print one JSON document, without styles; without ``indent`` on one line."""
+    """Print one JSON document, with dates in ISO 8601; without ``indent`` on one line."""
     is_utf8 = (sys.stdout.encoding or "").lower().startswith("utf")
-    document = json.dumps(value, indent=indent, ensure_ascii=not is_utf8)
+    document = json.dumps(value, indent=indent, ensure_ascii=not is_utf8, default=date.isoformat)
     # A lone surrogate cannot be encoded, but its escape sequence means the same in JSON.
     sys.stdout.write(document.encode("utf-8", "backslashreplace").decode() + "\n")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from sms_router.cli.output import print_line, print_table
@@ -49,11 +49,8 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
         print_remedies(checklist)
     step = checklist.current_step
     if step is not None:
-        _print_lines(f"For {step.name} you need:", step.needs)
-        _print_lines("If it is not done:", (step.otherwise,))
         _print_lines("Documents:", tuple(map(_document, checklist.documents)))
-        _print_lines("Missing, or to be refused:", checklist.document_problems(at))
-        _print_lines("Note:", dict.fromkeys((*step.warnings, *process.warnings)))
+        _print_step(f"For {step.name} you need:", checklist, step, checklist.document_problems(at))
         print_line(f"Source of {step.name}: {step.source}", "dim")
     print_table(
         ("when", "who", "what"),
@@ -63,6 +60,13 @@ def print_checklist(checklist: Checklist, state: OnboardingState, at: float) -> 
         ],
     )
     print_line(f"Source: {process.source}", "dim")
+
+
+def _print_step(title: str, checklist: Checklist, step: OnboardingStep, problems: Sequence[str]) -> None:
+    _print_lines(title, step.needs)
+    _print_lines("If it is not done:", (step.otherwise,))
+    _print_lines("Missing, or to be refused:", problems)
+    _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
 
 
 def print_remedies(checklist: Checklist) -> None:
@@ -87,11 +91,9 @@ def print_state(checklist: Checklist, at: float) -> None:
         )
         due = f" until {checklist.step_due}" if checklist.step_due is not None else ""
         print_line(f"Next step: {step.name}, by {step.actor.label}{due}: {_what(checklist, step)}")
-        _print_lines("You need:", step.needs)
-        _print_lines("If it is not done:", (step.otherwise,))
-        if checklist.documents:
-            _print_lines("Missing, or to be refused:", checklist.document_problems(at))
-        _print_lines("Note:", dict.fromkeys((*step.warnings, *checklist.process.warnings)))
+        _print_step(
+            "You need:", checklist, step, checklist.document_problems(at) if checklist.documents else ()
+        )
         print_line(f"Once it is done: sms-router onboarding done {checklist.number}")
 
 
@@ -140,21 +142,19 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
         "documents": [
             {
                 "document": document.kind.value,
-                "date": document.day.isoformat(),
+                "date": document.day,
                 "name": document.name or None,
                 "address": document.address or None,
             }
             for document in checklist.documents
         ],
         "document_problems": list(checklist.document_problems(at)),
-        "renewal": checklist.renewal.isoformat() if checklist.renewal is not None else None,
-        "billing": checklist.billing_day.isoformat()
-        if checklist.billing_day is not None and checklist.is_transferred
-        else None,
+        "renewal": checklist.renewal,
+        "billing": checklist.billing_day if checklist.is_transferred else None,
         "rejected": checklist.rejected,
-        "expected": checklist.expected.isoformat() if checklist.expected is not None else None,
-        "usually_by": checklist.usual_end.isoformat(),
-        "due": checklist.step_due.isoformat() if checklist.step_due is not None else None,
+        "expected": checklist.expected,
+        "usually_by": checklist.usual_end,
+        "due": checklist.step_due,
         "overdue": checklist.overdue_reason(at),
         "texted": iso(texted) if texted is not None else None,
         "steps": [
@@ -172,9 +172,7 @@ def as_json(checklist: Checklist, state: OnboardingState, at: float) -> dict[str
             for step in checklist.process.steps
         ],
         "warnings": list(checklist.process.warnings),
-        "mend": list(checklist.process.remedies(checklist.rejected))
-        if checklist.rejected is not None
-        else [],
+        "mend": checklist.process.remedies(checklist.rejected) if checklist.rejected is not None else [],
         "history": [
             {"when": iso(entry.at), "who": entry.who, "action": entry.action.value, "detail": entry.detail}
             for entry in checklist.history
@@ -206,17 +204,15 @@ def _facts(checklist: Checklist, state: OnboardingState, at: float) -> list[tupl
         facts.append(("who acts next", f"{_actor(checklist)} ({_due(checklist)})"))
     if checklist.renewal is not None:
         facts.append(("lease renewed on", f"{checklist.renewal}; {_billing(checklist)}"))
-    trouble = checklist.overdue_reason(at)
-    if trouble is not None:
+    if (trouble := checklist.overdue_reason(at)) is not None:
         facts.append(("late", trouble))
-    texted = state.texted.get(checklist.number)
-    if texted is not None:
+    if (texted := state.texted.get(checklist.number)) is not None:
         first_text = f"first texted through Twilio at {format_time(texted * 1000)}"
         facts.append(("texted", first_text if checklist.process.gradual else live_notice(checklist.number)))
     return facts
 
 
-def _print_lines(title: str, lines: tuple[str, ...] | dict[str, None]) -> None:
+def _print_lines(title: str, lines: Collection[str]) -> None:
     if lines:
         print_line(title, "bold")
         for line in lines:
@@ -228,20 +224,10 @@ def _urgency(checklist: Checklist, at: float) -> tuple[bool, bool, date]:
     return checklist.is_finished, is_on_time, checklist.expected or checklist.usual_end
 
 
-def _current_step(checklist: Checklist) -> str:
-    if checklist.is_finished:
-        return "live"
-    if checklist.rejected is not None:
-        return "rejected"
-    return checklist.current_step.name if checklist.current_step is not None else ""
-
-
 def _due(checklist: Checklist) -> str:
-    return (
-        f"{_current_step(checklist)}, by {checklist.step_due}"
-        if checklist.step_due is not None
-        else _current_step(checklist)
-    )
+    step = checklist.current_step.name if checklist.current_step is not None else ""
+    state = "live" if checklist.is_finished else step if checklist.rejected is None else "rejected"
+    return f"{state}, by {checklist.step_due}" if checklist.step_due is not None else state
 
 
 def _actor(checklist: Checklist) -> str:
