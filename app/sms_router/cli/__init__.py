@@ -8,6 +8,7 @@ import importlib
 import io
 import os
 import sys
+from datetime import UTC
 from enum import EnumType
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -16,8 +17,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from sms_router.cli import times
-from sms_router.cli.output import CommandError, Noun, fail, print_error, print_wide_tables
+from sms_router.cli.output import UNLIMITED, CommandError, Noun, fail, print_error, tables
+from sms_router.cli.times import shown_times
 from sms_router.errors import ConfigurationError
 
 COMMANDS = {
@@ -139,12 +140,12 @@ _display = typer.Typer(add_completion=False)
 
 def _use_utc(wanted: bool) -> None:
     if wanted:
-        times.use_utc()
+        shown_times.zone = UTC
 
 
 def _show_all_columns(wanted: bool) -> None:
     if wanted:
-        print_wide_tables()
+        tables.width = UNLIMITED
 
 
 @_display.command()

@@ -112,10 +112,6 @@ class _Tables:
 tables = _Tables()
 
 
-def print_wide_tables() -> None:
-    tables.width = _UNLIMITED
-
-
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, optional: Sequence[str] = ()
 ) -> None:
@@ -125,7 +121,7 @@ def print_table(
     is not enough, each row is a block with a line for each column. A pipe and a file get the whole table.
     """
     cells = [[plain(cell) for cell in row] for row in rows]
-    width = tables.width or (stdout.width if stdout.is_terminal else _UNLIMITED)
+    width = tables.width or (stdout.width if stdout.is_terminal else UNLIMITED)
     least = [_least_width(column, [row[index] for row in cells]) for index, column in enumerate(columns)]
     shown = list(range(len(columns)))
     for name in optional:
@@ -166,7 +162,7 @@ def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> Non
             print_line(cell.plain, label=f"{column:{widest}}  ")
 
 
-_UNLIMITED = 10_000
+UNLIMITED = 10_000
 
 _MAX_UNBROKEN = 24
 """Longest text that never wraps; a time with its zone has 23 characters."""

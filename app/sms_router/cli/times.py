@@ -25,10 +25,6 @@ class _ShownTimes:
 shown_times = _ShownTimes()
 
 
-def use_utc() -> None:
-    shown_times.zone = UTC
-
-
 def format_time(at: float | None, timespec: str = "seconds") -> str:
     """Return a time in milliseconds since the epoch for people, with its zone."""
     if at is None:

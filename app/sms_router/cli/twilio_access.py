@@ -119,19 +119,8 @@ def apply_change(
 ) -> _Result:
     """Change something at Twilio, record it in the audit log, and refresh every router.
 
-    Without Redis nothing is changed, because the routers could not be notified.
-
-    Args:
-        service: whose routers are refreshed.
-        action: for the audit log, like ``update``.
-        subject: the sid of what is changed.
-        detail: for the audit log.
-        call: makes the change.
-        difference: returns what Twilio's response has other than requested; None when it is as requested.
-
-    Raises:
-        CommandError: when Redis is not available, when Twilio refuses, or did not make the change.
-
+    Without Redis nothing is changed, because the routers could not be notified. ``subject`` is the sid of
+    what is changed; ``difference`` returns what the response has other than requested, None for nothing.
     """
     settings, service_sid = service.settings, service.service_sid
     with store_url(settings) as url, store_client(settings) as client:

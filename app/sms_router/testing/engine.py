@@ -32,12 +32,7 @@ _Result = TypeVar("_Result")
 
 
 class OfflineEngine:
-    """One worker, started when it is needed first.
-
-    Args:
-        load_project: returns what is tested.
-
-    """
+    """One worker, started when it is needed first."""
 
     project: Project
     loop: VirtualLoop

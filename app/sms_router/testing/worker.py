@@ -136,15 +136,7 @@ class _Sender(TwilioSender):
 
 
 class OfflineWorker(Worker):
-    """One worker and its Twilio; construct and run it in the loop.
-
-    Args:
-        settings: of the project.
-        world: what Twilio has.
-        client: of an empty Redis.
-        loop: in which it runs.
-
-    """
+    """One worker and its Twilio, on an empty Redis; construct and run it in the loop."""
 
     def __init__(self, settings: Settings, world: World, client: redis.Redis, loop: VirtualLoop) -> None:
         self._client, self.loop, self._world = client, loop, world

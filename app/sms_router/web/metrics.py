@@ -182,12 +182,7 @@ MAX_ERROR_CODES = 500
 
 
 class MultiprocessCollector(Collector):
-    """The metrics of all workers of this router, added up.
-
-    Args:
-        folder: of the workers' metrics files, PROMETHEUS_MULTIPROC_DIR.
-
-    """
+    """The metrics of all workers of this router, added up: the files in PROMETHEUS_MULTIPROC_DIR."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

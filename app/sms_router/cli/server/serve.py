@@ -116,7 +116,10 @@ def serve(
         if world is not None:
             os.environ.update(sandbox_environment(world, settings))
             restart_sandbox = started.enter_context(_sandbox(settings))
-        _prepare_metrics(settings, started)
+        if settings.server.workers > 1:
+            disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
+            folder = started.enter_context(multiprocess_metrics_dir(disk))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         settings = load_settings()
         if dev:
             first_text.append("Handlers and configuration are used as you save them. Ctrl-C stops.\n")
@@ -277,11 +280,9 @@ def _max_concurrency() -> int:
     if allowed != resource.RLIM_INFINITY and allowed < wanted:
         allowed = wanted if maximum == resource.RLIM_INFINITY else min(wanted, maximum)
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, maximum))
-    return (
-        MAX_CONCURRENCY
-        if allowed == resource.RLIM_INFINITY
-        else max(16, min(wanted, allowed) - MAX_OTHER_FILES)
-    )
+    if allowed == resource.RLIM_INFINITY:
+        return MAX_CONCURRENCY
+    return max(16, min(wanted, allowed) - MAX_OTHER_FILES)
 
 
 @contextlib.contextmanager
@@ -326,12 +327,6 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise CommandError("The sandbox did not start within ten seconds.")
 
 
-def _prepare_metrics(settings: Settings, started: contextlib.ExitStack) -> None:
-    if settings.server.workers > 1:
-        disk = Path(settings.router.data_dir, f"metrics-{settings.server.port}").resolve()
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(started.enter_context(multiprocess_metrics_dir(disk)))
-
-
 def first_text_lines() -> list[str]:
     """Return how to send a text from another terminal, which does not have the variables of this one."""
     variables = [
@@ -348,12 +343,6 @@ def first_text_lines() -> list[str]:
     ]
 
 
-FILE = "console-password"
-"""In the data folder, readable by its owner only."""
-
-REMEDY = "export CONSOLE_PASSWORD=..., or write password under [console] in router.toml"
-
-
 def generate_password(settings: Settings) -> str | None:
     """Set CONSOLE_PASSWORD to a generated password, the same at each start; None when one is configured.
 
@@ -361,7 +350,7 @@ def generate_password(settings: Settings) -> str | None:
     """
     if settings.console.password.get_secret_value():
         return None
-    file = settings.router.data_dir / FILE
+    file = settings.router.data_dir / "console-password"
     password = stored_secret(file, lambda: secrets.token_urlsafe(12), MIN_PASSWORD_LENGTH)
     os.environ["CONSOLE_PASSWORD"] = password
     return password
@@ -370,7 +359,8 @@ def generate_password(settings: Settings) -> str | None:
 def console_lines(settings: Settings, generated: str | None) -> list[str]:
     """Return the lines about the console: its URL and generated password, or how to enable it."""
     if not settings.console.password.get_secret_value():
-        return [f"\nThe console is off, because it has no password. Enable it: {REMEDY}"]
+        remedy = "export CONSOLE_PASSWORD=..., or write password under [console] in router.toml"
+        return [f"\nThe console is off, because it has no password. Enable it: {remedy}"]
     url = f"{settings.private_url}/console"
     return [f"\nConsole: {url}" + (f" (password: {generated})" if generated else "")]
 
