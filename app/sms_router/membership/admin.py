@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.snapshot import NumberUrls, parse_capabilities, parse_number_urls
+from sms_router.membership.snapshot import NumberUrls, from_record, parse_capabilities
 from sms_router.membership.source import identify_sender, iter_records
 from sms_router.senders.country import country_of
 from sms_router.senders.models import Capability, SenderKind
@@ -52,12 +52,12 @@ _RESOURCES = {
 class VoiceUrls:
     """What answers the calls to a phone number."""
 
-    voice_url: str | None
-    voice_method: str
-    voice_fallback_url: str | None
-    voice_fallback_method: str
-    voice_application_sid: str | None
-    trunk_sid: str | None
+    voice_url: str | None = None
+    voice_method: str = "POST"
+    voice_fallback_url: str | None = None
+    voice_fallback_method: str = "POST"
+    voice_application_sid: str | None = None
+    trunk_sid: str | None = None
     """When it or the application is set, Twilio does not use the URLs."""
 
     @property
@@ -227,8 +227,8 @@ def _join(member: Any, own: Any) -> SenderResource:
         service_sid=member.service_sid if member else None,
         country=(member.country_code if member else None) or country_of(address, None),
         capabilities=parse_capabilities(list(names)) if names is not None else None,
-        own=parse_number_urls(own) if own else None,
-        voice=_voice_urls(own) if own and own.phone_number else None,
+        own=from_record(NumberUrls, own) if own else None,
+        voice=from_record(VoiceUrls, own) if own and own.phone_number else None,
         api_version=own.api_version if own else None,
         created=_parse_time(record.date_created),
         updated=_parse_time(record.date_updated),
@@ -253,14 +253,3 @@ def _capability_names(member: Any, own: Any) -> tuple[str, ...] | None:
         names = {"voice": "Voice", "sms": "SMS", "mms": "MMS", "fax": "Fax"}
         return tuple(names.get(name, name) for name, able in own.capabilities.items() if able)
     return None
-
-
-def _voice_urls(own: Any) -> VoiceUrls:
-    return VoiceUrls(
-        own.voice_url or None,
-        own.voice_method or "POST",
-        own.voice_fallback_url or None,
-        own.voice_fallback_method or "POST",
-        own.voice_application_sid or None,
-        own.trunk_sid or None,
-    )

@@ -170,18 +170,17 @@ def parse_capabilities(names: list[str] | None) -> Capability:
     return capabilities
 
 
-def parse_number_urls(number: Any) -> NumberUrls:
-    urls = {
-        "friendly_name": number.friendly_name or "",
-        "sms_url": number.sms_url or None,
-        "sms_method": number.sms_method or "POST",
-        "sms_fallback_url": number.sms_fallback_url or None,
-        "sms_fallback_method": number.sms_fallback_method or "POST",
-        "sms_application_sid": number.sms_application_sid or None,
-    }
+def from_record(type_: type[_Value], record: Any) -> _Value:
+    """Return a value of the fields that a record of Twilio's API has; the others have their defaults."""
+    values = {field.name: getattr(record, field.name) for field in fields(type_)}
     # Interned, because thousands of numbers have the same URLs.
-    interned = {name: intern(str(value)) if value else value for name, value in urls.items()}
-    return _from_known_fields(NumberUrls, interned)
+    return type_(
+        **{
+            name: intern(value) if isinstance(value, str) else value
+            for name, value in values.items()
+            if value
+        }
+    )
 
 
 def _share(values: dict[str, Any], strings: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities, parse_number_urls
+from sms_router.membership.snapshot import (
+    NumberUrls,
+    ServiceProperties,
+    Snapshot,
+    from_record,
+    parse_capabilities,
+)
 from sms_router.senders.country import country_of, is_toll_free
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import (
@@ -109,7 +115,7 @@ def read_snapshot(client: Client, account_sid: str, service_sid: str, now: float
 
 def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Snapshot:
     service, account = service_resource(client, service_sid), account_resource(client, account_sid)
-    settings = _settings(service.fetch())
+    settings = from_record(ServiceProperties, service.fetch())
     short_codes = list(iter_records(service.child("ShortCodes")))
     numbers = list(iter_records(service.child("PhoneNumbers")))
     owned: dict[str, Any] = {}
@@ -126,7 +132,9 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
         senders=tuple(sorted(senders, key=lambda sender: sender.sid)),
         settings=settings,
         number_urls={
-            sender.sid: parse_number_urls(owned[sender.sid]) for sender in senders if sender.sid in owned
+            sender.sid: from_record(NumberUrls, owned[sender.sid])
+            for sender in senders
+            if sender.sid in owned
         },
         read_at=now,
         version=int(now * 1000),
@@ -137,20 +145,6 @@ def _read(client: Client, account_sid: str, service_sid: str, now: float) -> Sna
                 if sid not in members
             )
         ),
-    )
-
-
-def _settings(service: Any) -> ServiceProperties:
-    return ServiceProperties(
-        friendly_name=service.friendly_name or "",
-        inbound_request_url=service.inbound_request_url or None,
-        inbound_method=service.inbound_method or "POST",
-        fallback_url=service.fallback_url or None,
-        fallback_method=service.fallback_method or "POST",
-        status_callback=service.status_callback or None,
-        use_inbound_webhook_on_number=bool(service.use_inbound_webhook_on_number),
-        sticky_sender=bool(service.sticky_sender),
-        area_code_geomatch=bool(service.area_code_geomatch),
     )
 
 

@@ -6,6 +6,7 @@ differ between containers, play no part.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from io import FileIO
@@ -30,27 +31,14 @@ def try_lock(path: Path, *, create: bool) -> FileIO | None:
             if create:
                 raise  # its folder is missing
             return None
-        if not _locked(file):
-            file.close()
-            return None
-        if _is_at(path, file):
-            return file
-        file.close()  # its owner removed it after it was opened here, and before it was locked
-
-
-def _locked(file: FileIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        file.close()
-        raise
-    return True
-
-
-def _is_at(path: Path, file: FileIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+        with contextlib.ExitStack() as unless_locked:
+            unless_locked.callback(file.close)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                    unless_locked.pop_all()
+                    return file
+            except BlockingIOError:
+                return None
+            except FileNotFoundError:
+                pass  # its owner removed it after it was opened here, and before it was locked

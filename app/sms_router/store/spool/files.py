@@ -1,10 +1,9 @@
 """The spool's files: one SQLite database for each worker, locked by it as long as it lives.
 
-The kernel releases the lock when the process ends, for whatever reason; process ids, which are used again and
-differ between containers, play no part. An exclusive lock also means that the write-ahead log needs no shared
-memory. A database that several processes share maps a file into memory for its log. On a full disk this file
-cannot be created, so that the database is unreadable at a start, and on a copy-on-write file system such as
-Btrfs it cannot be written either: the kernel kills the worker (SIGBUS).
+The kernel releases the lock when the process ends. An exclusive lock also means that the write-ahead log
+needs no shared memory. A database that several processes share maps a file into memory for its log. On a full
+disk this file cannot be created, so that the database is unreadable at a start, and on a copy-on-write file
+system such as Btrfs it cannot be written either: the kernel kills the worker (SIGBUS).
 
 Everything here blocks on the disk, is called from one thread at a time, and raises `DISK_ERRORS`.
 """
