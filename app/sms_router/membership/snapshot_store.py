@@ -65,6 +65,7 @@ class StoredState:
     """Changes that have been announced."""
 
 
+@dataclass(frozen=True, slots=True)
 class SnapshotStore:
     """Snapshots that all workers and replicas share; every method raises `SharedStateError`.
 
@@ -72,12 +73,11 @@ class SnapshotStore:
     channel. A lock with an expiry decides which worker reads Twilio.
     """
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    redis: Redis
 
     async def load_states(self, service_sids: Sequence[str]) -> list[StoredState]:
         """Return the versions and change counts of Services, in one round trip."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with self.redis.pipeline(transaction=False) as pipeline:
             for keys in map(PoolKeys.of, service_sids):
                 pipeline.get(keys.version)
                 pipeline.get(keys.change_count)
@@ -91,7 +91,7 @@ class SnapshotStore:
 
     async def fetch(self, service_sid: str) -> bytes | None:
         async with redis_errors():
-            stored = await self._redis.get(PoolKeys.of(service_sid).snapshot)
+            stored = await self.redis.get(PoolKeys.of(service_sid).snapshot)
         return stored.encode() if isinstance(stored, str) else stored
 
     async def publish(self, snapshot: Snapshot, encoded: bytes, changes: int = 0) -> StoreResult:
@@ -111,7 +111,7 @@ class SnapshotStore:
             document=encoded,
         )
         async with redis_errors():
-            result = await run_script(self._redis, call)
+            result = await run_script(self.redis, call)
         return StoreResult(result.decode() if isinstance(result, bytes) else result)
 
     async def announce(self, service_sid: str, seconds: float) -> None:
@@ -120,17 +120,17 @@ class SnapshotStore:
         The caller reads the Service next: it gets the lock for ``seconds``.
         """
         keys = PoolKeys.of(service_sid)
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.set(keys.refresh_lock, 1, px=_ms(seconds))
             pipeline.incr(keys.change_count)
             async with redis_errors():
                 await pipeline.execute()
-                await self._redis.publish(POOLS_CHANNEL, service_sid)  # not in a pipeline, for Redis Cluster
+                await self.redis.publish(POOLS_CHANNEL, service_sid)  # not in a pipeline, for Redis Cluster
 
     async def listen(self, on_change: Callable[[], Awaitable[None]]) -> None:
         """Subscribe; call ``on_change`` once subscribed and after each announcement. Does not return."""
         try:
-            async with subscribed(self._redis, POOLS_CHANNEL) as channel:
+            async with subscribed(self.redis, POOLS_CHANNEL) as channel:
                 await on_change()
                 async for _ in channel.listen():
                     await on_change()
@@ -141,21 +141,21 @@ class SnapshotStore:
         """Return whether this worker may read Twilio now; then no other worker may for ``seconds``."""
         lock = PoolKeys.of(service_sid).refresh_lock
         async with redis_errors():
-            if await self._redis.set(lock, 1, nx=True, px=_ms(seconds)):
+            if await self.redis.set(lock, 1, nx=True, px=_ms(seconds)):
                 return True
             # A longer lock was set before the clock of Redis was set back.
-            if await self._redis.pttl(lock) > _ms(MAX_LOCK):
-                await self._redis.pexpire(lock, _ms(seconds))
+            if await self.redis.pttl(lock) > _ms(MAX_LOCK):
+                await self.redis.pexpire(lock, _ms(seconds))
             return False
 
     async def extend_refresh_lock(self, service_sid: str, seconds: float) -> None:
         async with redis_errors():
-            await self._redis.pexpire(PoolKeys.of(service_sid).refresh_lock, _ms(seconds))
+            await self.redis.pexpire(PoolKeys.of(service_sid).refresh_lock, _ms(seconds))
 
     async def count_failure(self, service_sid: str) -> int:
         """Count a failed reading; return the number in a row, of all workers."""
         key = PoolKeys.of(service_sid).failure_count
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.incr(key)
             pipeline.pexpire(key, _ms(FAILURES_TTL))
             async with redis_errors():
@@ -164,7 +164,7 @@ class SnapshotStore:
 
     async def reset_failures(self, service_sid: str) -> None:
         async with redis_errors():
-            await self._redis.delete(PoolKeys.of(service_sid).failure_count)
+            await self.redis.delete(PoolKeys.of(service_sid).failure_count)
 
 
 @asynccontextmanager

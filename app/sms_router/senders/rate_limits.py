@@ -89,35 +89,32 @@ class _Usage:
     segments: int = 0
 
 
+@dataclass(eq=False)
 class RateLimiter:
     """One worker's counts. Senders are identified by sid, or by address when they are in no Sender Pool.
 
     A question and a count cost the same for 10 senders and 10,000.
-
-    Args:
-        limits: as configured.
-        clock: seconds of a monotonic clock.
-        calendar: seconds since the epoch, for the days of the caps; ``clock`` when it is not given.
-
     """
 
-    def __init__(
-        self, limits: RateLimits, clock: Callable[[], float], calendar: Callable[[], float] | None = None
-    ) -> None:
-        self.limits = limits
-        self.has_limits = bool(limits)
-        self.used: dict[str, float] = {}
-        """When each sender was last used, of those that were chosen among equals."""
-        self._clock = clock
-        self._calendar = calendar or clock
-        self._usages: dict[str, _Usage] = {}
-        self._limit_of: dict[str, SenderLimit] = dict(limits.by_number)
-        self._over_rate: dict[str, str] = {}
-        self._recheck: list[tuple[float, str]] = []
-        """When to check again, a heap with one entry for each sender that is over its rate."""
-        self._capped: dict[str, str] = {}
-        self._today = 0
-        self._unreported: dict[str, UsageDelta] = {}
+    limits: RateLimits
+    clock: Callable[[], float]
+    """Returns the seconds of a monotonic clock."""
+    calendar: Callable[[], float] | None = None
+    """Returns the seconds since the epoch, for the days of the caps; ``clock`` when it is not given."""
+    used: dict[str, float] = field(default_factory=dict, init=False)
+    """When each sender was last used, of those that were chosen among equals."""
+    _usages: dict[str, _Usage] = field(default_factory=dict, init=False)
+    _over_rate: dict[str, str] = field(default_factory=dict, init=False)
+    _recheck: list[tuple[float, str]] = field(default_factory=list, init=False)
+    """When to check again, a heap with one entry for each sender that is over its rate."""
+    _capped: dict[str, str] = field(default_factory=dict, init=False)
+    _today: int = field(default=0, init=False)
+    _unreported: dict[str, UsageDelta] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.has_limits = bool(self.limits)
+        self._calendar = self.calendar or self.clock
+        self._limit_of = dict(self.limits.by_number)
 
     def set_senders(self, senders: Iterable[Sender]) -> None:
         """Set which senders exist, so that `merge` finds their limits."""
@@ -140,7 +137,7 @@ class RateLimiter:
         key = sender.sid if sender is not None else decision.address
         if key is None or (not segments and not decision.per_recipient):
             return
-        now = self._clock()
+        now = self.clock()
         if decision.per_recipient:
             self.used[key] = now
         busy_seconds = 0.0
@@ -158,7 +155,7 @@ class RateLimiter:
     def over_rate(self) -> Mapping[str, str]:
         """Return the senders that are over their rate now, with the reason for the trail."""
         if self._recheck:
-            now = self._clock()
+            now = self.clock()
             while self._recheck and self._recheck[0][0] <= now:
                 _, key = heappop(self._recheck)
                 del self._over_rate[key]
@@ -200,7 +197,7 @@ class RateLimiter:
 
         Counts never decrease within a day: Redis may have lost its data.
         """
-        now = self._clock()
+        now = self.clock()
         for shared in usages:
             if shared.last_used > self.used.get(shared.sender, 0.0):
                 self.used[shared.sender] = shared.last_used

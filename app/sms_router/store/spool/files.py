@@ -17,7 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sms_router.store.local_database import (
@@ -157,16 +157,16 @@ class SpoolFile:
         self._connection.close()
 
 
+@dataclass(eq=False)
 class SpoolFolder:
     """The file that this worker writes, and those of dead workers that it has adopted."""
 
-    def __init__(self, folder: Path) -> None:
-        """``folder`` is created with the first entry."""
-        self._folder = folder
-        self._own: SpoolFile | None = None
-        self._files: list[SpoolFile] = []
-        self.lost = 0
-        """Entries in damaged files; where their number is unknown, one."""
+    folder: Path
+    """Is created with the first entry."""
+    lost: int = 0
+    """Entries in damaged files; where their number is unknown, one."""
+    _own: SpoolFile | None = None
+    _files: list[SpoolFile] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -176,7 +176,7 @@ class SpoolFolder:
     def append(self, entries: Sequence[SpoolEntry]) -> SpoolFile:
         """Write entries, all of them or none; return the file that has them now."""
         if self._own is None:
-            self._own = SpoolFile.create(self._folder)
+            self._own = SpoolFile.create(self.folder)
             self._files.append(self._own)
         try:
             self._own.append(entries)
@@ -193,7 +193,7 @@ class SpoolFolder:
 
     def adopt(self) -> None:
         """Lock the files of dead workers, so that this worker alone restores them."""
-        for path in sorted(set(self._folder.glob("*.db")) - {file.path for file in self._files}):
+        for path in sorted(set(self.folder.glob("*.db")) - {file.path for file in self._files}):
             try:
                 file = SpoolFile.lock(path)
             except DISK_ERRORS as error:
