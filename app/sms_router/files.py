@@ -55,6 +55,6 @@ def _private_file(file: Path) -> Iterator[Path]:
     folder = Path(gettempdir()) / f"sms-router-{os.getuid()}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()  # another user may have made it, or a link
-        if S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077:
+        status = folder.lstat()  # another user may have made it, or a link
+        if S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
             yield folder / sha256(os.fsencode(file.absolute())).hexdigest()[:32]

@@ -294,11 +294,11 @@ class Membership:
         if pool is not None:
             self.pools = MappingProxyType({**self.pools, snapshot.service_sid: pool})
             self.own_numbers.clear()
-            for each in self._services.values():
-                if each.snapshot is not None:
-                    members = (sender.address for sender in each.snapshot.senders)
-                    numbers = (*members, *each.snapshot.account_numbers)
-                    self.own_numbers.update(dict.fromkeys(numbers, each.snapshot.account_sid))
+            for known in self._services.values():
+                if known.snapshot is not None:
+                    members = (sender.address for sender in known.snapshot.senders)
+                    numbers = (*members, *known.snapshot.account_numbers)
+                    self.own_numbers.update(dict.fromkeys(numbers, known.snapshot.account_sid))
         self._find_stale()
 
     def _find_stale(self) -> None:

@@ -34,7 +34,7 @@ _LOCK_SHARE = 0.67
 """The part of an interval in which no other worker reads them."""
 
 
-class PortWatch:
+class PortWatch(PeriodicTask):
     """Reads the port-in requests of pending numbers from Twilio; one worker does it, for all.
 
     Without pending numbers it does nothing.
@@ -58,26 +58,19 @@ class PortWatch:
         client_for: Callable[[str], Client | None],
         interval: float = WATCH_INTERVAL,
     ) -> None:
-        self._interval = interval
+        super().__init__("port-watch", interval, self.refresh, wait_first=True)
         self._redis = redis
         self._redis_url = redis_url
         self._pending = pending
         self._pools = pools
         self._client_for = client_for
-        self._task = PeriodicTask("port-watch", interval, self.refresh, wait_first=True)
-
-    def start(self) -> None:
-        self._task.start()
-
-    async def aclose(self) -> None:
-        await self._task.aclose()
 
     async def refresh(self) -> None:
         """Advance the checklists once, unless another worker has just done it."""
         if not self._pending.numbers:
             return
         try:
-            if await self._redis.set(PORT_WATCH, b"1", nx=True, px=int(1000 * _LOCK_SHARE * self._interval)):
+            if await self._redis.set(PORT_WATCH, b"1", nx=True, px=int(1000 * _LOCK_SHARE * self.interval)):
                 await asyncio.to_thread(self._refresh)
         except CLIENT_ERRORS as error:
             log.warning("the port-in requests were not read: Redis failed (%s)", type(error).__name__)

@@ -21,14 +21,14 @@ class SchemaError(Exception):
 
     Args:
         place: where the data is, such as ``.data`` or ``Redis``.
-        found: the version that is stored there.
+        stored: the version that is stored there.
         remedy: what to do, beside running the version that wrote the data.
 
     """
 
-    def __init__(self, place: str, found: str, remedy: str) -> None:
+    def __init__(self, place: str, stored: str, remedy: str) -> None:
         self.sentence = (
-            f"{place} has data of schema {found}, and this sms-router needs schema {SCHEMA_VERSION}"
+            f"{place} has data of schema {stored}, and this sms-router needs schema {SCHEMA_VERSION}"
         )
         self.remedy = f"run the version of sms-router that wrote it, or {remedy}."
         super().__init__(f"{self.sentence}: {self.remedy}")
@@ -43,13 +43,13 @@ def check_data_dir(data_dir: Path, *, create: bool) -> None:
 
     """
     file = data_dir / FILE
-    found = file.read_text("utf-8", errors="replace").strip() if file.exists() else ""
-    if not found:  # a new directory, or a start that was killed as it wrote this
+    stored = file.read_text("utf-8", errors="replace").strip() if file.exists() else ""
+    if not stored:  # a new directory, or a start that was killed as it wrote this
         if create:
             data_dir.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{SCHEMA_VERSION}\n")
         return
-    _compare(str(data_dir), found, "set another data_dir in router.toml")
+    _compare(str(data_dir), stored, "set another data_dir in router.toml")
 
 
 def check_redis(client: redis.Redis) -> None:
@@ -75,6 +75,6 @@ def compare_redis(stored: bytes) -> None:
     _compare("Redis", stored.decode("utf-8", "replace"), "set another REDIS_URL")
 
 
-def _compare(place: str, found: str, remedy: str) -> None:
-    if found != str(SCHEMA_VERSION):
-        raise SchemaError(place, found if found.isdecimal() else repr(found[:20]), remedy)
+def _compare(place: str, stored: str, remedy: str) -> None:
+    if stored != str(SCHEMA_VERSION):
+        raise SchemaError(place, stored if stored.isdecimal() else repr(stored[:20]), remedy)

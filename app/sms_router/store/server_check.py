@@ -161,15 +161,15 @@ class StoreMonitor(PeriodicTask):
     async def check(self) -> None:
         if self._has_served and self._is_away():
             return
-        found = await asyncio.to_thread(
+        problems = await asyncio.to_thread(
             lambda: [*find_directory_problem(self._data_dir), *find_problems(self._url)]
         )
-        found = [problem for problem in found if not problem.sentence.startswith(_UNREACHABLE)]
+        problems = [problem for problem in problems if not problem.sentence.startswith(_UNREACHABLE)]
         logs = await asyncio.to_thread(self._is_first)
-        for problem in found:
+        for problem in problems:
             if logs and problem not in self.problems:
                 log.log(logging.ERROR if problem.is_error else logging.WARNING, "%s %s", *problem[1:])
-        self.problems = found
+        self.problems = problems
         self._has_served = self._has_served or not self._is_away()
 
     def _is_first(self) -> bool:
@@ -182,7 +182,9 @@ class StoreMonitor(PeriodicTask):
 
     def sentences(self, *, errors: bool) -> list[str]:
         """Return the errors, or what else an operator should know, each with its remedy."""
-        return [f"{each.sentence} {each.remedy}" for each in self.problems if each.is_error is errors]
+        return [
+            f"{problem.sentence} {problem.remedy}" for problem in self.problems if problem.is_error is errors
+        ]
 
 
 def _data_servers(url: RedisUrl) -> list[Address]:
@@ -230,9 +232,9 @@ def _servers_by(url: RedisUrl, seed: Address) -> list[Address]:
 
 
 def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
-    found = _request(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master))[0]
-    if isinstance(found, list):
-        host, port = found
+    reply = _request(sentinel, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.master))[0]
+    if isinstance(reply, list):
+        host, port = reply
         return replace(url.login, host=host.decode(), port=int(port))
     if mode and mode != "sentinel":
         raise _ProblemError(
@@ -240,8 +242,8 @@ def _master(url: RedisUrl, sentinel: Address, mode: str) -> Address:
             f"Name the Sentinels, whose port is 26379 as a rule, or the server: REDIS_URL={_scheme(sentinel)}://"
             f"{sentinel}/0",
         )
-    if isinstance(found, hiredis.ReplyError):
-        raise _ProblemError(f"The Sentinel {sentinel} refuses to name the master: {found}", _RIGHTS)
+    if isinstance(reply, hiredis.ReplyError):
+        raise _ProblemError(f"The Sentinel {sentinel} refuses to name the master: {reply}", _RIGHTS)
     names = _masters(sentinel)
     raise _ProblemError(
         f"The Sentinel {sentinel} has no master {url.master!r}.",

@@ -65,7 +65,9 @@ class SpoolEntry:
     def of(cls, call: Call) -> SpoolEntry:
         """Return the entry for what `Store.run` was called with."""
         script, keys, arguments = call
-        encoded = (each if isinstance(each, bytes) else str(each).encode() for each in arguments)
+        encoded = (
+            argument if isinstance(argument, bytes) else str(argument).encode() for argument in arguments
+        )
         return cls(script.name, keys, tuple(encoded))
 
     @property
