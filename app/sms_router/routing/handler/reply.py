@@ -23,7 +23,7 @@ class Part:
         text: the text of the message; a long one is split into several messages.
         media: one URL, or several, that Twilio fetches; http or https.
         sender: the sender to use, as in `Reply`.
-        to: the number of another person who gets this message, unless they have opted out.
+        to: the number of another contact who gets this message, unless they have opted out.
 
     Raises:
         TypeError: when the text, a URL, the sender or the number is no ``str``.
