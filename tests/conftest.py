@@ -18,7 +18,7 @@ from tests.store.shared_stores import STORES, SharedStores
 EXAMPLES = os.environ.get("EXAMPLES", "")
 """How many examples of each property `make slow` tries; `make test` tries 20."""
 
-# A slow machine is no fault of what is tested.
+# A slow machine must not fail a property.
 settings.register_profile(
     "patient",
     max_examples=int(EXAMPLES or 20),

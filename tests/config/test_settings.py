@@ -73,7 +73,7 @@ def reported(load: Load, tmp_path: Path) -> Told:
     return mistakes
 
 
-# who wins
+# precedence
 
 
 def look(settings: Settings, path: str) -> Any:
@@ -129,7 +129,7 @@ def test_the_environment_has_precedence_over_the_file_and_the_default(
     assert look(load(file), path) == in_file
     assert look(load(file, **{variable: given}), path) == in_environment
     assert look(load(**{variable: given}), path) == in_environment
-    assert look(load(file, **{variable: ""}), path) == in_file, "an empty variable is as good as none"
+    assert look(load(file, **{variable: ""}), path) == in_file, "an empty variable counts as none"
 
 
 @pytest.mark.parametrize(

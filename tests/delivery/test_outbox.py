@@ -67,7 +67,7 @@ async def test_a_contact_may_be_a_name_with_spaces(fixture: OutboxFixture) -> No
     assert isinstance(await fixture.mark_sending(first), SendLease)
 
 
-# --- take ---
+# --- lease ---
 
 
 async def test_a_leased_entry_is_leased_by_no_other_worker_for_fifteen_seconds(
@@ -261,7 +261,7 @@ async def test_a_repeated_postponement_does_not_undo_a_later_mark(fixture: Outbo
     assert (fixture.state(entry)["state"], fixture.waiting()) == ("sent", {})
 
 
-# --- settle ---
+# --- record the result ---
 
 
 @pytest.mark.parametrize(

@@ -428,5 +428,5 @@ async def test_a_claim_from_before_the_clock_was_set_back_lasts_one_lease_more(
     result, left = (await message.claim("a"))[:2]
     assert (result, left) == (b"in_progress", LEASE)
     assert 0 < int(fields(message, valkey)[b"lease_until"]) - valkey.time()[0] * 1000 <= LEASE + 1000
-    assert (await message.claim("a"))[0] == b"in_progress", "it may be alive"
+    assert (await message.claim("a"))[0] == b"in_progress", "its worker may be running"
     assert (await message.renew("other")) == 1

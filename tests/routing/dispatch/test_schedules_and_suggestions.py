@@ -92,7 +92,7 @@ def test_hours_count_by_the_clock_of_the_service(moment: str, service: str | Non
     for other in ("2026-01-05T12:00", "2026-01-04T12:00", "2026-01-09T23:00", moment):
         clock.set(other)
         found = rules.resolve(message("hours", service=service))
-    assert found.rule == name, "what was kept of another time does not count"
+    assert found.rule == name, "a resolution that was cached at another time does not count"
 
 
 def test_the_moment_may_be_given() -> None:
@@ -144,7 +144,7 @@ def test_a_cached_resolution_equals_a_new_one(hours: Schedule, minutes: list[int
         ("opem", "did you mean OPEN"),
         ("shopp", "did you mean SHOP"),
         ("shoop", "did you mean SHOP"),
-        ("sop", "default"),  # STOP is as near as SHOP
+        ("sop", "default"),  # STOP is as similar as SHOP
         ("stp", "default"),
         ("mene", "default"),  # MENU and MEND are equally similar
         ("bonjuor", "default"),  # holds in another country

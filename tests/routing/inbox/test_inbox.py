@@ -135,7 +135,7 @@ async def test_the_first_commit_wins_and_the_other_returns_it(one: Worker, other
 async def test_of_concurrent_requests_one_is_claimed_and_all_get_the_same_answer(
     valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "STALL_TIMEOUT", LONG)  # a busy machine is not what is tried here
+    monkeypatch.setattr(server, "STALL_TIMEOUT", LONG)  # the speed of the machine is not tested here
     monkeypatch.setattr(inbox, "STORE_BUDGET", LONG)
     chance = random.Random(7)
     work: list[MessageKey] = []
@@ -176,7 +176,7 @@ async def test_a_lease_is_renewed(valkey_url: str, tmp_path: Path, other: Worker
     async with worker(valkey_url, tmp_path, lease=0.3) as one, asyncio.timeout(LONG):
         await claim(one.inbox)
         remaining, renewals = 0.3, 0
-        while renewals < 4:  # longer than the lease lives by itself
+        while renewals < 4:  # longer than the lease lasts
             busy = await try_claim(other.inbox)
             assert isinstance(busy, InProgress)
             renewals += busy.remaining > remaining

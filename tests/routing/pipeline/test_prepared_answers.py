@@ -87,7 +87,7 @@ async def test_a_claim_returns_what_is_stored_of_the_contact(one: Worker, valkey
     assert isinstance(result, Claimed)
     assert list(result.contact or ()) == [b"opted_out", b"1"]
     assert b"answer" not in record(valkey, key())
-    assert not valkey.exists(COUNTER), "what is not said does not count"
+    assert not valkey.exists(COUNTER), "a reply that is not sent does not count"
 
 
 async def test_a_reply_above_the_limit_is_claimed_and_not_counted(one: Worker, valkey: redis.Redis) -> None:
