@@ -7,13 +7,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import ServiceProperties, Snapshot
+from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.hosting import serve
 from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.store.redis_py import async_client
 from tests.end_to_end.router_process import (
     ACCOUNT,
     KEYWORDS_TOML,
@@ -37,14 +37,20 @@ SENDERS = (
 )
 
 
+async def publish_senders(url: str, urls: Mapping[str, NumberUrls] | None = None, version: int = 1) -> None:
+    """Store a snapshot of the Service's senders, so that Twilio's API is not needed."""
+    settings = ServiceProperties("Test")
+    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, settings, urls or {}, time.time(), version)
+    async with async_client(url, connect_within=2) as redis:
+        await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
+
+
 @pytest.fixture
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PrivateValkey]:
-    """A Valkey with a snapshot of the Service's senders, so that Twilio's API is not needed."""
+    """A Valkey with a snapshot of the Service's senders."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"), appendfsync="everysec")
     server.start()
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
-    async with Redis.from_url(server.url) as redis:
-        await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
+    await publish_senders(server.url)
     yield server
     server.kill()
 

@@ -170,22 +170,25 @@ class RouterProcess:
         """What it has printed so far, to stdout and stderr."""
         return (self.folder / f"log-{self.port}").read_text()
 
-    def start(self) -> RouterProcess:
-        """Start it and wait until it accepts connections."""
-        environment = {
+    @property
+    def _variables(self) -> dict[str, str]:
+        """The environment of its commands."""
+        return {
             "PATH": os.environ["PATH"],
             "TWILIO_ACCOUNT_SID": ACCOUNT,
             "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_AUTH_TOKEN_SECONDARY": SECONDARY,
             "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
-            "TWILIO_API_BASE_URL": "http://127.0.0.1:9",
+            "TWILIO_API_BASE_URL": self.environment.get("TWILIO_API_BASE_URL", "http://127.0.0.1:9"),
             "PUBLIC_URL": PUBLIC,
             "REDIS_URL": self.redis_url,
             "SMS_ROUTER_CONFIG": str(self.folder),
             "PORT": str(self.port),
-            "RUNS": str(self.folder / "runs"),
-            **self.environment,
         }
+
+    def start(self) -> RouterProcess:
+        """Start it and wait until it accepts connections."""
+        own = {"TWILIO_AUTH_TOKEN_SECONDARY": SECONDARY, "RUNS": str(self.folder / "runs")}
+        environment = {**self._variables, **own, **self.environment}
         log_file = self.folder / f"log-{self.port}"
         if sys.platform == "linux" and self.module == "sms_router" and not self.server:
             self.process = parent().start(environment, log_file)
@@ -242,19 +245,8 @@ class RouterProcess:
 
     def command(self, *words: str) -> CommandResult:
         """Run a command with the configuration and the Redis of the router."""
-        environment = {
-            "PATH": os.environ["PATH"],
-            "TWILIO_ACCOUNT_SID": ACCOUNT,
-            "TWILIO_AUTH_TOKEN": TOKEN,
-            "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
-            "TWILIO_API_BASE_URL": self.environment.get("TWILIO_API_BASE_URL", "http://127.0.0.1:9"),
-            "PUBLIC_URL": PUBLIC,
-            "REDIS_URL": self.redis_url,
-            "SMS_ROUTER_CONFIG": str(self.folder),
-            "PORT": str(self.port),
-        }
         with ThreadPoolExecutor(1) as thread:  # some commands run an event loop
-            return thread.submit(_run_command, words, environment).result(timeout=60)
+            return thread.submit(_run_command, words, self._variables).result(timeout=60)
 
     async def deliver(
         self,

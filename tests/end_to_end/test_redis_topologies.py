@@ -6,19 +6,15 @@ import asyncio
 import json
 import re
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sms_router.membership.snapshot import ServiceProperties, Snapshot
-from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.routing.history.reader import HistoryReader
-from sms_router.store.redis_py import async_client, sync_client
-from tests.end_to_end.conftest import SENDERS
+from sms_router.store.redis_py import sync_client
+from tests.end_to_end.conftest import publish_senders
 from tests.end_to_end.router_process import (
-    ACCOUNT,
     SERVICE,
     HttpResponse,
     RouterProcess,
@@ -65,12 +61,6 @@ async def start_router(tmp_path: Path) -> AsyncIterator[StartRouter]:
         router.kill()
 
 
-async def publish_senders(redis: Redis) -> None:
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
-    async with async_client(redis.url, connect_within=2) as client:
-        await SnapshotStore(client).publish(snapshot, snapshot.to_bytes())
-
-
 async def deliver_many(router: RouterProcess, count: int) -> list[asyncio.Task[HttpResponse]]:
     """Deliver messages of ``count`` contacts, one each 20 ms."""
     tasks = []
@@ -104,7 +94,7 @@ def count_records(redis: Redis) -> int:
 async def test_two_routers_on_a_cluster_answer_each_message_once(
     cluster: PrivateCluster, start_router: StartRouter
 ) -> None:
-    await publish_senders(cluster)
+    await publish_senders(cluster.url)
     first, second = (
         await asyncio.to_thread(start_router, cluster),
         await asyncio.to_thread(start_router, cluster),
@@ -127,7 +117,7 @@ async def test_two_routers_on_a_cluster_answer_each_message_once(
 
 @pytest.mark.slow
 async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, start_router: StartRouter) -> None:
-    await publish_senders(cluster)
+    await publish_senders(cluster.url)
     router = await asyncio.to_thread(start_router, cluster)
     await assert_answered(await deliver_many(router, 10))
     broken = webhook("BOOM", From="+14155550777")
@@ -154,7 +144,7 @@ async def test_the_commands_work_on_a_cluster(cluster: PrivateCluster, start_rou
 async def test_every_message_is_answered_while_a_node_is_down(
     cluster: PrivateCluster, start_router: StartRouter
 ) -> None:
-    await publish_senders(cluster)
+    await publish_senders(cluster.url)
     router = await asyncio.to_thread(start_router, cluster)
     killed = cluster.masters[1]
     before = await deliver_many(router, 20)
@@ -173,7 +163,7 @@ async def test_every_message_is_answered_while_a_node_is_down(
 async def test_every_message_is_answered_during_a_failover_by_sentinels(
     sentinels: PrivateSentinels, start_router: StartRouter
 ) -> None:
-    await publish_senders(sentinels)
+    await publish_senders(sentinels.url)
     router = await asyncio.to_thread(start_router, sentinels)
     before = await deliver_many(router, 20)
     await assert_answered(before)
@@ -188,7 +178,7 @@ async def test_every_message_is_answered_during_a_failover_by_sentinels(
 async def test_conversations_on_a_cluster_keep_the_order_of_messages(
     cluster: PrivateCluster, start_router: StartRouter
 ) -> None:
-    await publish_senders(cluster)
+    await publish_senders(cluster.url)
     routers = [
         await asyncio.to_thread(start_router, cluster, "tests.end_to_end.conversation_handlers")
         for _ in range(2)

@@ -16,16 +16,12 @@ from typing import Any
 
 import pytest
 from defusedxml.ElementTree import fromstring
-from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
-from sms_router.membership.snapshot_store import SnapshotStore
+from sms_router.membership.snapshot import NumberUrls
 from sms_router.sandbox.hosting import free_port
-from tests.end_to_end.conftest import SENDERS, StartRouter
+from tests.end_to_end.conftest import SENDERS, StartRouter, publish_senders
 from tests.end_to_end.router_process import (
-    ACCOUNT,
     REPOSITORY,
-    SERVICE,
     TOKEN,
     HttpResponse,
     RouterProcess,
@@ -266,9 +262,7 @@ async def test_messages_without_a_rule_are_forwarded_to_the_url_of_their_number(
         SENDERS[2].sid: NumberUrls("New York", f"{application.url}/votes", "GET"),
         SENDERS[1].sid: NumberUrls("San Francisco", "https://sms.example.com/sms"),
     }
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), urls, time.time(), version=9)
-    async with Redis.from_url(valkey.url) as redis:
-        await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
+    await publish_senders(valkey.url, urls, version=9)
     router = start_router("number_urls = true")
     for body, number, expected in (
         ("anything", "+12125550100", "Thanks for anything."),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,7 +15,6 @@ from sms_router.sandbox.world.loader import load_world
 from tests.end_to_end.router_process import (
     ACCOUNT,
     PUBLIC,
-    REPOSITORY,
     SERVICE,
     TOKEN,
     HttpResponse,
@@ -58,26 +55,6 @@ def routers(tmp_path: Path, valkey_url: str, sandbox: str) -> Iterator[list[Rout
                 router.kill()
 
 
-def command(router: RouterProcess, sandbox: str, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_MESSAGING_SERVICE_SID": SERVICE,
-        "TWILIO_API_BASE_URL": sandbox,
-        "PUBLIC_URL": PUBLIC,
-        "REDIS_URL": router.redis_url,
-        "SMS_ROUTER_CONFIG": str(router.folder),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "sms_router", *words],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def twilio_is_down(sandbox: str, *, down: bool) -> None:
     url, fault = f"{sandbox}/sandbox/faults", {"rest": {"kind": "status", "status": 503}}
     answer = requests.post(url, json=fault, timeout=5) if down else requests.delete(url, timeout=5)
@@ -95,7 +72,7 @@ async def test_a_removed_short_code_is_used_by_neither_router_until_it_is_added_
 ) -> None:
     for router in routers:
         await wait_until(partial(answers_from, router, "12345"))
-    done = command(routers[0], sandbox, "short-codes", "remove", CODE, "--yes")
+    done = routers[0].command("short-codes", "remove", CODE, "--yes")
     assert done.returncode == 0, done.stderr
     for router in routers:
         await wait_until(partial(answers_from, router, "+14155550100"))
@@ -103,11 +80,11 @@ async def test_a_removed_short_code_is_used_by_neither_router_until_it_is_added_
     for router in routers:
         assert await answers_from(router, "+14155550100")
     twilio_is_down(sandbox, down=False)
-    done = command(routers[1], sandbox, "short-codes", "add", CODE)
+    done = routers[1].command("short-codes", "add", CODE)
     assert done.returncode == 0, done.stderr
     for router in routers:
         await wait_until(partial(answers_from, router, "12345"))
     metrics = (await routers[0].fetch("/metrics")).text
     assert f'sms_router_pool_senders{{service="{SERVICE}"}} 5.0' in metrics
-    history = command(routers[0], sandbox, "membership", "history").stdout
+    history = routers[0].command("membership", "history").stdout
     assert history.count("short code 12345") == 2

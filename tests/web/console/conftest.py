@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import pytest
-from redis.asyncio import Redis
 
-from sms_router.membership.snapshot import ServiceProperties, Snapshot
-from sms_router.membership.snapshot_store import SnapshotStore
-from tests.end_to_end.conftest import SENDERS, start_router, twilio, valkey
-from tests.end_to_end.router_process import ACCOUNT, SERVICE, RouterProcess, write_configuration
+from tests.end_to_end.conftest import publish_senders, start_router, twilio, valkey
+from tests.end_to_end.router_process import RouterProcess, write_configuration
 from tests.store.private_valkey import PrivateValkey
 from tests.web.console.client import PASSWORD, ConsoleClient
 
@@ -24,13 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateValkey]:
     """Give a Valkey that has the Service's senders, to all tests of a file."""
     server = PrivateValkey(tmp_path_factory.mktemp("v"))
     server.start()
-    snapshot = Snapshot(ACCOUNT, SERVICE, SENDERS, ServiceProperties("Test"), {}, time.time(), version=1)
-
-    async def publish() -> None:
-        async with Redis.from_url(server.url) as redis:
-            await SnapshotStore(redis).publish(snapshot, snapshot.to_bytes())
-
-    asyncio.run(publish())
+    asyncio.run(publish_senders(server.url))
     yield server
     server.kill()
 
