@@ -227,9 +227,11 @@ def test_a_text_waits_for_a_router_that_is_about_to_listen(
     with contextlib.ExitStack() as running:
         running.enter_context(embedded(folder / ".data"))
         begin = SimpleNamespace(
-            monotonic=time.monotonic, sleep=lambda _: running.enter_context(listening(port))
+            monotonic=time.monotonic,
+            time=time.time,
+            sleep=lambda _: running.enter_context(listening(port)),
         )
-        monkeypatch.setattr("sms_router.cli.server.text_by_webhook.time", begin)
+        monkeypatch.setattr("sms_router.cli.server.text.time", begin)
         result = cli("text", "HOURS", "--to", "12345", "--url", f"http://127.0.0.1:{port}")
     assert (result.code, result.err) == (0, "")
     assert "Here I am." in result.out

@@ -188,8 +188,8 @@ class TextSource(Protocol):
 
 def _send(settings: Settings, local: str, message: OutgoingText, *, by_phone: bool, wait: bool) -> TextSource:
     """Text by the sandbox's phone, or by a webhook of this command's own."""
+    _check_router(local, START_TIMEOUT if embedded_is_running(settings) else 0)
     if by_phone and settings.uses_sandbox and ":" not in message.sender + message.recipient:
-        _check_router(local, START_TIMEOUT if embedded_is_running(settings) else 0)
         sandbox = settings.twilio.api_base_url or f"http://127.0.0.1:{settings.sandbox.port}"
         return TextByPhone(sandbox.rstrip("/"), message, wait=wait)
     from sms_router.cli.server.text_by_webhook import TextByWebhook  # noqa: PLC0415 (slow to import)
@@ -200,15 +200,15 @@ def _send(settings: Settings, local: str, message: OutgoingText, *, by_phone: bo
 def _check_router(url: str, start_timeout: float) -> None:
     """Check that the router listens; wait ``start_timeout`` seconds for one that starts.
 
-    Raises:
-        CommandError: when it does not. The sandbox would report a failed webhook, and the text be lost.
-
+    Otherwise the sandbox would report a failed webhook, and the text be lost.
     """
     parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     deadline = time.monotonic() + start_timeout
     while True:
         try:
-            socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2).close()
+            with contextlib.suppress(TimeoutError, socket.gaierror):  # the request reports them
+                socket.create_connection((parts.hostname or "", port), timeout=2).close()
         except OSError as error:
             if time.monotonic() >= deadline:
                 raise CommandError(f"The router does not run at {url}.", START_HINT, URL_HINT) from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -11,7 +10,7 @@ import requests
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from sms_router.cli.context import START_HINT, embedded_is_running, store_is_running
+from sms_router.cli.context import store_is_running
 from sms_router.cli.output import CommandError
 from sms_router.cli.senders.pools import stored_pools
 from sms_router.cli.server.phone import URL_HINT, OutgoingText, PhoneMessage, describe_status, sent_by_rest
@@ -26,9 +25,6 @@ from sms_router.twilio.signature import sign
 
 ANSWER_TIMEOUT = 16.0
 """Seconds; Twilio's is 15 (facts 1.4)."""
-
-START_TIMEOUT = 5.0
-"""Seconds to wait for a router that is starting."""
 
 
 class TextByWebhook:
@@ -114,39 +110,18 @@ def _send(
     }
     body = urlencode(parameters).encode()
     try:
-        return _post(f"{local}/sms", body, headers, START_TIMEOUT if embedded_is_running(settings) else 0)
+        with requests.Session() as session:
+            session.mount("http://", BoundedAdapter(ANSWER_TIMEOUT))
+            return session.post(f"{local}/sms", data=body, headers=headers, timeout=ANSWER_TIMEOUT)
     except requests.Timeout as error:
         raise CommandError(
             f"The router at {local} did not answer within {ANSWER_TIMEOUT:.0f} s; Twilio's timeout is 15 s.",
             "See its log; inline_deadline in router.toml should be below 13 seconds.",
         ) from error
     except requests.RequestException as error:
-        if _is_refused_connection(error):
-            raise CommandError(f"The router does not run at {local}.", START_HINT, URL_HINT) from error
         raise CommandError(
             f"The router at {local} did not answer: {error}", "See its log.", URL_HINT
         ) from error
-
-
-def _post(url: str, body: bytes, headers: Mapping[str, str], start_timeout: float) -> requests.Response:
-    """Post a request; repeat it for ``start_timeout`` seconds while the connection is refused."""
-    deadline = time.monotonic() + start_timeout
-    while True:
-        try:
-            with requests.Session() as session:
-                session.mount("http://", BoundedAdapter(ANSWER_TIMEOUT))
-                return session.post(url, data=body, headers=headers, timeout=ANSWER_TIMEOUT)
-        except requests.ConnectionError as error:
-            if not _is_refused_connection(error) or time.monotonic() >= deadline:
-                raise
-        time.sleep(0.1)
-
-
-def _is_refused_connection(error: BaseException | None) -> bool:
-    """Return whether ConnectionRefusedError is among the causes."""
-    while error is not None and not isinstance(error, ConnectionRefusedError):
-        error = error.__cause__ or error.__context__
-    return error is not None
 
 
 def _parse_twiml(content: bytes, recipient: str) -> list[PhoneMessage]:
