@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from sms_router.store.embedded import running_at
 
 if TYPE_CHECKING:
     from sms_router.sandbox.world.world import World
+
+_POLL_INTERVAL = 0.1
+"""Seconds."""
 
 START_COMMAND = "sms-router serve" if IS_WHEEL else "make run"
 
@@ -78,13 +82,16 @@ def sandbox_environment(world: World, settings: Settings) -> Mapping[str, str]:
     }
 
 
-def settings_for_command() -> Settings:
-    """Load the settings; without Twilio credentials, with those of the sandbox."""
+def settings_for_command(start_timeout: float = 0.0) -> Settings:
+    """Load the settings; without Twilio credentials, with those of the sandbox.
+
+    ``start_timeout`` is for how many seconds to wait for the sandbox of a router that is starting.
+    """
     settings = load_settings()
     if settings.is_offline:
         world = sandbox_world(settings)
         environment = sandbox_environment(world, settings)
-        if port := _running_sandbox_port(settings):
+        if port := _running_sandbox_port(settings, start_timeout):
             environment = {**environment, "TWILIO_API_BASE_URL": f"http://127.0.0.1:{port}"}
         settings = load_settings({**os.environ, **environment})
     return settings
@@ -95,12 +102,17 @@ def sandbox_port_file(settings: Settings) -> Path:
     return settings.router.data_dir / "sandbox-port"
 
 
-def _running_sandbox_port(settings: Settings) -> int:
+def _running_sandbox_port(settings: Settings, start_timeout: float) -> int:
     """Return where the router's sandbox listens; 0 where that is unknown, or a variable sets it."""
-    if not (os.environ.get("SANDBOX_PORT") or settings.twilio.api_base_url):
+    if os.environ.get("SANDBOX_PORT") or settings.twilio.api_base_url:
+        return 0
+    deadline = time.monotonic() + start_timeout
+    while True:
         with contextlib.suppress(OSError, ValueError):
             return int(sandbox_port_file(settings).read_text("utf-8"))
-    return 0
+        if time.monotonic() >= deadline or not embedded_is_running(settings):
+            return 0
+        time.sleep(_POLL_INTERVAL)
 
 
 def handlers_folder(settings: Settings) -> Path:

@@ -280,11 +280,22 @@ def test_a_router_on_all_ipv6_addresses_prints_a_loopback_url(folder: Path) -> N
         assert serving.stop() == 0
 
 
-def test_all_used_ports_are_reported_with_one_command(cli: Cli) -> None:
+def are_free(*ports: int) -> bool:
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("distance", [1, 2])
+def test_all_used_ports_are_reported_with_one_command(cli: Cli, distance: int) -> None:
     with socket.socket() as taken, socket.socket() as other:
-        for each in (taken, other):
-            each.bind(("127.0.0.1", 0))
-            each.listen()
+        first = next(port for port in range(21_000, 30_000, 4) if are_free(port, port + distance))
+        taken.bind(("127.0.0.1", first))
+        other.bind(("127.0.0.1", first + distance))
+        taken.listen()
+        other.listen()
         port, sandbox_port = taken.getsockname()[1], other.getsockname()[1]
         result = cli("serve", PORT=str(port), SANDBOX_PORT=str(sandbox_port))
     assert result.code == 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sms_router.cli.context import START_HINT, has_store, sandbox_world, store_is_running
@@ -15,29 +16,22 @@ from sms_router.config.settings import Settings, load_settings
 from sms_router.membership.snapshot import ServiceProperties, Snapshot, parse_capabilities
 from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
+from sms_router.membership.sync.cordon_sync import stored_cordons
+from sms_router.membership.sync.rate_sync import stored_usage
+from sms_router.onboarding.repository import load_state
+from sms_router.onboarding.sync import pending_number
+from sms_router.senders.cordons import Cordon, cordon_reasons
 from sms_router.senders.country import is_toll_free
-from sms_router.senders.models import Sender, SenderKind
+from sms_router.senders.models import NO_CONDITIONS, Sender, SenderConditions, SenderKind
+from sms_router.senders.pending import pending_reasons
 from sms_router.senders.pool import Pool, likely_recipient
+from sms_router.senders.rate_limits import RateLimiter
 
 if TYPE_CHECKING:
     import redis
 
     from sms_router.routing.dispatch.rule_warnings import KnownSenders
     from sms_router.sandbox.world.world import World
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from sms_router.membership.sync.cordon_sync import stored_cordons
-from sms_router.membership.sync.rate_sync import stored_usage
-from sms_router.onboarding.repository import load_state
-from sms_router.onboarding.sync import pending_number
-from sms_router.senders.cordons import Cordon, cordon_reasons
-from sms_router.senders.models import NO_CONDITIONS, SenderConditions
-from sms_router.senders.pending import pending_reasons
-from sms_router.senders.rate_limits import RateLimiter
-
-if TYPE_CHECKING:
-    import redis
 
 
 def stored_pools(settings: Settings) -> list[Pool]:
@@ -57,13 +51,17 @@ def known_snapshots(settings: Settings) -> list[Snapshot]:
 
 
 def known_senders(settings: Settings) -> KnownSenders:
-    """Return what rules are compared with for warnings, as far as it is stored; Twilio is not called.
-
-    Without Twilio credentials, before the first start, the senders are those of ``sandbox.toml``.
-    """
+    """Return what rules are compared with for warnings: `known_pools`."""
     from sms_router.routing.dispatch.rule_warnings import KnownSenders  # noqa: PLC0415 (Jinja)
 
-    services = frozenset(service.sid for service in settings.services)
+    return KnownSenders(frozenset(service.sid for service in settings.services), known_pools(settings))
+
+
+def known_pools(settings: Settings) -> dict[str, Pool]:
+    """Return the Sender Pools by Service, as far as they are stored; Twilio is not called.
+
+    Without Twilio credentials, where none is stored, they are those of ``sandbox.toml``.
+    """
     snapshots: list[Snapshot] = []
     if store_is_running(settings):  # a command about rules does not start a store for its warnings
         try:
@@ -74,7 +72,7 @@ def known_senders(settings: Settings) -> KnownSenders:
     if not snapshots and configured.is_offline and settings.services:
         world = sandbox_world(configured)
         snapshots = [sandbox_snapshot(world, service.sid, time.time()) for service in settings.services]
-    return KnownSenders(services, {snapshot.service_sid: snapshot.pool() for snapshot in snapshots})
+    return {snapshot.service_sid: snapshot.pool() for snapshot in snapshots}
 
 
 def default_recipient(pools: Iterable[Pool]) -> str:

@@ -170,16 +170,17 @@ def _check_ports(settings: Settings) -> None:
         listeners.append(("SANDBOX_PORT", "127.0.0.1", settings.sandbox.port))
     problems, remedies = [], []
     names: dict[int, str] = {}
+    taken = {number for _, _, number in listeners}
     for variable, host, port in listeners:
         if names.setdefault(port, variable) != variable:
             problems.append(f"{variable} and {names[port]} are both {port}.")
-            remedies.append(f"{variable}={max(number for _, _, number in listeners) + 1}")
+            remedies.append(f"{variable}={max(taken) + 1}")
+            taken.add(max(taken) + 1)
             continue
         try:
             check_port(host, port, "")
         except CommandError as error:
             problems.append(str(error).splitlines()[0])
-            taken = {number for _, _, number in listeners}
             remedies.append(_other_setting(variable, host, port, taken, error.__cause__))
     if not problems:
         return

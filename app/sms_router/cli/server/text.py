@@ -31,7 +31,7 @@ from sms_router.cli.output import (
     program,
     stdout,
 )
-from sms_router.cli.senders.pools import default_recipient, stored_pools
+from sms_router.cli.senders.pools import default_recipient, known_pools, stored_pools
 from sms_router.cli.server.phone import (
     DELIVERY,
     URL_HINT,
@@ -137,13 +137,13 @@ def text(
     is shown here only. With credentials of Twilio's it asks first, because late replies and what handlers
     send leave by Twilio and cost money.
     """
-    settings = settings_for_command()
+    settings = settings_for_command(START_TIMEOUT)
     body = " ".join(text).encode("utf-8", "replace").decode()  # arguments may contain invalid bytes
     local = (url or settings.local_url).rstrip("/")
     if recipient is None:
         if not store_is_running(settings):
             raise CommandError(f"The router does not run at {local}.", START_HINT, URL_HINT)
-        recipient = default_recipient(stored_pools(settings))
+        recipient = default_recipient(stored_pools(settings) or known_pools(settings).values())
     if not settings.uses_sandbox:
         confirm(
             f"A late reply to {sender}, and whatever a handler sends, leave by Twilio and cost money."
