@@ -26,8 +26,8 @@ SENT = json.dumps({"state": "sent", "sid": "SMx"})
 
 NOT_REPEATED = {
     "check_schema", "count_reply", "event_claim", "event_finish", "expire_conversation", "get_contact",
-    "get_time", "load_cookies", "mark_opt_outs",
-    "mark_texted", "outbox_lease_due", "outbox_release", "outbox_restore", "publish",
+    "find_denied", "get_time", "load_cookies", "mark_opt_outs", "mark_texted",
+    "outbox_lease_due", "outbox_release", "outbox_restore", "publish",
     "publish_rules", "read_opt_outs", "read_session", "record_abandoned", "remove_bodies", "renew_lease",
     "replace_checklist", "request_replay", "restore_hash", "save_cookies", "start_conversation",
     "store_snapshot", "sync_rates",

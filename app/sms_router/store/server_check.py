@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import hiredis
 
+from sms_router.store import scripts
 from sms_router.store.file_lock import try_lock
 from sms_router.store.keys import (
     ALL_BUCKETS,
@@ -28,7 +29,6 @@ from sms_router.store.keys import (
     POOLS_CHANNEL,
     RULES_CHANNEL,
 )
-from sms_router.store.scripts import SCRIPTS
 from sms_router.store.url import Address, Command, RedisUrl, Topology, tls_context
 from sms_router.tasks import PeriodicTask
 
@@ -46,27 +46,6 @@ MIN_VERSION = (6, 2)
 _CHANNELS = (ANSWERED_CHANNEL, CONSENTS_CHANNEL, POOLS_CHANNEL, RULES_CHANNEL)
 _OTHER_COMMANDS = {"EXISTS", "EXPIRE", "PTTL", "SET", "XLEN", "XREVRANGE", "ZSCAN"}
 """What the routers' user must be allowed, beside scripts, the commands in them and channels."""
-
-_PROBE = b"""
-local denied = {}
-for _, command in ipairs(ARGV) do
-  local arguments, reply = {}, nil
-  repeat
-    reply = redis.pcall(command, unpack(arguments))
-    table.insert(arguments, KEYS[1])
-    reply = type(reply) == 'table' and reply.err or ''
-  until #arguments > 7 or not string.find(reply, 'rong number of arg')
-  for _, refusal in ipairs({'NOPERM', 'ACL failure', 'user executing the script'}) do
-    if string.find(reply, refusal) then
-      table.insert(denied, command)
-    end
-  end
-end
-redis.pcall('DEL', KEYS[1])
-return denied
-"""
-"""Calls each command with one key as all its arguments, as many as it takes; only a refusal counts."""
-
 
 _UNREACHABLE = "Redis does not respond"
 
@@ -320,18 +299,18 @@ _RIGHTS = "Allow its user what the router needs: docs/operating.md, section Redi
 
 def _commands() -> list[str]:
     """Return each command that the workers' user must be allowed."""
-    calls = (re.findall(rb"redis\.p?call\('(\w+)'", script.source) for script in SCRIPTS.values())
+    calls = (re.findall(rb"redis\.p?call\('(\w+)'", script.source) for script in scripts.SCRIPTS.values())
     used = {command.decode().upper() for names in calls for command in names}
     return sorted((used | _OTHER_COMMANDS) - {"PUBLISH"})
 
 
 def _check_rights(server: Address) -> Iterator[StoreProblem]:
     """Use what the routers need: the user may lack a command, the keys, or the channels."""
-    key = ALL_BUCKETS[0].probe
+    script, keys, arguments = scripts.find_denied(probe=ALL_BUCKETS[0].probe, commands=_commands())
     user = _request(server, ("ACL", "WHOAMI"))[0]
     name = user.decode() if isinstance(user, bytes) else server.username or "default"
     commands: tuple[Command, ...] = (
-        ("EVAL", _PROBE, 1, key, *_commands()),
+        ("EVAL", *script.by_source[1:], *keys, *arguments),
         ("SCRIPT", "LOAD", "return 1"),
         ("EVALSHA", "0" * 40, 0),
         ("PUBLISH", ANSWERED_CHANNEL, ""),

@@ -388,6 +388,11 @@ def load_cookies(*, contact: str, number: str, ttl_ms: int) -> Call:
     return SCRIPTS["load_cookies"], (bucket_of(contact).cookies(contact, number),), (ttl_ms,)
 
 
+def find_denied(*, probe: bytes, commands: Iterable[str]) -> Call:
+    """Return which commands the user may not run; ``probe`` is a key that may be written."""
+    return SCRIPTS["find_denied"], (probe,), tuple(commands)
+
+
 def save_cookies(*, contact: str, number: str, jar: bytes, ttl_ms: int) -> Call:
     return SCRIPTS["save_cookies"], (bucket_of(contact).cookies(contact, number),), (jar, ttl_ms)
 
