@@ -19,7 +19,9 @@ def append(recent: RecentRuns, number: int, ended: float, *, bucket: int = 0, si
     """Record a run on a message of a bucket; its first argument has ``size`` bytes."""
     arguments = (b"x" * size, *(b"y" for _ in SCRIPT.arguments[1:]))
     keys = (ALL_BUCKETS[bucket].message(str(number)), *(b"k" for _ in range(int(SCRIPT.by_digest[2]) - 1)))
-    recent.append(ended, pack(SCRIPT.by_digest + keys + arguments), 1)
+    recent.latest.append((ended, pack(SCRIPT.by_digest + keys + arguments), 1))
+    if len(recent.latest) == 64:
+        recent.pack()
 
 
 def numbers(recent: RecentRuns) -> list[int]:

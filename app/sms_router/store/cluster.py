@@ -19,7 +19,7 @@ from redis.crc import key_slot
 from sms_router.store.connection import RedisReply, run_once
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, Record, RedisClient, Restore
+from sms_router.store.resilient_connection import STALL_TIMEOUT, Observe, RedisClient, Restore, RunRecorder
 from sms_router.store.scripts import Call
 from sms_router.store.slots import PROBE_OF_SLOT, SLOT_OF_BUCKET, Node, Redirection, RedirectKind, owners_of
 from sms_router.store.url import Address, RedisUrl
@@ -51,10 +51,10 @@ _BUCKET_SLOTS = frozenset(SLOT_OF_BUCKET)
 class RedisClusterClient:
     """The nodes that have our keys; with the interface of `RedisClient`, for keys of many slots."""
 
-    def __init__(self, url: RedisUrl, observe: Observe, restore: Restore, record: Record) -> None:
+    def __init__(self, url: RedisUrl, observe: Observe, restore: Restore, recorder: RunRecorder) -> None:
         self._observe = observe
         self._restore = restore
-        self._record = record
+        self._recorder = recorder
         self._url = url
         self._nodes: dict[Node, RedisClient] = {}
         self._owners: dict[int, RedisClient] = {}
@@ -176,7 +176,7 @@ class RedisClusterClient:
                 probe=ALL_BUCKETS[0].probe,
                 observe=self._observe,
                 restore=self._restore,
-                record=self._record,
+                recorder=self._recorder,
             )
             starting = asyncio.create_task(client.start(self._on_node_reconnect), name=f"start-{address}")
             self._starting[node] = starting

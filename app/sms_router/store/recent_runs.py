@@ -19,7 +19,7 @@ import hiredis
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, ScriptFailedError
 from sms_router.store.keys import ALL_BUCKETS
-from sms_router.store.resilient_connection import Run
+from sms_router.store.resilient_connection import CHUNK_SIZE, Run, RunRecorder
 from sms_router.store.scripts.loader import SCRIPTS, Call, Script
 from sms_router.store.scripts.reruns import ScriptRun, plan_reruns
 
@@ -32,15 +32,8 @@ MAX_RUNS = 10_000
 MAX_BYTES = 8 * 1024 * 1024
 """Of memory for commands and responses, beside the latest `CHUNK_SIZE` runs."""
 
-CHUNK_SIZE = 64
-"""Runs that are packed into one object: thousands of small ones would fill the processor's caches."""
-
 BATCH_SIZE = 500
 """Scripts that are sent at once."""
-
-
-_Run = tuple[float, bytes, RedisReply]
-"""When it ended by the monotonic clock, its command, and its response."""
 
 
 class _Chunk(NamedTuple):
@@ -51,7 +44,7 @@ class _Chunk(NamedTuple):
     """The runs by `marshal`."""
 
 
-class RecentRuns:
+class RecentRuns(RunRecorder):
     """The runs of one worker that have succeeded and written, bounded in age, number and bytes.
 
     Args:
@@ -60,24 +53,18 @@ class RecentRuns:
     """
 
     def __init__(self, observe: Callable[[str, RedisReply], None] = lambda *_: None) -> None:
+        super().__init__()
         self._observe = observe
-        self._latest: list[_Run] = []
         self._chunks: deque[_Chunk] = deque()
         self._run_count = self._bytes = 0
         """Of all chunks."""
 
-    def append(self, ended: float, command: bytes, response: RedisReply) -> None:
-        """Take a run; every message calls it."""
-        latest = self._latest
-        latest.append((ended, command, response))
-        if len(latest) >= CHUNK_SIZE:
-            self._pack_latest()
-
-    def _pack_latest(self) -> None:
-        if not self._latest:
+    def pack(self) -> None:
+        """Put the latest runs into one object: thousands of small ones would fill the processor's caches."""
+        if not self.latest:
             return
-        chunk = _Chunk(self._latest[-1][0], len(self._latest), marshal.dumps(self._latest))
-        self._latest.clear()
+        chunk = _Chunk(self.latest[-1][0], len(self.latest), marshal.dumps(self.latest))
+        self.latest.clear()
         self._chunks.append(chunk)
         self._run_count += chunk.run_count
         self._bytes += len(chunk.runs)
@@ -91,12 +78,12 @@ class RecentRuns:
 
     async def trim(self) -> None:
         """Forget what is too old; called every second."""
-        self._pack_latest()
+        self.pack()
 
-    def _runs(self) -> Iterator[_Run]:
-        self._pack_latest()
+    def _runs(self) -> Iterator[tuple[float, bytes, RedisReply]]:
+        self.pack()
         for chunk in self._chunks:
-            yield from marshal.loads(chunk.runs)  # noqa: S302 - written by `_pack_latest`
+            yield from marshal.loads(chunk.runs)  # noqa: S302 - written by `pack`
 
     def forget(self, tag: str) -> None:
         """Forget the runs on keys of a bucket, because one of its contacts was erased there."""
@@ -104,8 +91,9 @@ class RecentRuns:
         kept = [run for run in self._runs() if not _first_key(run[1]).startswith(prefix)]
         self._chunks.clear()
         self._run_count = self._bytes = 0
-        for run in kept:
-            self.append(*run)
+        for start in range(0, len(kept), CHUNK_SIZE):
+            self.latest += kept[start : start + CHUNK_SIZE]
+            self.pack()
 
     async def restore(self, run: Run) -> None:
         """Run again what a new server may have lost; called before it serves (`Store.restorers`).

@@ -44,6 +44,9 @@ RECONNECT_INTERVAL = 0.25
 RESTORE_TIMEOUT = 10.0
 """Seconds to write to a new server what the one before may not have passed on to it."""
 
+CHUNK_SIZE = 64
+"""Runs that a `RunRecorder` packs at once."""
+
 Locate = Callable[[], Awaitable[Address]]
 """Returns the server's address; called before each connection.
 
@@ -91,12 +94,18 @@ async def restore_nothing(_: Run) -> None:
     """Write nothing."""
 
 
-Record = Callable[[float, bytes, RedisReply], None]
-"""Is called for each successful run of a `REPEATABLE` script: when it ended, the command, its response."""
+class RunRecorder:
+    """Takes each successful run of a `REPEATABLE` script; this one drops them.
 
+    A run is when it ended by the monotonic clock, its command, and its response.
+    """
 
-def record_nothing(ended: float, command: bytes, response: RedisReply) -> None:
-    """Record nothing."""
+    def __init__(self) -> None:
+        self.latest: list[tuple[float, bytes, RedisReply]] = []
+
+    def pack(self) -> None:
+        """Empty `latest`; called when it has `CHUNK_SIZE` runs."""
+        self.latest.clear()
 
 
 def unobserved(script: str, seconds: float) -> None:
@@ -116,7 +125,7 @@ class RedisClient:
         observe: Observe = unobserved,
         watch: Watch | None = None,
         restore: Restore = restore_nothing,
-        record: Record = record_nothing,
+        recorder: RunRecorder | None = None,
     ) -> None:
         """Create an unconnected client.
 
@@ -125,7 +134,7 @@ class RedisClient:
             watch: follows the server's address; the connection to any other one is dropped.
             restore: is called before scripts run on a server which is not the one before, by its run id or
                 its replication id; at the start too, and whenever the server does not return them.
-            record: is called with each run of a script that may have to run again.
+            recorder: takes the runs of scripts that may have to run again.
             node: the name of a Cluster's node; empty for a server with all data.
             probe: a key on this server.
             on_change: is called when the server stops serving, and when it serves again.
@@ -142,7 +151,7 @@ class RedisClient:
         """Of the present connection: a redirection that names no host means it."""
         self._watch = watch
         self._restore = restore
-        self._record = record
+        self._recorder = recorder or RunRecorder()
         self._identity: ServerIdentity | None = None
         self._watching: asyncio.Task[None] | None = None
         self.probe = probe
@@ -203,7 +212,10 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             response = await self._retry_with_source(connection, call, response)
         if script.name in REPEATABLE:
-            self._record(ended, command, response)
+            latest = self._recorder.latest
+            latest.append((ended, command, response))
+            if len(latest) >= CHUNK_SIZE:
+                self._recorder.pack()
         return response
 
     async def run_asking(self, call: Call, time_limit: float | None = None) -> RedisReply:
@@ -222,7 +234,8 @@ class RedisClient:
         if isinstance(response, hiredis.ReplyError):
             raise self._classify(script, response)
         if script.name in REPEATABLE:
-            self._record(time.monotonic(), pack(script.by_digest + keys + arguments), response)
+            command = pack(script.by_digest + keys + arguments)
+            self._recorder.latest.append((time.monotonic(), command, response))
         return response
 
     def retry_pending(self) -> None:

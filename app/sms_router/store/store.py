@@ -11,7 +11,7 @@ from sms_router.store.cluster import RedisClusterClient
 from sms_router.store.connection import RedisReply
 from sms_router.store.errors import RedirectedError, StoreUnavailableError
 from sms_router.store.recent_runs import RecentRuns
-from sms_router.store.resilient_connection import Observe, Record, RedisClient, Restore, Run, unobserved
+from sms_router.store.resilient_connection import Observe, RedisClient, Restore, Run, RunRecorder, unobserved
 from sms_router.store.schema import SCHEMA_VERSION, SchemaError, compare_redis
 from sms_router.store.scripts import Call
 from sms_router.store.sentinel import SentinelLocator
@@ -55,7 +55,7 @@ class Store:
         again, or a failover has made it the master, so that it may lack the last writes, or all data. Also
         at the start. Until they have returned, Redis does not serve; where one raises `StoreUnavailableError`
         the connection is dropped, and all are called again."""
-        self._redis = _client_of(RedisUrl.parse(url), observe, self._restore, self._recent_runs.append)
+        self._redis = _client_of(RedisUrl.parse(url), observe, self._restore, self._recent_runs)
         self.run = self._redis.run
         """Runs a script (`RedisClient.run`); no method, because every message calls it."""
         self._schema_error: str | None = None
@@ -121,19 +121,19 @@ class Store:
 
 
 def _client_of(
-    url: RedisUrl, observe: Observe, restore: Restore, record: Record
+    url: RedisUrl, observe: Observe, restore: Restore, recorder: RunRecorder
 ) -> RedisClient | RedisClusterClient:
     match url.topology:
         case Topology.CLUSTER:
-            return RedisClusterClient(url, observe, restore, record)
+            return RedisClusterClient(url, observe, restore, recorder)
         case Topology.SENTINEL:
             sentinels = SentinelLocator(url)
             return RedisClient(
-                sentinels.locate, observe=observe, watch=sentinels.watch, restore=restore, record=record
+                sentinels.locate, observe=observe, watch=sentinels.watch, restore=restore, recorder=recorder
             )
         case Topology.SERVER:
 
             async def locate() -> Address:
                 return url.seeds[0]
 
-            return RedisClient(locate, observe=observe, restore=restore, record=record)
+            return RedisClient(locate, observe=observe, restore=restore, recorder=recorder)
