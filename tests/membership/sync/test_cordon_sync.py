@@ -48,7 +48,7 @@ async def test_a_cordon_and_its_release_reach_every_worker_at_once(
         store_cordon(operator, made)
         for worker in (one, other):
             await wait_until(lambda worker=worker: CODE in worker.cordons.reasons())
-        release_cordon(operator, made, clock.now)
+        release_cordon(operator, made, clock.now, "ann")
         for worker in (one, other):
             await wait_until(lambda worker=worker: not worker.cordons.reasons())
     assert stored_cordons(operator, clock.now) == ()
@@ -78,7 +78,7 @@ async def test_a_cordon_is_stored_again_after_redis_lost_its_data(
     operator.delete(CORDONS, CORDONS_VERSION)
     await here.watch()
     assert stored_cordons(operator, clock.now) == (made,)
-    release_cordon(operator, made, clock.now)
+    release_cordon(operator, made, clock.now, "ann")
     await here.watch()
     assert here.cordons.reasons() == {}
 

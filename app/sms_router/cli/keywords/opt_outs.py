@@ -8,7 +8,6 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +48,6 @@ from sms_router.routing.opt_outs.opt_out_list import (
     write_csv,
 )
 from sms_router.senders.error_table import load_error_table
-from sms_router.store.server_clock import server_time
 
 opt_outs = typer.Typer(cls=Noun, help="List, add, remove, import and export opt-outs.")
 
@@ -120,11 +118,12 @@ def add(
 ) -> None:
     """Add a contact to the list: the router sends them nothing until they text START."""
     settings = settings_for_command()
-    entry = _entry(settings, number, service, source)
+    scope = _scope(settings, service)
     with store_client(settings) as client:
-        added = _list(client, settings, has_events=True).add([_with_current_time(entry, client)])
+        opt_out_list = _list(client, settings, has_events=True)
+        added = opt_out_list.add([opt_out_list.new_entry(number, scope, source)])
     result = "is on the list now" if added else "was on the list already"
-    print_line(f"{number} {result}, for {entry.service}.")
+    print_line(f"{number} {result}, for {scope}.")
 
 
 @opt_outs.command("dismiss")
@@ -134,15 +133,16 @@ def dismiss(number: NumberArgument, service: ScopeOption = None) -> None:
     Exits with 1 when it was not there. opt-outs add decides that it is one.
     """
     settings = settings_for_command()
-    entry = _entry(settings, number, service, "")
+    scope = _scope(settings, service)
     with store_client(settings) as client:
-        dismissed = _list(client, settings).dismiss([_with_current_time(entry, client)])
+        opt_out_list = _list(client, settings)
+        dismissed = opt_out_list.dismiss([opt_out_list.new_entry(number, scope, "")])
     if not dismissed:
         raise CommandError(
-            f"No text of {number} waits for a decision, for {entry.service}.",
+            f"No text of {number} waits for a decision, for {scope}.",
             "List them: sms-router opt-outs list --suspected",
         )
-    print_line(f"The text of {number} is no opt-out, for {entry.service}.")
+    print_line(f"The text of {number} is no opt-out, for {scope}.")
 
 
 @opt_outs.command("remove")
@@ -152,14 +152,13 @@ def remove(number: NumberArgument, service: ScopeOption = None) -> None:
     Exits with 1 when they were not on the list.
     """
     settings = settings_for_command()
-    entry = _entry(settings, number, service, "operator")
+    scope = _scope(settings, service)
     with store_client(settings) as client:
-        removed = _list(client, settings, has_events=True).remove(_with_current_time(entry, client))
+        opt_out_list = _list(client, settings, has_events=True)
+        removed = opt_out_list.remove(opt_out_list.new_entry(number, scope, "operator"))
     if not removed:
-        raise CommandError(
-            f"{number} is not on the list for {entry.service}.", "List it: sms-router opt-outs list"
-        )
-    print_line(f"{number} is off the list for {entry.service}.")
+        raise CommandError(f"{number} is not on the list for {scope}.", "List it: sms-router opt-outs list")
+    print_line(f"{number} is off the list for {scope}.")
 
 
 @opt_outs.command("import")
@@ -295,19 +294,14 @@ def _first_service(settings: Settings) -> str | None:
     return settings.services[0].sid if settings.services else None
 
 
-def _entry(settings: Settings, number: str, service: str | None, source: str) -> OptOut:
+def _scope(settings: Settings, service: str | None) -> str:
     service = service or _first_service(settings)
     if service is None:
         raise CommandError("No Messaging Service is configured; give one: --service MG...", code=2)
     try:
-        return OptOut(number, parse_scope(service), 0, source)
+        return parse_scope(service)
     except ValueError as error:
         raise CommandError(str(error), code=2) from error
-
-
-def _with_current_time(entry: OptOut, client: Redis) -> OptOut:
-    """Return the entry with the time of Redis' clock, which orders it among the contact's STOP and START."""
-    return replace(entry, since=int(server_time(client) * 1000))
 
 
 def _row(entry: OptOut, since: str, reveal: bool) -> tuple[str, str, str, str]:

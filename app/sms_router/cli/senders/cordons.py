@@ -15,7 +15,7 @@ from sms_router.cli.senders.pools import known_snapshots
 from sms_router.cli.store import store_client
 from sms_router.cli.times import in_zone, iso, parse_duration
 from sms_router.cli.twilio_access import ServiceOption
-from sms_router.membership import audit_log
+from sms_router.membership.audit_log import current_operator
 from sms_router.membership.snapshot import Snapshot
 from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
 from sms_router.senders.cordons import Cordon, parse_reason
@@ -86,17 +86,14 @@ def cordon(
     parse_end(duration, until, datetime.now(UTC).timestamp())
     sender, service_sid = _find(known_snapshots(settings), _address_or_sid(sid), service)
     with store_client(settings) as client:
-        now, operator = server_time(client), audit_log.current_operator()
+        now, operator = server_time(client), current_operator()
         end = parse_end(duration, until, now)
         stored = Cordon(sender.sid, sender.address, service_sid, reason, now, end, operator)
         store_cordon(client, stored)
-        description = stored.describe(now)
-        detail = f"{sender.address}: {description}"
-        audit_log.record(client, service_sid, "cordon", sender.sid, detail)
     if as_json:
         print_json({"sid": stored.sid, "number": stored.address, "cordoned": cordon_as_json(stored)})
         return
-    print_line(f"{stored.address} ({stored.sid}) is {description}, on every router within a second.")
+    print_line(f"{stored.address} ({stored.sid}) is {stored.describe(now)}, on every router within a second.")
     if end is None:
         print_line(f"Put it back into use: sms-router senders release {stored.sid}")
 
@@ -112,8 +109,7 @@ def release(sid: SenderArgument) -> None:
         if len(matches) > 1:
             raise _ambiguous(name, (cordon.sid for cordon in matches))
         (released,) = matches
-        release_cordon(client, released, now)
-        audit_log.record(client, released.service_sid, "release", released.sid, released.address)
+        release_cordon(client, released, now, current_operator())
     print_line(f"{released.address} ({released.sid}) is in use again, on every router within a second.")
 
 

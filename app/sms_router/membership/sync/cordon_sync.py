@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis as SynchronousRedis
 from redis.asyncio import Redis
 
+from sms_router.membership import audit_log
 from sms_router.membership.sync.versioned_hash import HashStatus, VersionedHash
 from sms_router.senders.cordons import Cordon, Cordons
 from sms_router.store.keys import CORDONS, CORDONS_VERSION, POOLS_CHANNEL
@@ -53,12 +54,16 @@ def stored_cordons(redis: SynchronousRedis, now: float) -> tuple[Cordon, ...]:
 
 
 def store_cordon(redis: SynchronousRedis, cordon: Cordon) -> None:
-    """Cordon a sender, or change its cordon, on every worker."""
-    _change(redis, cordon.service_sid, cordon.since, {cordon.sid: _encode(cordon)}, [])
+    """Cordon a sender, or change its cordon, on every worker; it is recorded in the audit log."""
+    _change(redis, cordon.service_sid, cordon.since, {cordon.sid: json.dumps(asdict(cordon))}, [])
+    detail = f"{cordon.address}: {cordon.describe(cordon.since)}"
+    audit_log.record(redis, cordon.service_sid, "cordon", cordon.sid, detail, who=cordon.who)
 
 
-def release_cordon(redis: SynchronousRedis, cordon: Cordon, now: float) -> None:
+def release_cordon(redis: SynchronousRedis, cordon: Cordon, now: float, who: str) -> None:
+    """End the cordon of a sender on every worker; it is recorded in the audit log."""
     _change(redis, cordon.service_sid, now, {}, [cordon.sid])
+    audit_log.record(redis, cordon.service_sid, "release", cordon.sid, cordon.address, who=who)
 
 
 def _change(
@@ -74,10 +79,6 @@ def _change(
         pipeline.incr(CORDONS_VERSION)
         pipeline.execute()
     redis.publish(POOLS_CHANNEL, service_sid)  # not in a pipeline, for Redis Cluster
-
-
-def _encode(cordon: Cordon) -> str:
-    return json.dumps(asdict(cordon))
 
 
 def _decode(stored: Mapping[bytes, bytes]) -> tuple[Cordon, ...]:

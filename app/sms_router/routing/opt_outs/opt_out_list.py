@@ -15,6 +15,7 @@ from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.opt_outs.evidence import Event, Evidence, How
 from sms_router.store.keys import ALL_BUCKETS, SUSPECTED, Bucket
 from sms_router.store.redis_py import run_script
+from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address, parse_contact
 from sms_router.twilio.sids import SERVICE_SID
 
@@ -73,6 +74,10 @@ class OptOutList:
     @property
     def _consent_ttl_ms(self) -> int:
         return int(self.consent_retention_days * 86_400_000)
+
+    def new_entry(self, number: str, service: str, source: str) -> OptOut:
+        """Return an entry with the time of Redis' clock, which orders it among a contact's STOP and START."""
+        return OptOut(number, service, int(server_time(self.client) * 1000), source)
 
     def entries(self, limit: int | None = None) -> Iterator[OptOut]:
         """Yield the newest entries up to a limit, or all of them in no order."""

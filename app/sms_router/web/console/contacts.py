@@ -15,8 +15,7 @@ from sms_router.routing.contacts.summary import ContactSummary, describe_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.opt_outs.evidence import read_ledger
-from sms_router.routing.opt_outs.opt_out_list import OptOut, OptOutList, SuspectedText
-from sms_router.store.server_clock import server_time
+from sms_router.routing.opt_outs.opt_out_list import OptOutList, SuspectedText
 from sms_router.twilio.phone_numbers import parse_address
 from sms_router.web.console.auth import ConsolePages, ConsoleRequest
 from sms_router.web.console.message_rows import MessageRow, build_row
@@ -70,8 +69,8 @@ class ContactPages(ConsolePages):
             return await self._page(request, number, "", asked=scope)
 
         def change(client: Redis) -> bool:
-            entry = OptOut(number, scope, int(server_time(client) * 1000), SOURCE)
             opt_out_list = self._opt_out_list(client)
+            entry = opt_out_list.new_entry(number, scope, SOURCE)
             return bool(opt_out_list.add([entry])) if is_opt_out else opt_out_list.remove(entry)
 
         has_changed = await self.context.executor.run_with_client(change)
@@ -93,7 +92,7 @@ class ContactPages(ConsolePages):
             if text is None:
                 return "It was decided before."
             source = f"{SOURCE}, suspected text {reference.rpartition('/')[2]}"
-            entry = OptOut(text.number, text.service, int(server_time(client) * 1000), source)
+            entry = opt_out_list.new_entry(text.number, text.service, source)
             (opt_out_list.add if is_opt_out else opt_out_list.dismiss)([entry])
             decision = "an opt-out" if is_opt_out else "not an opt-out"
             log.info("decided that a text of %s is %s", mask_number(text.number), decision)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from redis import Redis
 from starlette.responses import Response
 
-from sms_router.membership import audit_log
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.snapshot_diff import format_capabilities
 from sms_router.membership.sync.cordon_sync import release_cordon, store_cordon, stored_cordons
@@ -100,9 +99,7 @@ class SenderPages(ConsolePages):
             until = now + CORDON_DURATIONS[duration][0] if duration else None
             cordon = Cordon(sender.sid, sender.address, service_sid, reason, now, until, OPERATOR)
             store_cordon(client, cordon)
-            detail = f"{sender.address}: {cordon.describe(now)}"
-            audit_log.record(client, service_sid, "cordon", sender.sid, detail, who=OPERATOR)
-            return detail
+            return f"{sender.address}: {cordon.describe(now)}"
 
         log.info("cordoned %s", await self.context.executor.run_with_client(store))
         await self.context.membership.sync()
@@ -116,8 +113,7 @@ class SenderPages(ConsolePages):
             now = server_time(client)
             cordon = next((cordon for cordon in stored_cordons(client, now) if cordon.sid == sid), None)
             if cordon is not None:
-                release_cordon(client, cordon, now)
-                audit_log.record(client, cordon.service_sid, "release", sid, cordon.address, who=OPERATOR)
+                release_cordon(client, cordon, now, OPERATOR)
             return cordon
 
         released = await self.context.executor.run_with_client(release)
