@@ -48,9 +48,7 @@ def chaos(
     rate: Annotated[float, typer.Option(min=1, max=500, help="Messages a second.")] = SCHEDULE.rate,
     seconds: Annotated[float, typer.Option(min=1, max=60, help="Duration of a fault.")] = SCHEDULE.during,
     names: Annotated[bool, typer.Option("--names", help="Only list the faults.")] = False,
-    at_once: Annotated[
-        int, typer.Option(min=1, max=8, help="Scenarios that run at the same time, except partitions.")
-    ] = 2,
+    at_once: Annotated[int, typer.Option(min=1, max=8, help="Scenarios that run at the same time.")] = 2,
     keep: Annotated[Path | None, typer.Option(help="Keep logs and data below this folder.")] = None,
     write: Annotated[bool, typer.Option(help="Write the table into loadtests/README.md.")] = False,
 ) -> None:
@@ -119,7 +117,7 @@ def _run_loss(loss: Loss, keep: Path | None, console: Console) -> LossResult:
 async def _run_all(
     scenarios: Sequence[Scenario], run: Callable[[Scenario], Awaitable[ScenarioResult]], at_once: int
 ) -> list[ScenarioResult]:
-    """Run scenarios, each partition alone: it has up to nine servers."""
+    """Run scenarios, so many at the same time, and return their results in order."""
     slots = asyncio.Semaphore(at_once)
 
     async def run_one(scenario: Scenario) -> ScenarioResult:
@@ -127,8 +125,8 @@ async def _run_all(
             return await run(scenario)
 
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(run_one(one)) for one in scenarios if not one.is_partition]
-    return [task.result() for task in running] + [await run(one) for one in scenarios if one.is_partition]
+        running = [group.create_task(run_one(one)) for one in scenarios]
+    return [task.result() for task in running]
 
 
 async def _run(schedule: Schedule, keep: Path | None, console: Console, scenario: Scenario) -> ScenarioResult:

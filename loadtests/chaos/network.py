@@ -51,6 +51,8 @@ class Network:
 
     def __init__(self, parties: Callable[[], Mapping[str, Iterable[int]]]) -> None:
         self._parties = parties
+        self._processes: Mapping[str, Iterable[int]] = {}
+        """What it returned last; each call takes 20 ms, and there are many connections."""
         self._cuts: dict[Link, Cut] = {}
         self._delays: dict[Link, float] = {}
         self._changed = asyncio.Event()
@@ -147,14 +149,22 @@ class Network:
     def _party_of(self, opened_from: tuple[str, int], server: tuple[str, int]) -> str:
         """Return which party has opened a connection; empty for none of them."""
         socket_name = f"socket:[{_inode_of(opened_from, server)}]"
-        for party, processes in self._parties().items():
-            for process in processes:
-                with contextlib.suppress(OSError):
-                    for file in Path(f"/proc/{process}/fd").iterdir():
-                        with contextlib.suppress(OSError):
-                            if str(file.readlink()) == socket_name:
-                                return party
-        return ""
+        party = _party_with(socket_name, self._processes)
+        if not party:  # its process may have started meanwhile
+            self._processes = self._parties()
+            party = _party_with(socket_name, self._processes)
+        return party
+
+
+def _party_with(socket_name: str, parties: Mapping[str, Iterable[int]]) -> str:
+    for party, processes in parties.items():
+        for process in processes:
+            with contextlib.suppress(OSError):
+                for file in Path(f"/proc/{process}/fd").iterdir():
+                    with contextlib.suppress(OSError):
+                        if str(file.readlink()) == socket_name:
+                            return party
+    return ""
 
 
 def _inode_of(end: tuple[str, int], other_end: tuple[str, int]) -> int:

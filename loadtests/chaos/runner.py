@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from loadtests.chaos.audit import Audit, Partition, audit, read_stored_messages
-from loadtests.chaos.deployment import TWILIO_ACCOUNT, Deployment, running_deployment
+from loadtests.chaos.deployment import START_TIMEOUT, TWILIO_ACCOUNT, Deployment, running_deployment
 from loadtests.chaos.faults import Scenario
 from loadtests.chaos.late_replies import count_late_replies
 from loadtests.chaos.opt_outs import OptOutTraffic, StopTraffic
@@ -115,7 +115,9 @@ async def run_scenario(scenario: Scenario, schedule: Schedule, folder: Path) -> 
             opt_outs = OptOutTraffic(twilio) if not scenario.isolates_replicas else None
             stops = StopTraffic(twilio)
             try:
+                await _wait_until_ready(deployment)
                 await traffic.opt_out()
+                await _wait_until_ready(deployment)  # Redis has the opt-outs, on a slow machine too
                 if scenario.is_partition:
                     return await _run_partition(deployment, scenario, traffic, schedule, stops)
                 await _inject_and_repair(deployment, scenario, traffic, schedule, opt_outs)
@@ -161,11 +163,27 @@ async def _run_partition(
     return replace(settled, partition=partition, deployment_errors=tuple(deployment.errors))
 
 
+async def _lacks_redis(session: aiohttp.ClientSession, deployment: Deployment) -> bool:
+    """Return whether a replica lacks Redis, by its probe."""
+    for replica in deployment.replicas:
+        async with session.get(f"{replica.url}/readyz") as answer:
+            reasons = str((await answer.json())["reasons"])
+        if "Redis" in reasons or "spool" in reasons:
+            return True
+    return False
+
+
+async def _wait_until_ready(deployment: Deployment) -> None:
+    async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
+        while await _lacks_redis(session, deployment):
+            await asyncio.sleep(0.05)
+
+
 class _ReadinessWatch:
-    """Watches when a replica lacks Redis, by its probe."""
+    """Watches when a replica lacks Redis."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self._urls = [f"{replica.url}/readyz" for replica in deployment.replicas]
+        self._deployment = deployment
         self.last_unready = 0.0
         """By the monotonic clock."""
 
@@ -173,11 +191,8 @@ class _ReadinessWatch:
         """Watch until it is cancelled."""
         async with aiohttp.ClientSession() as session:
             while True:
-                for url in self._urls:
-                    async with session.get(url) as answer:
-                        reasons = str((await answer.json())["reasons"])
-                    if "Redis" in reasons or "spool" in reasons:
-                        self.last_unready = time.monotonic()
+                if await _lacks_redis(session, self._deployment):
+                    self.last_unready = time.monotonic()
                 await asyncio.sleep(0.1)
 
 
