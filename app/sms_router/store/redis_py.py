@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import redis
@@ -45,33 +45,12 @@ def sync_client(url: str, seconds: float = 10.0, *, attempts: int | None = None)
         redis.RedisError: when no node of a Cluster responds.
 
     """
-    parsed = RedisUrl.parse(url)
-    retries: dict[str, Any] = {} if attempts is None else {"retry": Retry(NoBackoff(), attempts - 1)}
-    match parsed.topology:
-        case Topology.SERVER:
-            return redis.Redis.from_url(url, socket_timeout=seconds, **retries)
-        case Topology.CLUSTER:
-            nodes = [redis.cluster.ClusterNode(node.host, node.port) for node in parsed.seeds]
-            try:
-                cluster = redis.RedisCluster(
-                    startup_nodes=nodes,
-                    require_full_coverage=False,
-                    socket_timeout=seconds,
-                    **retries,
-                    **_server_options(parsed),
-                )
-            except RedisClusterException as error:
-                raise redis.ConnectionError(str(error)) from error
-            return cast("redis.Redis", cluster)
-        case Topology.SENTINEL:
-            sentinels = redis.Sentinel(
-                [(sentinel.host, sentinel.port) for sentinel in parsed.seeds],
-                sentinel_kwargs={**_sentinel_options(parsed), "socket_timeout": seconds},
-                socket_timeout=seconds,
-                **retries,
-                **_server_options(parsed),
-            )
-            return cast("redis.Redis", sentinels.master_for(parsed.master, connection_pool_class=_Pool))
+    timeout = {"socket_timeout": seconds}
+    options = timeout if attempts is None else {**timeout, "retry": Retry(NoBackoff(), attempts - 1)}
+    try:
+        return cast("redis.Redis", _client_of(redis, RedisUrl.parse(url), options, timeout, _Pool))
+    except RedisClusterException as error:
+        raise redis.ConnectionError(str(error)) from error
 
 
 def async_client(url: str, connect_within: float, *, retry: bool = True) -> redis.asyncio.Redis:
@@ -85,32 +64,38 @@ def async_client(url: str, connect_within: float, *, retry: bool = True) -> redi
     """
     parsed = RedisUrl.parse(url)
     options: dict[str, Any] = {"socket_connect_timeout": connect_within}
-    if not retry:
+    if parsed.topology is Topology.CLUSTER:
+        options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second attempt has the present topology
+    elif not retry:
         options["retry"] = AsyncRetry(NoBackoff(), 0)
-    match parsed.topology:
+    client = _client_of(
+        redis.asyncio, parsed, options, {"socket_timeout": connect_within, **options}, _AsyncPool
+    )
+    if parsed.topology is Topology.SENTINEL:
+        client.connection_pool.locator = SentinelLocator(parsed)
+    return cast("redis.asyncio.Redis", client)
+
+
+def _client_of(
+    module: Any, url: RedisUrl, options: Mapping[str, Any], of_sentinels: Mapping[str, Any], pool: type
+) -> Any:
+    """Return a client of `redis` or `redis.asyncio`, with options for the servers and for the Sentinels."""
+    match url.topology:
         case Topology.SERVER:
-            return redis.asyncio.Redis.from_url(url, **options)
+            return module.Redis.from_url(url.first_url, **options)
         case Topology.CLUSTER:
-            nodes = [redis.asyncio.cluster.ClusterNode(node.host, node.port) for node in parsed.seeds]
-            options["retry"] = AsyncRetry(NoBackoff(), 1)  # the second attempt has the present topology
-            cluster = redis.asyncio.RedisCluster(
-                startup_nodes=nodes, require_full_coverage=False, **options, **_server_options(parsed)
+            nodes = [module.cluster.ClusterNode(node.host, node.port) for node in url.seeds]
+            return module.RedisCluster(
+                startup_nodes=nodes, require_full_coverage=False, **options, **_server_options(url)
             )
-            return cast("redis.asyncio.Redis", cluster)
         case Topology.SENTINEL:
-            sentinels = redis.asyncio.Sentinel(
-                [(sentinel.host, sentinel.port) for sentinel in parsed.seeds],
-                sentinel_kwargs={
-                    **_sentinel_options(parsed),
-                    "socket_timeout": connect_within,
-                    **options,
-                },
+            sentinels = module.Sentinel(
+                [(sentinel.host, sentinel.port) for sentinel in url.seeds],
+                sentinel_kwargs={**_sentinel_options(url), **of_sentinels},
                 **options,
-                **_server_options(parsed),
+                **_server_options(url),
             )
-            master = sentinels.master_for(parsed.master, connection_pool_class=_AsyncPool)
-            master.connection_pool.locator = SentinelLocator(parsed)
-            return cast("redis.asyncio.Redis", master)
+            return sentinels.master_for(url.master, connection_pool_class=pool)
 
 
 def run_script(client: redis.Redis | redis.asyncio.Redis, call: Call) -> Any:
