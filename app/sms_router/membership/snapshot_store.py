@@ -129,13 +129,10 @@ class SnapshotStore:
 
     async def listen(self, on_change: Callable[[], Awaitable[None]]) -> None:
         """Subscribe; call ``on_change`` once subscribed and after each announcement. Does not return."""
-        try:
-            async with subscribed(self.redis, POOLS_CHANNEL) as channel:
+        async with redis_errors(None), subscribed(self.redis, POOLS_CHANNEL) as channel:
+            await on_change()
+            async for _ in channel.listen():
                 await on_change()
-                async for _ in channel.listen():
-                    await on_change()
-        except (*CLIENT_ERRORS, OSError) as error:
-            raise SharedStateError(f"Redis is unavailable ({type(error).__name__})") from error
 
     async def acquire_refresh_lock(self, service_sid: str, seconds: float) -> bool:
         """Return whether this worker may read Twilio now; then no other worker may for ``seconds``."""
@@ -168,15 +165,15 @@ class SnapshotStore:
 
 
 @asynccontextmanager
-async def redis_errors() -> AsyncIterator[None]:
-    """Limit commands to Redis to `COMMAND_TIMEOUT`.
+async def redis_errors(max_seconds: float | None = COMMAND_TIMEOUT) -> AsyncIterator[None]:
+    """Limit how long commands to Redis take; None for no limit.
 
     Raises:
         SharedStateError: when they fail or take longer.
 
     """
     try:
-        async with asyncio.timeout(COMMAND_TIMEOUT):
+        async with asyncio.timeout(max_seconds):
             yield
     except TimeoutError as error:
         raise SharedStateError("Redis did not respond in time") from error

@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from math import inf
 from socket import socket
-from typing import Protocol, runtime_checkable
 
 from uvicorn.config import Config
 from uvicorn.supervisors import Multiprocess
@@ -23,17 +22,12 @@ START_TIMEOUT = 120.0
 """Seconds until a worker has to serve; on a small share of a processor the start takes long."""
 
 
-@runtime_checkable
-class _ImportsHandlers(Protocol):
-    def import_handlers(self) -> None: ...
-
-
 class WorkerProcess(Process):
     """A worker that imports the handlers before its event loop runs, as a single worker does."""
 
     def target(self, sockets: list[socket] | None = None) -> None:
-        if isinstance(self.config.app, _ImportsHandlers):
-            self.config.app.import_handlers()
+        if import_handlers := getattr(self.config.app, "import_handlers", None):
+            import_handlers()
         super().target(sockets)
 
 
