@@ -253,7 +253,13 @@ class Worker:
             self.own_numbers,
             settings.groups.answer,
         )
-        policy = _reply_policy(settings)
+        policy = ReplyPolicy(
+            settings.router.inline_deadline,
+            settings.router.on_error is OnError.TWILIO_FALLBACK,
+            Reply(settings.router.error_reply),
+            Reply(settings.router.fallback_reply),
+            Reply(settings.loop_guard.reply),
+        )
         loop_guard = LoopGuard(
             settings.loop_guard.replies, settings.loop_guard.seconds, workers=settings.server.workers
         )
@@ -488,13 +494,3 @@ def _count_second_answer(script: str, result: RedisReply) -> None:
     if is_second_answer(script, result):
         metrics.SECOND_ANSWERS.inc()
         log.error("a message was answered twice while Redis was away: messages show has both answers")
-
-
-def _reply_policy(settings: Settings) -> ReplyPolicy:
-    return ReplyPolicy(
-        settings.router.inline_deadline,
-        settings.router.on_error is OnError.TWILIO_FALLBACK,
-        Reply(settings.router.error_reply),
-        Reply(settings.router.fallback_reply),
-        Reply(settings.loop_guard.reply),
-    )

@@ -88,17 +88,16 @@ class EnvironmentOverlay:
             tables.append(account)
             self._set(account, ("accounts", index, "sid"), sid, _SID)
         elif account is None and not known:
-            self._report_missing_account()
+            self.mistakes += [
+                f"{variable}: is set without {_SID}; export {_SID}=AC..."
+                for variable in (_TOKEN, _SECONDARY, _SERVICE)
+                if value_of(variable)
+            ]
         if account is not None:
             for key, variable in (("auth_token", _TOKEN), ("auth_token_secondary", _SECONDARY)):
                 if value := value_of(variable):
                     self._set(account, ("accounts", index or 0, key), value, variable)
         return sid or (known[0][1].get("sid") if known else None)
-
-    def _report_missing_account(self) -> None:
-        for variable in (_TOKEN, _SECONDARY, _SERVICE):
-            if self.environment.get(variable):
-                self.mistakes.append(f"{variable}: is set without {_SID}; export {_SID}=AC...")
 
     def _apply_service(self, account_sid: str | None) -> None:
         """Add the table of the Service in the variable, unless the file has it."""

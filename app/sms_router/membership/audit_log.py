@@ -74,14 +74,11 @@ def record(
 def recent(redis: Redis, limit: int) -> list[AuditEntry]:
     """Return the last changes, the newest first."""
     entries: Any = redis.xrevrange(AUDIT_LOG, count=limit)
-    return [_decode(entry_id, _decode_fields(fields)) for entry_id, fields in entries]
+    return [_decode(entry_id, fields) for entry_id, fields in entries]
 
 
-def _decode_fields(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
-
-
-def _decode(entry_id: bytes, fields: Mapping[str, str]) -> AuditEntry:
+def _decode(entry_id: bytes, stored: Mapping[bytes, bytes]) -> AuditEntry:
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in stored.items()}
     return AuditEntry(
         at=int(entry_id.partition(b"-")[0]) / 1000,
         who=fields.get("who", ""),

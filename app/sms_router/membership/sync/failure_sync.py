@@ -60,7 +60,10 @@ class FailureSync(PeriodicTask):
             if await self._is_first(alert):
                 alert.log()
         with contextlib.suppress(SharedStateError):
-            await self._renew_logged()
+            for failing in self._failures.failing()[:MAX_COUNTS_WRITTEN]:
+                key = failure_alert(failing.sender, failing.error_class)
+                async with redis_errors():
+                    await self._redis.pexpire(key, self._logged_ttl)
 
     async def _publish(self) -> None:
         drained = self._failures.drain()
@@ -101,13 +104,6 @@ class FailureSync(PeriodicTask):
                 return bool(await self._redis.delete(key))
         except SharedStateError:
             return True
-
-    async def _renew_logged(self) -> None:
-        for failing in self._failures.failing()[:MAX_COUNTS_WRITTEN]:
-            async with redis_errors():
-                await self._redis.pexpire(
-                    failure_alert(failing.sender, failing.error_class), self._logged_ttl
-                )
 
 
 def _decode(stored: bytes) -> ReceiptCounts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from redis import Redis as SynchronousRedis
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from sms_router.membership.snapshot_store import SharedStateError, redis_errors
 from sms_router.senders.pool import Pool
-from sms_router.senders.rate_limits import RateLimiter, SharedUsage, UsageDelta
+from sms_router.senders.rate_limits import RateLimiter, SharedUsage
 from sms_router.store.redis_py import run_script
 from sms_router.store.scripts import sync_rates
 from sms_router.tasks import PeriodicTask
@@ -102,7 +102,10 @@ class RateSync(PeriodicTask):
                         since=self._since,
                         max_senders=MAX_SENDERS,
                         day_offset_s=self._rates.day_offset,
-                        sent=_encode(drained),
+                        sent=[
+                            (sender, round(delta.busy_seconds * 1000), delta.segments)
+                            for sender, delta in drained.items()
+                        ],
                     ),
                 )
         except BaseException:
@@ -129,11 +132,6 @@ def stored_usage(redis: SynchronousRedis, now: float) -> list[SharedUsage]:
     """Return what all workers have sent, for commands."""
     call = sync_rates(since="-inf", max_senders=20_000, day_offset_s=0, sent=())
     return _decode(run_script(redis, call), now).usages
-
-
-def _encode(deltas: Mapping[str, UsageDelta]) -> Iterable[tuple[str, int, int]]:
-    for sender, delta in deltas.items():
-        yield sender, round(delta.busy_seconds * 1000), delta.segments
 
 
 def _decode(answer: list[bytes], now: float) -> _Exchange:
