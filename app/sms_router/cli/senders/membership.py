@@ -116,12 +116,7 @@ def history(
         print_line("Nothing was changed with these commands yet.")
         return
     rows = [
-        (
-            format_time(entry.at * 1000),
-            entry.who,
-            f"{entry.action} {entry.detail}",
-            entry.outcome.value,
-        )
+        (format_time(entry.at * 1000), entry.who, f"{entry.action} {entry.detail}", entry.outcome.value)
         for entry in entries
     ]
     print_table(("when", "who", "what", "outcome"), rows)

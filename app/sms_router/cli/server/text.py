@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -47,6 +47,9 @@ from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.twilio.inbound import MESSAGE_SID
 from sms_router.twilio.phone_numbers import contact_of
+
+if TYPE_CHECKING:
+    from sms_router.cli.server.text_by_webhook import TextByWebhook
 
 DEFAULT_CONTACT = "+14155550123"
 
@@ -176,17 +179,9 @@ def text(
     raise typer.Exit(code)
 
 
-class TextSource(Protocol):
-    """A text on its way, and what follows from it."""
-
-    sid: str
-
-    def messages(self, records: Sequence[MessageRecord]) -> list[PhoneMessage]: ...
-
-    def alerts(self) -> list[str]: ...
-
-
-def _send(settings: Settings, local: str, message: OutgoingText, *, by_phone: bool, wait: bool) -> TextSource:
+def _send(
+    settings: Settings, local: str, message: OutgoingText, *, by_phone: bool, wait: bool
+) -> TextByPhone | TextByWebhook:
     """Text by the sandbox's phone, or by a webhook of this command's own."""
     _check_router(local, START_TIMEOUT if embedded_is_running(settings) else 0)
     if by_phone and settings.uses_sandbox and ":" not in message.sender + message.recipient:
@@ -245,7 +240,9 @@ class _Journal:
         return [found] if found is not None else []
 
 
-def _views(source: TextSource, journal: _Journal, sender: str, *, wait: bool) -> Iterator[View]:
+def _views(
+    source: TextByPhone | TextByWebhook, journal: _Journal, sender: str, *, wait: bool
+) -> Iterator[View]:
     deadline = time.monotonic() + MAX_WAIT
     while True:
         records = journal.records(source.sid, sender)
@@ -283,7 +280,7 @@ class _Screen:
                 self._printed.add(key)
                 _print_message(message)
 
-    def finish(self, source: TextSource, earlier: Sequence[MessageRecord]) -> None:
+    def finish(self, source: TextByPhone | TextByWebhook, earlier: Sequence[MessageRecord]) -> None:
         """Print the messages that are not final, why there is none, and where to read on."""
         view = self._view
         self._print(only_final=False)
