@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -52,6 +54,19 @@ def test_text_behind_a_label_is_indented_by_it() -> None:
     assert printed(text, "Reply  ") == (
         "Reply  We are open from nine to five,\n       and on Sundays from ten\n"
     )
+
+
+def test_commands_are_printed_as_they_run_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / ".venv" / "bin" / "sms-router"), "messages"])
+    assert (
+        printed("List them: sms-router messages", width=None) == "List them: .venv/bin/sms-router messages\n"
+    )
+    assert (
+        printed("What is wrong.\n  sms-router check", width=None)
+        == "What is wrong.\n  .venv/bin/sms-router check\n"
+    )
+    assert printed("this sms-router needs schema 1", width=None) == "this sms-router needs schema 1\n"
 
 
 def test_a_file_gets_long_lines() -> None:

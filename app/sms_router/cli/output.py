@@ -173,11 +173,14 @@ def print_line(
 ) -> None:
     """Print plain text, behind a label if there is one.
 
-    In a terminal its lines wrap at words, and what follows is indented. A pipe and a file get long lines.
+    A command of this program, behind a colon or at the start of a line, is printed as it runs from here. In a
+    terminal its lines wrap at words, and what follows is indented. A pipe and a file get long lines.
     """
-    wrapped = _wrap(text, console, len(label))
+    wrapped = _wrap(_OWN_COMMAND.sub(lambda match: f"{match[1]}{program()} ", text), console, len(label))
     console.print(Text.assemble(plain(label, label_style), plain(wrapped, style)), soft_wrap=True)
 
+
+_OWN_COMMAND = re.compile(r"(^ *|: )sms-router (?=[a-z])", re.MULTILINE)
 
 _WORDS = re.compile(
     r"( *)((?:(?<=: )|(?<!.))(?:\S+ -m sms_router|\S*sms-router|export|make|cd) .*?(?:[;,.](?= )|$)|\S+)"

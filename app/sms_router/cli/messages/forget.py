@@ -155,6 +155,8 @@ def erasures(
     if as_json:
         print_json([asdict(receipt) for receipt in found])
         return
+    if not found:
+        print_line("Nothing was erased yet.")
     for receipt in found:
         deleted = _format_counts(receipt.removed) or "nothing"
         kept = f"; kept {_format_counts(receipt.kept)}" if receipt.kept else ""

@@ -368,7 +368,7 @@ def console_lines(settings: Settings, generated: str | None) -> list[str]:
 
 def _announce(settings: Settings, world: World | None, password: str | None, first_text: list[str]) -> None:
     url = settings.public_url
-    lines = [f"\nsms-router listens on {settings.local_url}"]
+    lines = [f"\nThe router listens on {settings.local_url}"]
     title = "Set these URLs of the Messaging Service at Twilio:"
     if world is not None:
         title = "Its Messaging Service calls these URLs:"
