@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer import Option
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
@@ -152,13 +153,10 @@ def _show_all_columns(wanted: bool) -> None:
 def _show(
     wide: Annotated[
         bool,
-        typer.Option(
-            "--wide", help="Show all columns in full.", callback=_show_all_columns, expose_value=False
-        ),
+        Option("--wide", help="Show all columns in full.", callback=_show_all_columns, expose_value=False),
     ] = False,
     utc: Annotated[
-        bool,
-        typer.Option("--utc", help="Times in UTC, not local.", callback=_use_utc, expose_value=False),
+        bool, Option("--utc", help="Times in UTC, not local.", callback=_use_utc, expose_value=False)
     ] = False,
 ) -> None:
     """Hold the options of every command that has --json."""
@@ -184,7 +182,7 @@ def _print_version(wanted: bool) -> None:
 @commands.callback()
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool, Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Route the inbound messages of Twilio Messaging Services to keyword rules and handlers."""

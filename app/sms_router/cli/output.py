@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 from typer.core import TyperGroup
 
 from sms_router.logs import escape_control_chars
@@ -27,10 +28,10 @@ stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
 TextArgument = Annotated[
-    list[str], typer.Argument(metavar="TEXT", help="Text of the message; several words need no quotes.")
+    list[str], Argument(metavar="TEXT", help="Text of the message; several words need no quotes.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-RevealOption = Annotated[bool, typer.Option("--reveal", help="Show numbers and texts in full.")]
+JsonOption = Annotated[bool, Option("--json", help="Print JSON, for programs.")]
+RevealOption = Annotated[bool, Option("--reveal", help="Show numbers and texts in full.")]
 
 
 class Noun(TyperGroup):

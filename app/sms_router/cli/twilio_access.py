@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
 
-import typer
+from typer import Option
 
 from sms_router.checks.error_advice import advise
 from sms_router.cli.context import START_COMMAND, settings_for_command
@@ -31,9 +31,9 @@ _Result = TypeVar("_Result")
 
 ServiceOption = Annotated[
     str | None,
-    typer.Option("--service", metavar="MG...", help="The Messaging Service, if several are configured."),
+    Option("--service", metavar="MG...", help="The Messaging Service, if several are configured."),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+YesOption = Annotated[bool, Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from sms_router.checks.finding import Finding, Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
@@ -26,10 +27,10 @@ from sms_router.senders.error_table import load_error_table
 COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 FixOption = Annotated[
-    bool, typer.Option("--fix", help="Fix the settings at Twilio that can be fixed, after a confirmation.")
+    bool, Option("--fix", help="Fix the settings at Twilio that can be fixed, after a confirmation.")
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")]
-TwilioOption = Annotated[bool, typer.Option("--twilio/--no-twilio", help="Check Redis and Twilio, too.")]
+StrictOption = Annotated[bool, Option("--strict", help="Exit with 1 on warnings too.")]
+TwilioOption = Annotated[bool, Option("--twilio/--no-twilio", help="Check Redis and Twilio, too.")]
 
 
 def check(

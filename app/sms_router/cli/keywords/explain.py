@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
@@ -35,14 +36,12 @@ def _country(value: str | None) -> str | None:
 def explain(
     sender: Annotated[
         str,
-        typer.Argument(
-            metavar="FROM", help="The contact's number, like +14155550123.", callback=address_option
-        ),
+        Argument(metavar="FROM", help="The contact's number, like +14155550123.", callback=address_option),
     ],
     text: TextArgument,
     recipient: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--to",
             help="The number that is texted; default: a sender of the Service.",
             callback=address_option,
@@ -50,7 +49,7 @@ def explain(
     ] = None,
     country: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--country",
             help="Twilio's FromCountry, like CA; default: the country of the number.",
             callback=_country,
@@ -58,7 +57,7 @@ def explain(
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--as-of", help="At a time: ISO 8601, or +3d, -12h. Data deleted since then is not considered."
         ),
     ] = None,

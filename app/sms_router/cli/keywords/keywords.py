@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.keywords.published import publish_rules, roll_back, show_difference, show_history
@@ -114,22 +115,22 @@ def check(as_json: JsonOption = False) -> None:
 def test(
     words: TextArgument,
     recipient: Annotated[
-        str | None, typer.Option("--to", help="The number that is texted.", callback=address_option)
+        str | None, Option("--to", help="The number that is texted.", callback=address_option)
     ] = None,
     sender: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--from", help="The contact's number; rules may depend on its country.", callback=address_option
         ),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--at", help="At a time: ISO 8601, in the Service's time zone unless it has one; or +3d, -12h."
         ),
     ] = None,
     service: Annotated[
-        str | None, typer.Option("--service", help="The Service; default: the first that is configured.")
+        str | None, Option("--service", help="The Service; default: the first that is configured.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -241,14 +242,11 @@ class Change(NamedTuple):
 def try_file(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE",
-            help="The file to try in place of keywords.toml.",
-            exists=True,
-            dir_okay=False,
+        Argument(
+            metavar="FILE", help="The file to try in place of keywords.toml.", exists=True, dir_okay=False
         ),
     ],
-    last: Annotated[int, typer.Option("--last", min=1, max=10_000, help="Number of messages.")] = 1000,
+    last: Annotated[int, Option("--last", min=1, max=10_000, help="Number of messages.")] = 1000,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:

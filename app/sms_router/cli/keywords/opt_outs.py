@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from redis import Redis
 from rich.progress import Progress
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
@@ -56,11 +57,11 @@ MAX_REPORTED_LINES = 20
 
 NumberArgument = Annotated[
     str,
-    typer.Argument(metavar="NUMBER", help="The number, like +14155550123.", callback=contact_option),
+    Argument(metavar="NUMBER", help="The number, like +14155550123.", callback=contact_option),
 ]
 ScopeOption = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--service",
         help="The Messaging Service, or your number outside of Services; default: the first Service.",
     ),
@@ -69,9 +70,9 @@ ScopeOption = Annotated[
 
 @opt_outs.command("list")
 def list_entries(
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of entries.")] = 20,
+    limit: Annotated[int, Option(min=1, max=100_000, help="Maximum number of entries.")] = 20,
     suspected: Annotated[
-        bool, typer.Option("--suspected", help="List texts that may be meant as an opt-out, to decide.")
+        bool, Option("--suspected", help="List texts that may be meant as an opt-out, to decide.")
     ] = False,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
@@ -114,7 +115,7 @@ def list_entries(
 def add(
     number: NumberArgument,
     service: ScopeOption = None,
-    source: Annotated[str, typer.Option(help="Stored as the reason of the entry.")] = "operator",
+    source: Annotated[str, Option(help="Stored as the reason of the entry.")] = "operator",
 ) -> None:
     """Add a contact to the list: the router sends them nothing until they text START."""
     settings = settings_for_command()
@@ -163,7 +164,7 @@ def remove(number: NumberArgument, service: ScopeOption = None) -> None:
 
 @opt_outs.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")],
+    file: Annotated[Path, Argument(metavar="FILE", exists=True, dir_okay=False, help="A CSV file.")],
     service: ScopeOption = None,
 ) -> None:
     """Add the contacts in a CSV file to the list.
@@ -228,17 +229,14 @@ def show(
 def export(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", dir_okay=False, help="The file to write; default: standard output."),
+        Argument(metavar="FILE", dir_okay=False, help="The file to write; default: standard output."),
     ] = None,
     evidence: Annotated[
-        bool,
-        typer.Option(
-            "--evidence", help="Write every entry of the evidence, with a digest, and not the list."
-        ),
+        bool, Option("--evidence", help="Write every entry of the evidence, with a digest, and not the list.")
     ] = False,
     verify: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--verify",
             metavar="FILE",
             exists=True,

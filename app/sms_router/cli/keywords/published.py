@@ -9,6 +9,7 @@ from typing import Annotated
 
 import redis
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
@@ -47,7 +48,7 @@ _POLL_INTERVAL = 0.1
 
 NONE_PUBLISHED = "No version was published; every router uses its own files."
 
-NoteOption = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why; shown in the history.")]
+NoteOption = Annotated[str, Option("--note", metavar="TEXT", help="Why; shown in the history.")]
 
 
 def publish_rules(note: NoteOption = "", as_json: JsonOption = False) -> None:
@@ -70,7 +71,7 @@ def publish_rules(note: NoteOption = "", as_json: JsonOption = False) -> None:
 
 
 def show_history(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Maximum number of versions.")] = 20,
+    limit: Annotated[int, Option(min=1, max=100, help="Maximum number of versions.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """List the published versions, the newest first: when, by whom and why.
@@ -104,10 +105,10 @@ def show_history(
 
 def show_difference(
     old: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="A version; default: the one in use.", min=1)
+        int | None, Argument(metavar="[VERSION]", help="A version; default: the one in use.", min=1)
     ] = None,
     new: Annotated[
-        int | None, typer.Argument(metavar="[OTHER]", help="Another version; default: the files.", min=1)
+        int | None, Argument(metavar="[OTHER]", help="Another version; default: the files.", min=1)
     ] = None,
 ) -> None:
     """Show how the files differ from the published version, or two versions from each other.
@@ -134,12 +135,10 @@ def show_difference(
 def roll_back(
     number: Annotated[
         int | None,
-        typer.Argument(
-            metavar="[VERSION]", help="The version to go back to; default: the one before.", min=1
-        ),
+        Argument(metavar="[VERSION]", help="The version to go back to; default: the one before.", min=1),
     ] = None,
     to_files: Annotated[
-        bool, typer.Option("--to-files", help="Let the files of each replica count again.")
+        bool, Option("--to-files", help="Let the files of each replica count again.")
     ] = False,
     note: NoteOption = "",
     as_json: JsonOption = False,

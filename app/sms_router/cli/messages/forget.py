@@ -11,6 +11,7 @@ from typing import Annotated
 import redis
 import typer
 from rich.progress import Progress, track
+from typer import Argument, Option
 
 from sms_router.cli.context import has_store, settings_for_command
 from sms_router.cli.output import (
@@ -52,20 +53,16 @@ _KIND_NAMES = {
 def forget(
     number: Annotated[
         str,
-        typer.Argument(
-            metavar="NUMBER", help="The contact's number, like +14155550123.", callback=address_option
-        ),
+        Argument(metavar="NUMBER", help="The contact's number, like +14155550123.", callback=address_option),
     ],
     opt_out_too: Annotated[
-        bool,
-        typer.Option("--opt-out-too", help="Delete the opt-outs and their evidence too: their STOP is lost."),
+        bool, Option("--opt-out-too", help="Delete the opt-outs and their evidence too: their STOP is lost.")
     ] = False,
     at_twilio: Annotated[
-        bool, typer.Option("--at-twilio", help="Delete all messages from and to them at Twilio too.")
+        bool, Option("--at-twilio", help="Delete all messages from and to them at Twilio too.")
     ] = False,
     redact: Annotated[
-        bool,
-        typer.Option("--redact", help="With --at-twilio: delete only texts and media, and keep the records."),
+        bool, Option("--redact", help="With --at-twilio: delete only texts and media, and keep the records.")
     ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
@@ -132,7 +129,7 @@ def forget(
 
 def erasures(
     receipt_id: Annotated[
-        str | None, typer.Argument(metavar="[RECEIPT]", help="Show one with all results.")
+        str | None, Argument(metavar="[RECEIPT]", help="Show one with all results.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

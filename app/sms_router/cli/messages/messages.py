@@ -9,6 +9,7 @@ from typing import Annotated
 
 import redis
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import START_HINT, settings_for_command, store_is_running
 from sms_router.cli.messages.follow import follow as follow_journal
@@ -63,17 +64,17 @@ messages.command("erasures")(erasures)
 
 @messages.command("list")
 def list_newest(
-    failed: Annotated[bool, typer.Option("--failed", help="Only dead letters, with their causes.")] = False,
+    failed: Annotated[bool, Option("--failed", help="Only dead letters, with their causes.")] = False,
     scheduled: Annotated[
-        bool, typer.Option("--scheduled", help="Only messages that wait until they are due.")
+        bool, Option("--scheduled", help="Only messages that wait until they are due.")
     ] = False,
     sender: Annotated[
         str | None,
-        typer.Option("--from", help="Only the newest messages of this contact.", callback=address_option),
+        Option("--from", help="Only the newest messages of this contact.", callback=address_option),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 20,
+    limit: Annotated[int, Option(min=1, max=10_000, help="Maximum number of messages.")] = 20,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Print each message as it is answered, until Ctrl-C.")
+        bool, Option("--follow", "-f", help="Print each message as it is answered, until Ctrl-C.")
     ] = False,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
@@ -114,7 +115,7 @@ def list_newest(
 
 @messages.command("show")
 def show(
-    sid: Annotated[str, typer.Argument(metavar="SID", help="MessageSid, SM... or MM...")],
+    sid: Annotated[str, Argument(metavar="SID", help="MessageSid, SM... or MM...")],
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,7 +135,7 @@ def show(
 
 @messages.command("cancel")
 def cancel_scheduled(
-    sid: Annotated[str, typer.Argument(metavar="SID", help="Of a scheduled message.")],
+    sid: Annotated[str, Argument(metavar="SID", help="Of a scheduled message.")],
 ) -> None:
     """Cancel a message that waits until it is due.
 

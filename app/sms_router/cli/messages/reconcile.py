@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
@@ -46,15 +47,15 @@ _STATUSES = {
 
 def reconcile(
     since: Annotated[
-        str, typer.Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601).")
+        str, Option("--since", help="How far back: 30m, 24h, 3d, or a time (ISO 8601).")
     ] = "24h",
     answer: Annotated[
-        bool, typer.Option("--answer", help="Answer the messages without an answer, within late_limit.")
+        bool, Option("--answer", help="Answer the messages without an answer, within late_limit.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List only; nothing is stored or sent.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="List only; nothing is stored or sent.")] = False,
     without_error: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--without-error",
             help="Also messages for which Twilio has no error: another application has answered them, or a"
             " router whose Redis has lost the journal.",

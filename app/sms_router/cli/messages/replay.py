@@ -9,6 +9,7 @@ from typing import Annotated
 
 import redis
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import (
@@ -95,38 +96,36 @@ def _load_preview(settings: Settings) -> Callable[[redis.Redis, MessageRecord], 
 
 
 def replay(
-    sids: Annotated[list[str] | None, typer.Argument(metavar="SID...", help="MessageSids.")] = None,
+    sids: Annotated[list[str] | None, Argument(metavar="SID...", help="MessageSids.")] = None,
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since", help="Every dead letter of the last 30m, 2h, 3d, or since a time (ISO 8601)."
-        ),
+        Option("--since", help="Every dead letter of the last 30m, 2h, 3d, or since a time (ISO 8601)."),
     ] = None,
     cause: Annotated[
-        str, typer.Option("--cause", metavar="TEXT", help="Only dead letters whose cause contains this text.")
+        str, Option("--cause", metavar="TEXT", help="Only dead letters whose cause contains this text.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be sent; nothing is sent, no handler runs.")
+        bool, Option("--dry-run", help="Show what would be sent; nothing is sent, no handler runs.")
     ] = False,
     max_age: Annotated[
-        str, typer.Option("--max-age", metavar="SPAN", help="Skip messages that are older.")
+        str, Option("--max-age", metavar="SPAN", help="Skip messages that are older.")
     ] = "24h",
     even_if_unknown: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--even-if-unknown",
             help="Also messages whose reply may have been sent: a contact may get it twice.",
         ),
     ] = False,
     even_if_default: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--even-if-default",
             help="Also messages whose rule has failed and is gone, so that they would get the default.",
         ),
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages.")] = 100,
-    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the result.")] = 5,
+    limit: Annotated[int, Option(min=1, max=10_000, help="Maximum number of messages.")] = 100,
+    wait: Annotated[float, Option(min=0, max=600, help="Seconds to wait for the result.")] = 5,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:

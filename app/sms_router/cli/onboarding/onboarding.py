@@ -9,6 +9,7 @@ from datetime import date
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.onboarding import display
@@ -32,7 +33,7 @@ from sms_router.onboarding.steps import OnboardingKind
 _REQUEST_SID = re.compile(r"KW[0-9a-fA-F]{32}")
 
 NumberArgument = Annotated[
-    str, typer.Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
+    str, Argument(metavar="NUMBER", help="The number, like +14155550100, or a short code.")
 ]
 
 onboarding = typer.Typer(
@@ -45,7 +46,7 @@ onboarding = typer.Typer(
 
 @onboarding.command("list")
 def list_all(
-    everything: Annotated[bool, typer.Option("--all", help="Numbers that are live, too.")] = False,
+    everything: Annotated[bool, Option("--all", help="Numbers that are live, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the numbers in onboarding: the next step, who acts, and the expected date."""
@@ -74,22 +75,18 @@ def show(number: NumberArgument, as_json: JsonOption = False) -> None:
 def add(
     number: NumberArgument,
     kind: Annotated[
-        OnboardingKind | None,
-        typer.Option("--kind", help="The process; default: the only one for this number."),
+        OnboardingKind | None, Option("--kind", help="The process; default: the only one for this number.")
     ] = None,
     service: Annotated[
         str | None,
-        typer.Option(
-            "--service", metavar="MG...", help="The Messaging Service for it, if several are configured."
-        ),
+        Option("--service", metavar="MG...", help="The Messaging Service for it, if several are configured."),
     ] = None,
-    country: Annotated[str | None, typer.Option("--country", help="Two letters, like US (ISO 3166).")] = None,
+    country: Annotated[str | None, Option("--country", help="Two letters, like US (ISO 3166).")] = None,
     expected: Annotated[
-        str | None, typer.Option("--expected", metavar="DATE", help="The day it goes live: 2026-12-01.")
+        str | None, Option("--expected", metavar="DATE", help="The day it goes live: 2026-12-01.")
     ] = None,
     port_in: Annotated[
-        str | None,
-        typer.Option("--port-in", metavar="KW...", help="Its port-in request at Twilio (US only)."),
+        str | None, Option("--port-in", metavar="KW...", help="Its port-in request at Twilio (US only).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,9 +116,7 @@ def add(
 @onboarding.command("done")
 def done(
     number: NumberArgument,
-    step: Annotated[
-        str | None, typer.Argument(metavar="STEP", help="The step; default: the current one.")
-    ] = None,
+    step: Annotated[str | None, Argument(metavar="STEP", help="The step; default: the current one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Record that a step is done, and all before it; after a rejection: that it was resubmitted.
@@ -152,7 +147,7 @@ def done(
 def reject(
     number: NumberArgument,
     reason: Annotated[
-        str, typer.Option("--reason", help="The reason that you were given.", callback=reason_option)
+        str, Option("--reason", help="The reason that you were given.", callback=reason_option)
     ],
     as_json: JsonOption = False,
 ) -> None:
@@ -163,7 +158,7 @@ def reject(
 @onboarding.command("expect")
 def expect(
     number: NumberArgument,
-    day: Annotated[str, typer.Argument(metavar="DATE", help="The day it goes live: 2026-12-01.")],
+    day: Annotated[str, Argument(metavar="DATE", help="The day it goes live: 2026-12-01.")],
     as_json: JsonOption = False,
 ) -> None:
     """Record the day on which a number goes live, as Twilio has announced it.
@@ -181,13 +176,10 @@ def expect(
 @onboarding.command("document")
 def document(
     number: NumberArgument,
-    kind: Annotated[
-        DocumentKind,
-        typer.Argument(metavar="DOCUMENT", help=f"One of {', '.join(DocumentKind)}."),
-    ],
-    day: Annotated[str, typer.Option("--date", metavar="DATE", help="Its own date: 2026-12-01.")],
-    name: Annotated[str, typer.Option("--name", help="The owner or authorized user that it shows.")] = "",
-    address: Annotated[str, typer.Option("--address", help="The service address that it shows.")] = "",
+    kind: Annotated[DocumentKind, Argument(metavar="DOCUMENT", help=f"One of {', '.join(DocumentKind)}.")],
+    day: Annotated[str, Option("--date", metavar="DATE", help="Its own date: 2026-12-01.")],
+    name: Annotated[str, Option("--name", help="The owner or authorized user that it shows.")] = "",
+    address: Annotated[str, Option("--address", help="The service address that it shows.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Record a document with its date, and check what would get it rejected.
@@ -203,7 +195,7 @@ def document(
 @onboarding.command("renewal")
 def renewal(
     number: NumberArgument,
-    day: Annotated[str, typer.Argument(metavar="DATE", help="The day of the renewal: 2026-12-01.")],
+    day: Annotated[str, Argument(metavar="DATE", help="The day of the renewal: 2026-12-01.")],
     as_json: JsonOption = False,
 ) -> None:
     """Record the day on which the lease of a short code is renewed."""
@@ -236,7 +228,7 @@ def calendar() -> None:
 @onboarding.command("request")
 def request(
     number: NumberArgument,
-    sid: Annotated[str, typer.Argument(metavar="KW...", help="The port-in request at Twilio.")],
+    sid: Annotated[str, Argument(metavar="KW...", help="The port-in request at Twilio.")],
     as_json: JsonOption = False,
 ) -> None:
     """Record the port-in request of a number, so that refresh reads it."""
@@ -253,7 +245,7 @@ def request(
 @onboarding.command("note")
 def note(
     number: NumberArgument,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Text of the note.", callback=reason_option)],
+    text: Annotated[str, Argument(metavar="TEXT", help="Text of the note.", callback=reason_option)],
     as_json: JsonOption = False,
 ) -> None:
     """Add a note to the history of a number."""

@@ -10,6 +10,7 @@ from inspect import Parameter, signature
 from typing import Annotated, Any
 
 import typer
+from typer import Option
 
 from sms_router.cli.output import CommandError, confirm, print_json, print_line, print_table
 from sms_router.cli.twilio_access import ServiceAccess, apply_change, call_twilio
@@ -81,9 +82,9 @@ _SETTINGS = {
 """The settings of a number that can be changed: the help and the check of the option for each."""
 
 EverythingOption = Annotated[
-    bool, typer.Option("--all", help="Senders of the account that are not in the Service, too.")
+    bool, Option("--all", help="Senders of the account that are not in the Service, too.")
 ]
-NameFilter = Annotated[str | None, typer.Option("--friendly-name", help="Only senders with this name.")]
+NameFilter = Annotated[str | None, Option("--friendly-name", help="Only senders with this name.")]
 
 
 def with_setting_options(*, voice: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -94,7 +95,7 @@ def with_setting_options(*, voice: bool) -> Callable[[Callable[..., None]], Call
             Parameter.KEYWORD_ONLY,
             default=None,
             annotation=Annotated[
-                str | None, typer.Option(f"--{name.replace('_', '-')}", help=text, callback=check)
+                str | None, Option(f"--{name.replace('_', '-')}", help=text, callback=check)
             ],
         )
         for name, (text, check) in _SETTINGS.items()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
@@ -23,7 +24,7 @@ from sms_router.senders.models import Sender
 from sms_router.store.server_clock import server_time
 from sms_router.twilio.phone_numbers import InvalidNumberError, parse_address
 
-SenderArgument = Annotated[str, typer.Argument(metavar="SID", help="PN..., SC..., AI..., or the number.")]
+SenderArgument = Annotated[str, Argument(metavar="SID", help="PN..., SC..., AI..., or the number.")]
 
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _MAX_DURATION = timedelta(days=3660)
@@ -66,14 +67,10 @@ def reason_option(text: str) -> str:
 def cordon(
     sid: SenderArgument,
     reason: Annotated[
-        str, typer.Option("--reason", help="Shown in every selection trail.", callback=reason_option)
+        str, Option("--reason", help="Shown in every selection trail.", callback=reason_option)
     ],
-    duration: Annotated[
-        str | None, typer.Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="End: 14:05, or ISO 8601.")
-    ] = None,
+    duration: Annotated[str | None, Option("--for", metavar="SPAN", help="Duration: 30m, 2h, 3d.")] = None,
+    until: Annotated[str | None, Option("--until", metavar="TIME", help="End: 14:05, or ISO 8601.")] = None,
     service: ServiceOption = None,
     as_json: JsonOption = False,
 ) -> None:

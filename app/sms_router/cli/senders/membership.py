@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, Noun, print_json, print_line, print_table, stderr
@@ -104,7 +105,7 @@ def diff(service: ServiceOption = None, as_json: JsonOption = False) -> None:
 
 @membership.command("history")
 def history(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of changes.")] = 20,
+    limit: Annotated[int, Option(min=1, max=1000, help="Maximum number of changes.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Show who changed what with these commands and the console, newest first."""

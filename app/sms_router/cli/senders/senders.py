@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, print_json, print_line, print_table
@@ -89,10 +90,10 @@ def _as_json(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, obj
 
 @senders.command("list")
 def list_senders(
-    kind: Annotated[SenderKindName | None, typer.Option("--kind", help="Only senders of this kind.")] = None,
+    kind: Annotated[SenderKindName | None, Option("--kind", help="Only senders of this kind.")] = None,
     friendly_name: common.NameFilter = None,
     number: Annotated[
-        str | None, typer.Option("--number", help="Only numbers with these digits; * is any digit.")
+        str | None, Option("--number", help="Only numbers with these digits; * is any digit.")
     ] = None,
     everything: common.EverythingOption = False,
     service: ServiceOption = None,
@@ -115,7 +116,7 @@ def show(sid: SenderArgument, service: ServiceOption = None, as_json: JsonOption
 @senders.command("add")
 def add(
     sid: Annotated[
-        str, typer.Argument(metavar="SID", help="PN..., SC..., a number, or a new alphanumeric sender.")
+        str, Argument(metavar="SID", help="PN..., SC..., a number, or a new alphanumeric sender.")
     ],
     service: ServiceOption = None,
     as_json: JsonOption = False,

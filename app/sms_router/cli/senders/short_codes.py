@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.output import JsonOption, Noun
 from sms_router.cli.senders import common
@@ -13,7 +14,7 @@ from sms_router.membership.admin import Changes, NumberFilter, SenderType
 
 SHORT_CODES = (SenderType.SHORT_CODE,)
 
-ShortCodeArgument = Annotated[str, typer.Argument(metavar="SID", help="SC..., or the short code.")]
+ShortCodeArgument = Annotated[str, Argument(metavar="SID", help="SC..., or the short code.")]
 
 short_codes = typer.Typer(cls=Noun, help="List, show, add, remove and update the Service's short codes.")
 
@@ -22,7 +23,7 @@ short_codes = typer.Typer(cls=Noun, help="List, show, add, remove and update the
 def list_short_codes(
     friendly_name: common.NameFilter = None,
     short_code: Annotated[
-        str | None, typer.Option("--short-code", help="Only short codes with these digits; * is any digit.")
+        str | None, Option("--short-code", help="Only short codes with these digits; * is any digit.")
     ] = None,
     everything: common.EverythingOption = False,
     service: ServiceOption = None,

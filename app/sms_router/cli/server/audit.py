@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from sms_router.cli.context import handlers_folder, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line
@@ -59,7 +60,7 @@ class AuditedText:
 
 def audit(
     output: Annotated[
-        Path | None, typer.Option("--output", help="Where the transcript is written; default: in data_dir.")
+        Path | None, Option("--output", help="Where the transcript is written; default: in data_dir.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument
 
 from sms_router.cli.output import CommandError, print_line, program
 from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS
@@ -32,7 +32,7 @@ def test_hours_are_those_of_keywords_toml(sms: SmsTester) -> None:
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="The folder of the project; it is made where needed.")
+        Path, Argument(metavar="FOLDER", help="The folder of the project; it is made where needed.")
     ] = Path(),
 ) -> None:
     """Write a starter project: configuration, a handler, its test.

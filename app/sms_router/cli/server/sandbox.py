@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import check_port, handlers_folder, is_loopback, sandbox_world
 from sms_router.cli.output import CommandError, JsonOption, print_json, print_line, stdout
@@ -49,24 +50,20 @@ def _router_url(url: str | None) -> str | None:
 def start(
     context: typer.Context,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; the sandbox has no access control.")
+        str, Option(help="Address to listen on; the sandbox has no access control.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")
-    ] = None,
+    port: Annotated[int | None, Option(min=1, max=65_535, help="Default: SANDBOX_PORT, or 8900.")] = None,
     expose: Annotated[
-        bool, typer.Option("--expose-to-everybody", help="Allow a --host that other machines can reach.")
+        bool, Option("--expose-to-everybody", help="Allow a --host that other machines can reach.")
     ] = False,
     manual_clock: Annotated[
-        bool,
-        typer.Option("--manual-clock", help="The time changes only by POST /sandbox/clock."),
+        bool, Option("--manual-clock", help="The time changes only by POST /sandbox/clock.")
     ] = False,
     router: Annotated[
-        str | None,
-        typer.Option(callback=_router_url, help="URL of the router; default: http://HOST:PORT."),
+        str | None, Option(callback=_router_url, help="URL of the router; default: http://HOST:PORT.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", hidden=True)] = False,
-    until_exit_of: Annotated[int | None, typer.Option("--until-exit-of", hidden=True)] = None,
+    quiet: Annotated[bool, Option("--quiet", hidden=True)] = False,
+    until_exit_of: Annotated[int | None, Option("--until-exit-of", hidden=True)] = None,
 ) -> None:
     """Run an offline Twilio: REST API, phones and carriers, as described in config/sandbox.toml.
 
@@ -99,14 +96,12 @@ def start(
 @sandbox.command("run")
 def run(
     files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", help="Scenario files; default: the included ones."),
+        list[Path] | None, Argument(metavar="FILE", help="Scenario files; default: the included ones.")
     ] = None,
     router: Annotated[
-        str | None,
-        typer.Option(callback=_router_url, help="URL of a running router with the same credentials."),
+        str | None, Option(callback=_router_url, help="URL of a running router with the same credentials.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the sandbox; 0: any free port.")] = 0,
+    port: Annotated[int, Option(min=0, max=65_535, help="Port of the sandbox; 0: any free port.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Play scenarios: who texts what to whom, and what the phones must show.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import START_HINT, settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, address_option, print_json, print_line, program
@@ -17,22 +18,20 @@ from sms_router.config.settings import Settings
 
 
 def send(
-    to: Annotated[
-        str, typer.Argument(help="The contact's number, like +14155550123.", callback=address_option)
-    ],
-    text: Annotated[list[str] | None, typer.Argument(help="The text; none with --cancel.")] = None,
-    at: Annotated[str | None, typer.Option("--at", help="When: ISO 8601, or +3d, +12h.")] = None,
+    to: Annotated[str, Argument(help="The contact's number, like +14155550123.", callback=address_option)],
+    text: Annotated[list[str] | None, Argument(help="The text; none with --cancel.")] = None,
+    at: Annotated[str | None, Option("--at", help="When: ISO 8601, or +3d, +12h.")] = None,
     key: Annotated[
-        str | None, typer.Option("--key", help="A message with the same key is sent to the contact once.")
+        str | None, Option("--key", help="A message with the same key is sent to the contact once.")
     ] = None,
     service: Annotated[
-        str | None, typer.Option("--service", help="The Service; default: the first that is configured.")
+        str | None, Option("--service", help="The Service; default: the first that is configured.")
     ] = None,
     urgent: Annotated[
-        bool, typer.Option("--urgent", help="Send it in quiet hours too: the contact has just asked for it.")
+        bool, Option("--urgent", help="Send it in quiet hours too: the contact has just asked for it.")
     ] = False,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="Cancel the message with this --key instead, if it waits.")
+        bool, Option("--cancel", help="Cancel the message with this --key instead, if it waits.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

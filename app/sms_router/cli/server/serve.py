@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from sms_router.cli.context import (
     START_COMMAND,
@@ -60,16 +60,11 @@ _PRINTED_VARIABLES = ("SMS_ROUTER_CONFIG", "HOST", "PORT", "PUBLIC_URL")
 
 def serve(
     sandbox: Annotated[
-        bool,
-        typer.Option(
-            "--sandbox", help="Start the sandbox even where the router can be reached from outside."
-        ),
+        bool, Option("--sandbox", help="Start the sandbox even where the router can be reached from outside.")
     ] = False,
     dev: Annotated[
         bool,
-        typer.Option(
-            "--dev", help="Reload handlers and configuration on save, and print a line for each text."
-        ),
+        Option("--dev", help="Reload handlers and configuration on save, and print a line for each text."),
     ] = False,
 ) -> None:
     """Run the router on HOST:PORT with WORKERS processes.

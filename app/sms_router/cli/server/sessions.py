@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, Noun, plural, print_json, print_line, print_table
@@ -40,8 +41,8 @@ def list_sessions(as_json: JsonOption = False) -> None:
 
 @sessions.command()
 def end(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="From the list.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="End every session.")] = False,
+    ids: Annotated[list[str] | None, Argument(metavar="ID", help="From the list.")] = None,
+    every: Annotated[bool, Option("--all", help="End every session.")] = False,
 ) -> None:
     """End sessions of the console, on every router at once."""
     if bool(ids) == every:

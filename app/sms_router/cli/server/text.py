@@ -16,6 +16,7 @@ import typer
 from rich.panel import Panel
 from rich.status import Status
 from rich.text import Text as StyledText
+from typer import Option
 
 from sms_router.cli.context import START_HINT, embedded_is_running, settings_for_command, store_is_running
 from sms_router.cli.output import (
@@ -95,40 +96,32 @@ def _url(value: str | None) -> str | None:
 def text(
     text: TextArgument,
     sender: Annotated[
-        str, typer.Option("--from", help="The contact's number.", callback=address_option)
+        str, Option("--from", help="The contact's number.", callback=address_option)
     ] = DEFAULT_CONTACT,
     recipient: Annotated[
         str | None,
-        typer.Option("--to", help="Your number; default: a sender of the Service.", callback=address_option),
+        Option("--to", help="Your number; default: a sender of the Service.", callback=address_option),
     ] = None,
-    media: Annotated[
-        list[str] | None, typer.Option("--media", help="URL of a picture; may be repeated.")
-    ] = None,
+    media: Annotated[list[str] | None, Option("--media", help="URL of a picture; may be repeated.")] = None,
     group: Annotated[
-        list[str] | None,
-        typer.Option("--group", help="Another recipient of a group MMS; may be repeated."),
+        list[str] | None, Option("--group", help="Another recipient of a group MMS; may be repeated.")
     ] = None,
     no_wait: Annotated[
-        bool,
-        typer.Option("--no-wait", help="Do not wait for late replies, re-routed ones and receipts."),
+        bool, Option("--no-wait", help="Do not wait for late replies, re-routed ones and receipts.")
     ] = False,
     sid: Annotated[
         str | None,
-        typer.Option(
-            "--sid", help="MessageSid, to send the webhook of the same message again.", callback=_sid
-        ),
+        Option("--sid", help="MessageSid, to send the webhook of the same message again.", callback=_sid),
     ] = None,
     url: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--url",
             help="URL of the router: it gets the webhook from this command; default: http://HOST:PORT.",
             callback=_url,
         ),
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask, with credentials of Twilio's.")
-    ] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Do not ask, with credentials of Twilio's.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Text the running router from a phone, and show what the phone gets.
