@@ -192,7 +192,8 @@ def blocking(http: aiohttp.ClientSession) -> None: ...
         (blocking, "blocking: only an async function can use http; make it one, or use requests"),
         (
             misspelled,
-            "misspelled: the argument 'mesage' is unknown; a handler may declare message, words, argument",
+            r"misspelled: the argument 'mesage' is unknown; did you mean message\? A handler may declare"
+            " message, words, argument",
         ),
         (by_position, "by_position: message is passed by name; remove the / from the function's arguments"),
         (Shop.later, r"Shop\.later: is a method without its object"),

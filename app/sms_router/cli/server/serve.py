@@ -81,7 +81,7 @@ def serve(
     The console is at /console when CONSOLE_PASSWORD is set; with the sandbox a password is generated. With
     PRIVATE_PORT the console, the probes and the metrics have a listener of their own.
 
-    Changes of keywords.toml, templates/, opt-outs.toml and carriers.toml are loaded within two seconds, and
+    Changes of keywords.toml, templates/, opt-outs.toml and carriers.toml are loaded within three seconds, and
     at once on SIGHUP; if there is a mistake, none of them is. Handlers, router.toml and sandbox.toml are read
     at the start only, unless --dev is given: for your machine, with one worker.
     """
@@ -382,9 +382,8 @@ def _announce(settings: Settings, world: World | None, password: str | None, fir
     if published := describe_published(settings):
         lines.append(f"{settings.folder / 'keywords.toml'} is not used: {published}\n")
     elif settings.folder != DEMO_FOLDER:
-        lines.append(
-            f"Change the replies in {settings.folder / 'keywords.toml'}; they are used within two seconds.\n"
-        )
+        file = settings.folder / "keywords.toml"
+        lines.append(f"Change the replies in {file}; they are used within three seconds.\n")
     print_line("\n".join(lines))
     if not settings.router.public_url and world is None:
         print_line(

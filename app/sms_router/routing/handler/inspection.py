@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import sysconfig
@@ -143,5 +144,7 @@ def _unknown_argument(source: str, name: str, known: Collection[str], others: It
     if name == "self":
         return f"{source}: is a method without its object; make it a function or a staticmethod"
     others = tuple(others)
-    names = ", ".join((*(one for one in known if one not in others), *others))
-    return f"{source}: the argument {name!r} is unknown; a handler may declare {names}"
+    names = [*(one for one in known if one not in others), *others]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}? A" if close else "a"
+    return f"{source}: the argument {name!r} is unknown; {hint} handler may declare {', '.join(names)}"
