@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sms_router.server.signals import WorkerSignals
+from sms_router.server.signals import worker_signals
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.schema import SchemaError
 from sms_router.tasks import PeriodicTask
@@ -60,10 +60,8 @@ async def running_parts(worker: Worker) -> AsyncIterator[None]:
     """Start the parts in order and stop them in reverse: all of them, even if one fails to."""
     async with contextlib.AsyncExitStack() as parts:
         stop = parts.push_async_callback
-        signals = WorkerSignals(os.environ, worker.reloader.request_reload)
         parts.callback(metrics.flush)
-        parts.callback(signals.close)
-        signals.start()
+        await parts.enter_async_context(worker_signals(os.environ, worker.reloader.request_reload))
         if worker.tracing is not None:
             stop(asyncio.to_thread, worker.tracing.close)
         stop(worker.handlers.aclose)

@@ -12,17 +12,15 @@ import signal
 import subprocess
 import sys
 
-from sms_router.server.signals import SUPERVISOR, WorkerSignals
+from sms_router.server.signals import SUPERVISOR, worker_signals
 
 
 async def work() -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    supervised = WorkerSignals(os.environ, lambda: print("reloaded", flush=True))
-    supervised.start()
-    print("working", os.environ[SUPERVISOR], os.getpid(), flush=True)
-    await stopped.wait()
-    supervised.close()
+    async with worker_signals(os.environ, lambda: print("reloaded", flush=True)):
+        print("working", os.environ[SUPERVISOR], os.getpid(), flush=True)
+        await stopped.wait()
     print("stopped gracefully", flush=True)
 
 

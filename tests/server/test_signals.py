@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_router.server.signals import RELOAD, WorkerSignals
+from sms_router.server.signals import RELOAD, worker_signals
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,8 +67,7 @@ async def test_a_worker_reloads_on_its_signal(before: tuple[str, ...], number: s
 
 @pytest.mark.parametrize("environment", [{}, {"SMS_ROUTER_SUPERVISOR": ""}])
 async def test_a_router_without_a_supervisor_checks_none(environment: dict[str, str]) -> None:
-    supervised = WorkerSignals(environment, lambda: None)
     before = signal.getsignal(signal.SIGHUP)
-    supervised.start()
-    supervised.close()
+    async with worker_signals(environment, lambda: None):
+        assert asyncio.all_tasks() == {asyncio.current_task()}
     assert signal.getsignal(signal.SIGHUP) is before

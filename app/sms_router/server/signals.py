@@ -11,8 +11,10 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import FrameType
+
+from sms_router.tasks import cancel_and_wait
 
 SUPERVISOR = "SMS_ROUTER_SUPERVISOR"
 """The environment variable with the supervisor's process id, for its workers."""
@@ -50,51 +52,42 @@ def _has_terminal() -> bool:
     return True
 
 
-class WorkerSignals:
-    """Handles the signals of a worker, and ends it when its supervisor is gone, so that the port is released.
+@contextlib.asynccontextmanager
+async def worker_signals(environment: Mapping[str, str], reload: Callable[[], object]) -> AsyncIterator[None]:
+    """Handle the signals of a worker, and end it when its supervisor is gone, so that the port is released.
 
     Args:
         environment: names the supervisor; without it there is none.
-        reload: is called in the event loop on SIGHUP and `RELOAD`.
+        reload: is called in the event loop on SIGHUP and `RELOAD`, which only the main thread receives.
 
     """
+    supervisor = int(environment.get(SUPERVISOR) or 0)
+    loop = asyncio.get_running_loop()
+    previous_handlers: dict[signal.Signals, SignalHandler] = {}
 
-    def __init__(self, environment: Mapping[str, str], reload: Callable[[], object]) -> None:
-        self._supervisor = int(environment.get(SUPERVISOR) or 0)
-        self._reload = reload
-        self._next_check: asyncio.TimerHandle | None = None
-        self._previous_handlers: dict[signal.Signals, SignalHandler] = {}
+    def schedule_reload(*_: object) -> None:
+        loop.call_soon_threadsafe(reload)
 
-    def start(self) -> None:
-        """Install the handlers; call it in the running event loop, in the main thread if there are any."""
-        if threading.current_thread() is threading.main_thread():
-            self._previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, RELOAD)}
-            loop = asyncio.get_running_loop()
-
-            def reload(*_: object) -> None:
-                loop.call_soon_threadsafe(self._reload)
-
-            if self._supervisor:  # which handles the closed terminal
-                signal.signal(signal.SIGHUP, reload)
-            else:
-                install_sighup_handler(reload)
-            signal.signal(RELOAD, reload)
-        if self._supervisor:
-            self._check_supervisor()
-
-    def close(self) -> None:
-        if self._next_check is not None:
-            self._next_check.cancel()
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        self._previous_handlers = {}
-
-    def _check_supervisor(self) -> None:
-        if os.getppid() == self._supervisor:
-            loop = asyncio.get_running_loop()
-            self._next_check = loop.call_later(SUPERVISOR_CHECK_INTERVAL, self._check_supervisor)
+    if threading.current_thread() is threading.main_thread():
+        previous_handlers = {number: signal.getsignal(number) for number in (signal.SIGHUP, RELOAD)}
+        if supervisor:  # which handles the closed terminal
+            signal.signal(signal.SIGHUP, schedule_reload)
         else:
-            signal.raise_signal(signal.SIGTERM)
+            install_sighup_handler(schedule_reload)
+        signal.signal(RELOAD, schedule_reload)
+    watching = asyncio.create_task(_end_with(supervisor), name="supervisor-watch") if supervisor else None
+    try:
+        yield
+    finally:
+        await cancel_and_wait(watching)
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler)
+
+
+async def _end_with(supervisor: int) -> None:
+    while os.getppid() == supervisor:
+        await asyncio.sleep(SUPERVISOR_CHECK_INTERVAL)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def reload_workers(process_ids: Callable[[], list[int | None]]) -> None:
