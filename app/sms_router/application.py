@@ -47,8 +47,7 @@ from sms_router.routing.handler.thread_pool import HandlerThreadPool
 from sms_router.routing.history.abandoned_messages import AbandonedMessages
 from sms_router.routing.history.body_retention import BodyRetention
 from sms_router.routing.history.erasure_receipts import ErasureTask
-from sms_router.routing.history.reconcile_task import ReconcileTask
-from sms_router.routing.history.reconciler import Reconciler, numbers_of
+from sms_router.routing.history.reconciler import Reconciler, ReconcileTask, numbers_of
 from sms_router.routing.inbox.inbox import Inbox, is_second_answer
 from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.opt_outs.disk_cache import OptOutDiskCache

@@ -15,8 +15,7 @@ from sms_router.cli.store import read_store
 from sms_router.config.settings import DEFAULT_FOLDER, DEMO_FOLDER, DEMO_HANDLERS, Settings
 from sms_router.errors import ConfigurationError
 from sms_router.membership.snapshot import Snapshot
-from sms_router.routing.contacts.contact import UNKNOWN
-from sms_router.routing.contacts.summary import ContactSummary
+from sms_router.routing.contacts.contact import UNKNOWN, ContactSummary
 from sms_router.routing.dispatch.conversation_steps import ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry
@@ -27,7 +26,7 @@ from sms_router.routing.handler.events import EventRecorder
 from sms_router.routing.keywords.schedule import TimeZones
 from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.replay_preview import read_stored_contact
+from sms_router.routing.pipeline.explain import read_stored_contact
 from sms_router.routing.upstream.number_urls import NumberForwards
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.pool import Pool, find_pool, own_numbers

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sms_router import Reply
-from sms_router.routing.contacts.contact import UNKNOWN
-from sms_router.routing.contacts.summary import ContactSummary
+from sms_router.routing.contacts.contact import UNKNOWN, ContactSummary
 from sms_router.routing.dispatch.conversation_steps import ConversationManager, ConversationPolicy
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher
 from sms_router.routing.dispatch.handler_loader import HandlerRegistry

@@ -20,7 +20,7 @@ from sms_router.cli.output import (
 from sms_router.cli.rules import build_composer, load_contact, rules_and_pools
 from sms_router.cli.senders.pools import default_recipient, known_snapshots, load_conditions
 from sms_router.cli.times import iso, parse_time
-from sms_router.routing.contacts.summary import ContactSummary, describe_contact
+from sms_router.routing.contacts.contact import ContactSummary, describe_contact
 from sms_router.routing.handler.profile import HandlerContact
 from sms_router.routing.pipeline import explain as explaining
 from sms_router.routing.pipeline.explain import Explanation, sample_message

@@ -40,7 +40,7 @@ from sms_router.routing.history.replay import (
     request_replay,
 )
 from sms_router.routing.history.timeline import body_of, describe_attempt, format_iso, number_of
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay, read_stored_contact
+from sms_router.routing.pipeline.explain import ReplayPreview, preview_replay, read_stored_contact
 from sms_router.senders.error_table import load_error_table
 from sms_router.senders.pool import find_pool
 from sms_router.twilio.inbound import InboundMessage

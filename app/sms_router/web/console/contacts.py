@@ -11,7 +11,7 @@ from redis import Redis
 from starlette.responses import Response
 
 from sms_router.privacy import mask_number
-from sms_router.routing.contacts.summary import ContactSummary, describe_contact, read_contact
+from sms_router.routing.contacts.contact import ContactSummary, describe_contact, read_contact
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.opt_outs.evidence import read_ledger

@@ -13,12 +13,12 @@ from sms_router.config.settings import Settings
 from sms_router.membership.membership import Membership
 from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.snapshot import Snapshot
+from sms_router.routing.contacts.contact import ContactSummary
 from sms_router.routing.contacts.contacts import Contacts
-from sms_router.routing.contacts.summary import ContactSummary
 from sms_router.routing.dispatch.dispatcher import Dispatcher
 from sms_router.routing.handler.conversation import StoredConversation
 from sms_router.routing.pipeline.composer import Composer
-from sms_router.routing.pipeline.replay_preview import read_stored_contact
+from sms_router.routing.pipeline.explain import read_stored_contact
 from sms_router.senders.availability import Availability
 from sms_router.senders.failure_monitor import FailureMonitor
 from sms_router.senders.rate_limits import RateLimiter

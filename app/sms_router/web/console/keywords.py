@@ -8,7 +8,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from sms_router.routing.contacts.summary import describe_contact
+from sms_router.routing.contacts.contact import describe_contact
 from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.routing.opt_outs.audit import TRANSCRIPT, audit_replies

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from sms_router.routing.history.record import MessageRecord
 from sms_router.routing.history.replay import ReplayCheck, ReplayStatus, failed_rule, request_replay
 from sms_router.routing.history.timeline import body_of, number_of
-from sms_router.routing.pipeline.replay_preview import ReplayPreview, preview_replay
+from sms_router.routing.pipeline.explain import ReplayPreview, preview_replay
 from sms_router.twilio.inbound import InboundMessage
 from sms_router.web.console.auth import ConsolePages, ConsoleRequest, Done
 from sms_router.web.console.messages import check_replay
