@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import selectors
 import time
 from collections.abc import Awaitable, Callable
@@ -14,9 +13,6 @@ import pytest
 import redis
 
 from sms_router.store.scripts import Call
-
-CLOCK_KEY = "driven-clock"
-"""The list of seconds and microseconds that scripts take for Redis' time."""
 
 START = 1_000_000.0
 
@@ -86,14 +82,9 @@ class DrivenStore:
         if call[0].name == "renew_lease" and (stall := self.stalled_until - time.monotonic()) > 0:
             await self._delay(stall)
         now = time.monotonic()
-        self._client.delete(CLOCK_KEY)
-        self._client.rpush(CLOCK_KEY, int(now), int(now % 1 * 1_000_000))
         script, keys, arguments = call
-        source = re.sub(
-            rb"redis\.call\('TIME'\)",
-            b"redis.call('LRANGE', '" + CLOCK_KEY.encode() + b"', 0, 1)",
-            script.source,
-        )
+        server_time = b"{%d, %d}" % (int(now), now % 1 * 1_000_000)
+        source = script.source.replace(b"redis.call('TIME')", server_time)
         run = cast("Callable[..., Any]", self._client.eval)
         result = run(source, len(keys), *keys, *arguments)
         self._observe(call, result)

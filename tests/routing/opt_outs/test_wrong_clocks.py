@@ -6,7 +6,6 @@ be written back at any time, and a change may wait in the spool while Redis is a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +21,8 @@ from sms_router.store.scripts.loader import Call
 
 KEY = SCOPE, CONTACT = "MG1", "+14155550123"
 STATE = bucket_of(CONTACT).contact(SCOPE, CONTACT)
-TIME, PUBLISHED = "{test}:time", "{test}:published"
+PUBLISHED = bucket_of(CONTACT).contact(SCOPE, "published").decode()
 COPIES = st.integers(0, 2)
-REDIS_CLOCK = """(function()
-  local now = tonumber(redis.call('GET', '{test}:time'))
-  return {math.floor(now / 1000), now % 1000 * 1000}
-end)()"""
 STEPS = st.one_of(
     st.tuples(st.just("change"), COPIES, st.booleans()),
     st.tuples(st.just("stop while Redis is away"), COPIES, st.sampled_from([-3600, 0, 3600])),
@@ -60,9 +55,9 @@ class Model:
 
     def run(self, call: Call) -> ConsentChange:
         script, keys, arguments = call
-        source = script.source.decode().replace("redis.call('TIME')", REDIS_CLOCK)
-        source = re.sub(r"redis.pcall\('PUBLISH', channel", f"redis.call('RPUSH', '{PUBLISHED}'", source)
-        self.client.set(TIME, self.now())
+        source, now = script.source.decode(), self.now()
+        source = source.replace("redis.call('TIME')", f"{{{now // 1000}, {now % 1000 * 1000}}}")
+        source = source.replace("redis.pcall('PUBLISH', channel", f"redis.call('RPUSH', '{PUBLISHED}'")
         reply: Any = self.client.eval(source, len(keys), *keys, *arguments)
         texts: Any = self.client.lrange(PUBLISHED, 0, -1)
         for text in texts:

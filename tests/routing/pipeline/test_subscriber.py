@@ -1,3 +1,4 @@
+import contextlib
 from unittest.mock import Mock
 
 import pytest
@@ -8,16 +9,19 @@ from sms_router.routing.pipeline.subscriber import Subscriber
 from sms_router.store.keys import ALL_BUCKETS, ANSWERED_CHANNEL, ERASURES_CHANNEL
 from sms_router.store.redis_py import async_client
 from sms_router.store.store import Store
+from tests.store.private_valkey import PrivateValkey
 from tests.waiting import wait_until
 
 
 async def test_a_new_server_is_subscribed_to_while_the_old_one_runs(
-    valkey_url: str, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    private_valkey: PrivateValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriber, "RETRY_INTERVAL", 0.01)
-    store, inbox = Store(valkey_url), Mock()
+    store, inbox = Store(private_valkey.url), Mock()
     store.forget_runs = forget = Mock()
-    async with async_client(valkey_url, connect_within=1) as client:
+    async with contextlib.AsyncExitStack() as opened:
+        client = await opened.enter_async_context(async_client(private_valkey.url, connect_within=1))
+        valkey = opened.enter_context(private_valkey.client())
         subscribed = Subscriber(client, inbox, Mock(), store)
         await store.start()
         subscribed.start()
