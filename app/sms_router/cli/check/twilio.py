@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sms_router.checks.credentials import check_account, check_callback_host, check_public_url
 from sms_router.checks.error_advice import advise
@@ -25,7 +26,6 @@ from sms_router.membership.snapshot_store import stored_snapshot
 from sms_router.membership.source import PoolReadError
 from sms_router.onboarding.repository import OnboardingState
 from sms_router.routing.dispatch.dispatcher import Dispatcher
-from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.keywords.templates import StaticReply, TemplateReply
 from sms_router.twilio.rest import ApiError
 
@@ -79,82 +79,58 @@ def run_checks(settings: Settings, rules: Dispatcher) -> CheckReport:
         try:
             with_voice = read_numbers_with_voice(settings, onboarding.pending, snapshot)
         except CommandError as error:
-            findings.append(
-                Finding(Severity.ERROR, service.sid, "Its numbers cannot be read.", error.lines[0])
-            )
-            with_voice = members
+            sentence, with_voice = "Its numbers cannot be read.", members
+            findings.append(Finding(Severity.ERROR, service.sid, sentence, error.lines[0]))
         else:
             record_configured(settings, onboarding.pending, snapshot, with_voice)
         findings += check_pending_numbers(onboarding, service.sid, members, with_voice, at)
         findings += _check_changes(settings, snapshot)
         findings += _check_account(access)
     order = list(Severity)
-    return CheckReport(
-        tuple(sorted(dict.fromkeys(findings), key=lambda finding: order.index(finding.severity)))
-    )
+    return CheckReport(tuple(sorted(dict.fromkeys(findings), key=lambda each: order.index(each.severity))))
 
 
 def apply_fixes(settings: Settings, fixes: Mapping[str, Sequence[Fix]]) -> None:
     for service_sid, of_service in fixes.items():
         access = open_configured_service(settings, service_sid)
         for number_sid in dict.fromkeys(fix.number_sid for fix in of_service):
-            _update(access, number_sid, [fix for fix in of_service if fix.number_sid == number_sid])
-
-
-def _update(service: ServiceAccess, number_sid: str, fixes: Sequence[Fix]) -> None:
-    """Change the settings of a number, or of the Service if the sid is empty."""
-    before = {fix.name: fix.before for fix in fixes}
-    after = {fix.name: fix.after for fix in fixes}
-
-    def call() -> None:
-        if number_sid:
-            service.admin.update_number(SenderType(number_sid[:2]), number_sid, after)
-        else:
-            service.admin.update_service(after)
-
-    subject = number_sid or service.service_sid
-    name = number_sid or "the Service"
-    apply_change(service, "update", subject, f"{name}: {describe_changes(before, after)}", call)
+            before = {fix.name: fix.before for fix in of_service if fix.number_sid == number_sid}
+            after = {fix.name: fix.after for fix in of_service if fix.number_sid == number_sid}
+            call: Callable[[], object] = partial(access.admin.update_service, after)
+            if number_sid:
+                sender_type = SenderType(number_sid[:2])
+                call = partial(access.admin.update_number, sender_type, number_sid, after)
+            detail = f"{number_sid or 'the Service'}: {describe_changes(before, after)}"
+            apply_change(access, "update", number_sid or service_sid, detail, call)
 
 
 def _check_settings(settings: Settings) -> Iterator[Finding]:
     if not settings.services:
-        yield Finding(
-            Severity.WARNING,
-            "services",
-            "No Messaging Service is configured: every reply leaves from the number that was texted.",
-            "export TWILIO_MESSAGING_SERVICE_SID=MG...",
-        )
+        sentence = "No Messaging Service is configured: every reply leaves from the number that was texted."
+        yield Finding(Severity.WARNING, "services", sentence, "export TWILIO_MESSAGING_SERVICE_SID=MG...")
     for key in settings.placeholders:
         sentence = f"{key} is a placeholder, which exists neither in webhooks nor at Twilio."
         yield Finding(Severity.ERROR, key, sentence, "Write the sid that the Twilio console shows.")
     yield from check_callback_host(settings.public_url)
-    if not settings.twilio.api_base_url:
-        yield from check_public_url(settings.public_url, configured=bool(settings.router.public_url))
+    yield from _check_public_url(settings)
 
 
 def _expected(settings: Settings, rules: Dispatcher, service_sid: str) -> ExpectedSettings:
-    reachable = bool(settings.twilio.api_base_url) or not any(
-        check_public_url(settings.public_url, configured=bool(settings.router.public_url))
-    )
-    return ExpectedSettings(
-        settings.public_url, reachable, _sends_media(rules, service_sid), settings.number_urls(service_sid)
-    )
-
-
-def _sends_media(rules: Dispatcher, service_sid: str) -> bool:
-    """Return whether a rule of this Service replies with media; what handlers reply is not known."""
-    return any(
-        _has_media(rule.action)
+    """Return what the router needs; what handlers reply is not known."""
+    sends_media = any(
+        bool(rule.action.constant.media_urls)
+        if isinstance(rule.action, StaticReply)
+        else isinstance(rule.action, TemplateReply) and bool(rule.action.media)
         for rule in rules.table.rules
         if not rule.scope.services or service_sid in rule.scope.services
     )
+    is_reachable, number_urls = not any(_check_public_url(settings)), settings.number_urls(service_sid)
+    return ExpectedSettings(settings.public_url, is_reachable, sends_media, number_urls)
 
 
-def _has_media(action: RuleAction) -> bool:
-    if isinstance(action, StaticReply):
-        return bool(action.constant.media_urls)
-    return isinstance(action, TemplateReply) and bool(action.media)
+def _check_public_url(settings: Settings) -> Iterator[Finding]:
+    if not settings.twilio.api_base_url:
+        yield from check_public_url(settings.public_url, configured=bool(settings.router.public_url))
 
 
 def _read_onboarding(settings: Settings) -> tuple[OnboardingState, float]:
