@@ -11,7 +11,7 @@ from sms_router.privacy import mask_text
 from sms_router.routing.history.follower import JournalFollower
 from sms_router.routing.history.reader import HistoryReader
 from sms_router.routing.history.record import MessageRecord
-from sms_router.routing.history.timeline import body_of, number_of
+from sms_router.routing.history.timeline import body_of, number_of, shorten
 from sms_router.routing.inbox.answer import Outcome
 
 READ_INTERVAL = 0.2
@@ -42,7 +42,7 @@ def line_of(record: MessageRecord, *, reveal: bool) -> str:
     if texts:
         text = " / ".join(texts) if reveal else mask_text("".join(texts))
         sender = f"{answer.sender}: " if answer is not None and answer.sender else ""
-        reply = f"{sender}{_shorten(text, MAX_REPLY)}"
+        reply = f"{sender}{shorten(text, MAX_REPLY)}"
     elif record.outcome == Outcome.LATE and record.late_reply is None and not record.causes:
         reply = "its handler is late: the reply follows"
     elif record.is_outbound:
@@ -50,7 +50,7 @@ def line_of(record: MessageRecord, *, reveal: bool) -> str:
     else:
         reply = f"no reply: {why_no_reply(record)}"
     rule = f"late reply of {record.rule}" if record.late_reply is not None else record.rule or "unanswered"
-    body = _shorten(body_of(record, reveal), MAX_TEXT)
+    body = shorten(body_of(record, reveal), MAX_TEXT)
     fields = (
         f"{format_time(at).split()[1]} {number_of(record, reveal)}: {body}",
         record.requester if record.is_outbound else rule,
@@ -60,8 +60,3 @@ def line_of(record: MessageRecord, *, reveal: bool) -> str:
         record.sid,
     )
     return " | ".join(fields)
-
-
-def _shorten(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 3]}..."

@@ -41,6 +41,7 @@ from sms_router.routing.history.timeline import (
     describe_attempt,
     format_iso,
     number_of,
+    shorten,
 )
 from sms_router.twilio.phone_numbers import contact_of
 
@@ -103,14 +104,13 @@ def list_newest(
         print_json([_as_json(record, reveal) for record in records])
     elif sender is not None and not records:
         print_line("None of the newest messages is from this number.")
-    elif scheduled:
-        title = "Scheduled messages (the first ones first)"
-        _print_list(records, title, "Nothing waits to be sent.", reveal)
-    elif failed:
-        _print_list(records, "Dead letters (newest first)", "No dead letters.", reveal)
     else:
-        hint = f"No messages yet. Send one: {program()} text HOURS"
-        _print_list(records, "Messages (newest first)", hint, reveal)
+        title, empty = "Messages (newest first)", f"No messages yet. Send one: {program()} text HOURS"
+        if scheduled:
+            title, empty = "Scheduled messages (the first ones first)", "Nothing waits to be sent."
+        elif failed:
+            title, empty = "Dead letters (newest first)", "No dead letters."
+        _print_list(records, title, empty, reveal)
 
 
 @messages.command("show")
@@ -189,10 +189,10 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
     elif record.event:
         yield f"event {record.event} of {number_of(record, reveal)}"
     elif record.message.is_outbound:
-        yield f"to {number_of(record, reveal)}: {_shorten(body_of(record, reveal))}"
+        yield f"to {number_of(record, reveal)}: {shorten(body_of(record, reveal), MAX_TEXT_LENGTH)}"
         yield f"requested by {record.requester}"
     else:
-        text = _shorten(body_of(record, reveal))
+        text = shorten(body_of(record, reveal), MAX_TEXT_LENGTH)
         yield f"{number_of(record, reveal)} to {record.message.recipient}: {text}"
     if not record.is_outbound:
         outcome = _OUTCOMES.get(record.outcome or "", record.outcome) or "unanswered"
@@ -205,11 +205,6 @@ def _summary_lines(record: MessageRecord, reveal: bool) -> Iterator[str]:
         yield f"delivery: {sent.status} {sent.error_code}".rstrip()
     for cause in record.causes:
         yield f"cause: {cause.text}"
-
-
-def _shorten(body: str) -> str:
-    body = " ".join(body.split())
-    return body if len(body) <= MAX_TEXT_LENGTH else f"{body[:MAX_TEXT_LENGTH]}…"
 
 
 def _print_timeline(record: MessageRecord, reveal: bool) -> None:

@@ -182,6 +182,12 @@ def number_of(record: MessageRecord, reveal: bool) -> str:
     return record.message.sender if reveal else mask_number(record.message.sender)
 
 
+def shorten(text: str, length: int) -> str:
+    """Return a text on one line, cut after some characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[:length]}…"
+
+
 def body_of(record: MessageRecord, reveal: bool) -> str:
     """Return the text of the message, masked unless ``reveal``; of ours, where it is no reply."""
     if record.bodies_removed is not None:

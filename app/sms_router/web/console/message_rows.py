@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sms_router.privacy import mask_text
 from sms_router.routing.history.record import MessageRecord, SentMessage
-from sms_router.routing.history.timeline import body_of, describe_attempt, number_of
+from sms_router.routing.history.timeline import body_of, describe_attempt, number_of, shorten
 from sms_router.routing.inbox.answer import Outcome
 from sms_router.twilio.status import MessageStatus
 from sms_router.twilio.twiml import OutboundMessage
@@ -94,7 +94,7 @@ def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
         record.received,
         (record.sender or "") if outbound else number,
         number if outbound else ours,
-        _shorten(body_of(record, reveal)),
+        shorten(body_of(record, reveal), MAX_TEXT_LENGTH),
         () if outbound else tuple(_reply(message, reveal) for message in record.replies),
         f"requested by {record.requester}" if outbound else record.rule or "",
         outcome_badge(record),
@@ -108,9 +108,6 @@ def build_row(record: MessageRecord, reveal: bool) -> MessageRow:
 def _reply(message: OutboundMessage, reveal: bool) -> str:
     text = message.body if reveal else mask_text(message.body)
     media = f"{len(message.media)} media" if message.media else ""
-    return _shorten(" and ".join(filter(None, (text if message.body else "", media))) or "(empty)")
-
-
-def _shorten(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}…"
+    return shorten(
+        " and ".join(filter(None, (text if message.body else "", media))) or "(empty)", MAX_TEXT_LENGTH
+    )
