@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
@@ -35,17 +34,12 @@ class RateLimitedPage:
         return self._page
 
 
-@dataclass(slots=True)
 class Probes:
-    """The endpoints of the probes."""
+    """The endpoints of the probes; ``registry`` is what the metrics are read from."""
 
-    health: HealthMonitor
-    registry: CollectorRegistry
-    """What the metrics are read from."""
-    _ready: RateLimitedPage = field(init=False)
-    _metrics: RateLimitedPage = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, health: HealthMonitor, registry: CollectorRegistry) -> None:
+        self._health = health
+        self._registry = registry
         self._ready, self._metrics = RateLimitedPage(self._build_ready), RateLimitedPage(self._build_metrics)
 
     async def alive(self, _: Request) -> Response:
@@ -61,10 +55,10 @@ class Probes:
         return self._metrics.get()
 
     def _build_ready(self) -> Response:
-        reasons = list(self.health.degraded_reasons())
+        reasons = list(self._health.degraded_reasons())
         status = "degraded" if reasons else "ready"
-        return JSONResponse({"status": status, "reasons": reasons, "notices": list(self.health.notices())})
+        return JSONResponse({"status": status, "reasons": reasons, "notices": list(self._health.notices())})
 
     def _build_metrics(self) -> Response:
-        self.health.update_metrics()
-        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+        self._health.update_metrics()
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)

@@ -92,7 +92,8 @@ def add(
 ) -> None:
     """Record a number in onboarding: the routers do not select it before it is live."""
     path = _choose_path(number, kind, country.upper() if country else None)
-    request_sid, settings = _parse_request_sid(port_in, path.kind), settings_for_command()
+    request_sid = _parse_request_sid(port_in, path.kind) if port_in is not None else None
+    settings = settings_for_command()
     service_sid = choose_service(settings, service)
 
     def begin(before: Checklist | None, at: float, operator: str) -> Checklist:
@@ -165,12 +166,8 @@ def expect(
 
     Where Twilio announces the day by email (Canada, other countries), it completes the step date.
     """
-    _change(
-        number,
-        f"expected {day}",
-        lambda checklist, at, operator: checklist.expect(_parse_day(day, at), at, operator),
-        as_json=as_json,
-    )
+    expected = f"expected {day}"
+    _change(number, expected, lambda it, at, who: it.expect(_parse_day(day, at), at, who), as_json=as_json)
 
 
 @onboarding.command("document")
@@ -199,12 +196,8 @@ def renewal(
     as_json: JsonOption = False,
 ) -> None:
     """Record the day on which the lease of a short code is renewed."""
-    _change(
-        number,
-        f"renewal {day}",
-        lambda checklist, at, operator: checklist.renew(_parse_day(day, at), at, operator),
-        as_json=as_json,
-    )
+    renewed = f"renewal {day}"
+    _change(number, renewed, lambda it, at, who: it.renew(_parse_day(day, at), at, who), as_json=as_json)
 
 
 @onboarding.command("no-calls")
@@ -232,14 +225,11 @@ def request(
     as_json: JsonOption = False,
 ) -> None:
     """Record the port-in request of a number, so that refresh reads it."""
-    _change(
-        number,
-        f"request {sid}",
-        lambda checklist, at, operator: checklist.attach_request(
-            _parse_request_sid(sid, checklist.kind) or "", at, operator
-        ),
-        as_json=as_json,
-    )
+
+    def attach(checklist: Checklist, at: float, operator: str) -> Checklist:
+        return checklist.attach_request(_parse_request_sid(sid, checklist.kind), at, operator)
+
+    _change(number, f"request {sid}", attach, as_json=as_json)
 
 
 @onboarding.command("note")
@@ -361,9 +351,7 @@ def _not_found(number: str) -> CommandError:
     )
 
 
-def _parse_request_sid(text: str | None, kind: OnboardingKind) -> str | None:
-    if text is None:
-        return None
+def _parse_request_sid(text: str, kind: OnboardingKind) -> str:
     if kind is not OnboardingKind.PORT_US:
         raise typer.BadParameter(
             f"a port-in request is for --kind {OnboardingKind.PORT_US} only: the API supports no other"
