@@ -65,11 +65,13 @@ class EnvironmentOverlay:
         self.variables[location] = variable
         if variable not in self.environment and location[-1] != "auth_token_secondary":
             self.reported.add(location)
-            self.mistakes.append(
-                f"{format_place(self.file, location)}: {format_location(location)}: the environment variable"
-                f" {variable} is not set; export {variable}=..."
-            )
+            sentence = f"the environment variable {variable} is not set; export {variable}=..."
+            self.mistakes.append(self.mistake_at(location, sentence))
         return self.environment.get(variable, "")
+
+    def mistake_at(self, location: Location, sentence: str) -> str:
+        """Return a mistake with its place in the file."""
+        return f"{format_place(self.file, location)}: {format_location(location)}: {sentence}"
 
     def _apply_account(self) -> str | None:
         """Add or complete the table of the account in the variables; return its sid."""
@@ -141,19 +143,10 @@ def find_conflicts(overlay: EnvironmentOverlay) -> list[str]:
     mistakes = [*_find_duplicates("accounts", accounts), *_find_duplicates("services", services)]
     known = {str(account.get("sid")) for _, account in accounts} or {overlay.sandbox_account}
     for index, service in services:
-        account = str(service.get("account", ""))
-        is_reported = ("services", index, "account") in overlay.reported
-        if account.startswith("AC") and account not in known and not is_reported:
-            mistakes.append(
-                (
-                    ("services", index, "account"),
-                    f"{account} has no [[accounts]] table; add one with its auth_token",
-                )
-            )
-    return [
-        f"{format_place(overlay.file, location)}: {format_location(location)}: {sentence}"
-        for location, sentence in mistakes
-    ]
+        account, location = str(service.get("account", "")), ("services", index, "account")
+        if account.startswith("AC") and account not in known and location not in overlay.reported:
+            mistakes.append((location, f"{account} has no [[accounts]] table; add one with its auth_token"))
+    return [overlay.mistake_at(location, sentence) for location, sentence in mistakes]
 
 
 def _find_duplicates(name: str, tables: list[tuple[int, RawTable]]) -> list[tuple[Location, str]]:
