@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
@@ -23,9 +24,12 @@ async def wait_until(
             await asyncio.sleep(0.01)
 
 
-def wait_until_blocking(condition: Callable[[], object]) -> None:
-    """Wait until a condition is true, without an event loop."""
+def wait_until_blocking(condition: Callable[[], object], *ignored: type[Exception]) -> None:
+    """Wait until a condition is true, without an event loop; it may raise what is ``ignored``."""
     deadline = time.monotonic() + TIMEOUT
-    while not condition():
+    while True:
+        with contextlib.suppress(*ignored):
+            if condition():
+                return
         assert time.monotonic() < deadline, f"the condition is not true after {TIMEOUT:g} seconds"
         time.sleep(0.02)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from tests.store.processes import ServerProcess, Servers, lasting_port, wait_until
+from tests.store.processes import ServerProcess, Servers, lasting_port
+from tests.waiting import wait_until_blocking
 
 SLOTS = 16384
 
@@ -103,7 +103,7 @@ class PrivateCluster(Servers):
     def wait_until_well(self) -> None:
         """Wait until every running node reports that all slots are served."""
         for node in self.nodes:
-            wait_until(partial(_reports, node, b"cluster_state:ok", "CLUSTER", "INFO"), "a whole Cluster")
+            _wait_for(node, b"cluster_state:ok", "CLUSTER", "INFO")
 
     @property
     def ports(self) -> dict[tuple[str, int], int]:
@@ -133,14 +133,15 @@ class PrivateCluster(Servers):
             _run(self.nodes[0], "CLUSTER", "MEET", "127.0.0.1", node.port, _bus_port(node))
         for replica, master in zip(self.replicas, self.masters, strict=False):
             name = self.identity(master).encode()
-            wait_until(partial(_reports, replica, name, "CLUSTER", "NODES"), "an introduction")
+            _wait_for(replica, name, "CLUSTER", "NODES")
             _run(replica, "CLUSTER", "REPLICATE", name)
-            wait_until(partial(_reports, replica, b"master_link_status:up", "INFO", "replication"), "a copy")
+            _wait_for(replica, b"master_link_status:up", "INFO", "replication")
         self.wait_until_well()
 
 
-def _reports(node: ServerProcess, what: bytes, *command: str) -> bool:
-    return what in _run(node, *command)
+def _wait_for(node: ServerProcess, text: bytes, *command: str) -> None:
+    """Wait until what a command returns has a text."""
+    wait_until_blocking(lambda: text in _run(node, *command), redis.RedisError)
 
 
 def _bus_port(node: ServerProcess) -> int:

@@ -9,7 +9,8 @@ from typing import Any
 
 import redis
 
-from tests.store.processes import ServerProcess, Servers, wait_until
+from tests.store.processes import ServerProcess, Servers
+from tests.waiting import wait_until_blocking
 
 MASTER = "pools"
 """The name that the Sentinels know the master by."""
@@ -58,7 +59,7 @@ class PrivateSentinels(Servers):
         """Have the Sentinels exchange the two servers while both run, as operators do; returns at once."""
         with self.sentinels[0].client() as client:
             command = partial(client.execute_command, "SENTINEL FAILOVER", MASTER)
-            wait_until(command, "a replica that is good enough")
+            wait_until_blocking(command, redis.RedisError)
 
     @property
     def ports(self) -> dict[tuple[str, int], int]:
@@ -76,7 +77,7 @@ class PrivateSentinels(Servers):
             each.start()
         for each in self.sentinels:
             with each.client() as client:
-                wait_until(partial(_is_complete, client, len(self.sentinels) - 1), "complete Sentinels")
+                wait_until_blocking(partial(_is_complete, client, len(self.sentinels) - 1), redis.RedisError)
 
 
 def _named(kind: str, servers: Sequence[ServerProcess]) -> dict[str, ServerProcess]:

