@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -35,6 +35,21 @@ def start_task(work: Coroutine[Any, Any, Result], name: str, tasks: set[asyncio.
     task = asyncio.create_task(work, name=name)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+
+
+async def wait_or_cancel(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> bool:
+    """Wait for tasks, then cancel those that have not ended; return whether all have ended.
+
+    Both waits take some seconds at most, because a task may ignore its cancellation.
+    """
+    pending = set(tasks)
+    if pending:
+        _, pending = await asyncio.wait(pending, timeout=seconds)
+    for task in pending:
+        task.cancel()
+    if pending:
+        _, pending = await asyncio.wait(pending, timeout=seconds)
+    return not pending
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:

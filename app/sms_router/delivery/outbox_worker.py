@@ -28,7 +28,7 @@ from sms_router.delivery.outbox import SENDING_TIMEOUT, Outbox
 from sms_router.logs import current_message_sid
 from sms_router.store.errors import StoreUnavailableError
 from sms_router.store.keys import ALL_BUCKETS, Bucket, bucket_of
-from sms_router.tasks import cancel_and_wait, start_task, wait_for_event
+from sms_router.tasks import cancel_and_wait, start_task, wait_for_event, wait_or_cancel
 
 log = logging.getLogger("sms_router.delivery")
 
@@ -167,14 +167,7 @@ class OutboxWorker:
         """
         self._is_finishing = self._is_stopping = True
         await cancel_and_wait(self._loop)
-        pending = self._sending | self._resuming | self._handling
-        if pending:
-            _, pending = await asyncio.wait(pending, timeout=DRAIN_TIMEOUT)
-        for task in pending:
-            task.cancel()
-        if pending:
-            _, pending = await asyncio.wait(pending, timeout=DRAIN_TIMEOUT)
-        return not pending
+        return await wait_or_cancel(self._sending | self._resuming | self._handling, DRAIN_TIMEOUT)
 
     async def _poll_forever(self) -> None:
         polled_at, slice_number = 0.0, 0

@@ -25,7 +25,7 @@ from sms_router.routing.inbox.loop_guard import LoopGuard
 from sms_router.routing.pipeline.composer import Composer, RenderedReply
 from sms_router.senders.models import RecipientFacts
 from sms_router.store.errors import StoreUnavailableError
-from sms_router.tasks import start_task
+from sms_router.tasks import start_task, wait_or_cancel
 from sms_router.twilio.inbound import InboundMessage, parse_stored_request
 from sms_router.twilio.twiml import EMPTY, parse_own
 
@@ -81,12 +81,7 @@ class LateReplies:
 
     async def aclose(self) -> None:
         """Wait for late handlers, then cancel them; another worker runs the cancelled ones again."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=SHUTDOWN_TIMEOUT)
+        await wait_or_cancel(self._tasks, SHUTDOWN_TIMEOUT)
 
     def start(
         self, late: LateReply, resolution: Resolution, handler: asyncio.Task[Reply | ReplyFailed]
