@@ -123,23 +123,14 @@ class Outbox:
     ) -> bool:
         """Enqueue the messages of a reply and end the work ``entry``; a second call changes nothing.
 
-        Args:
-            entry: the work.
-            kind: of the reply.
-            document: its TwiML.
-            trail_text: the rule and the trail of the sender selection.
-            count: messages in the document.
-            reason: why they are sent.
-            cause: of a dead letter, when the work has failed.
-            conversation: change of the contact's conversation, in the same step.
-            waiting_since: when the contact began to wait, by the monotonic clock; None when it is unknown.
-            request: the parameters of a message with an empty answer, for a record that Redis has lost;
-                without it the reply is a dead letter then.
-            is_leased: this worker sends it at once; no other one gets it for `LEASE` seconds.
+        The document has ``count`` messages. With a ``cause`` the work has failed, and is a dead letter.
+        ``conversation`` changes that of the contact in the same step. ``waiting_since`` is when the contact
+        began to wait, by the monotonic clock; None when it is unknown. ``request`` are the parameters of a
+        message with an empty answer, for a record that Redis has lost; without it the reply is a dead
+        letter then. With ``is_leased`` this worker sends it at once, and no other one gets it for `LEASE`
+        seconds.
 
-        Returns:
-            Whether they are enqueued in Redis; while it is unavailable they wait on disk.
-
+        Returns whether they are enqueued in Redis; while it is unavailable they wait on disk.
         """
         since = await self._redis_time(waiting_since)
         call = scripts.enqueue(

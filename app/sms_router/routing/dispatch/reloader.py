@@ -50,14 +50,9 @@ class Reloader:
 
     They are read in a thread. A message in progress keeps the rule that it was resolved to.
 
-    Args:
-        reader: reads the files.
-        error_table_holder: gets the error table, now and with each change.
-        report: called with the result of each reload.
-        interval: seconds between two checks.
-        last_good: replaces files that have mistakes when the worker starts; kept up to date afterwards.
-        published: the last version that was used, from disk.
-        known_senders: returns what rules are compared with for warnings.
+    ``error_table_holder`` gets the error table, now and with each change. ``last_good`` replaces files that
+    have mistakes when the worker starts, and is kept up to date afterwards. ``published`` is the last
+    version that was used, from disk. ``known_senders`` returns what rules are compared with for warnings.
 
     Raises:
         ConfigurationError: with all mistakes in the files.

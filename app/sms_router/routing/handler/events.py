@@ -121,17 +121,9 @@ class EventRecorder:
     ) -> RaisedEvent:
         """Return what a script stores of an event; `NO_EVENT` where no handler takes it.
 
-        Args:
-            kind: of the event.
-            scope: a Service, or one of our numbers outside of Services.
-            contact: whom it is about.
-            unique: what makes it another event than others of the kind and contact.
-            at: in milliseconds since the epoch.
-            account: its account; that of the Service where it is not given.
-            to: our number.
-            text: of the contact.
-            more: further parameters.
-
+        ``unique`` makes it another event than others of the kind and contact; ``at`` is in milliseconds
+        since the epoch. ``account`` is that of the Service where it is not given, ``to`` our number,
+        ``text`` the contact's. ``more`` are further parameters.
         """
         from sms_router.store.scripts import NO_EVENT  # noqa: PLC0415 (Redis, which a handler file does not import)
 

@@ -286,15 +286,9 @@ class Handler:
     ) -> Reply:
         """Call the function through its middlewares and return its reply.
 
-        Args:
-            message: the text.
-            argument: what is behind the keyword; in a step the whole text.
-            keyword: as the rule writes it.
-            conversation: that of the contact, if any handler declares one.
-            answer: the argument as keywords are compared, without signs around it.
-            accept: raises where a reply cannot be accepted; it is called before a middleware has the reply.
-            rule: the name of the rule.
-            event: instead of a message; the function returns None.
+        ``argument`` is what is behind the keyword, in a step the whole text, and ``answer`` the same as
+        keywords are compared, without signs around it. ``accept`` raises where a reply cannot be accepted;
+        it is called before a middleware has the reply. With an ``event`` the function returns None.
 
         Raises:
             HandlerError: when it returns something else than a text, a `Reply` or None.
