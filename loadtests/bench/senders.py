@@ -17,11 +17,12 @@ from pathlib import Path
 from rich.table import Table
 
 from loadtests.bench.report import Cells, as_markdown, as_table, write_between_markers
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot, decode_snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, decode_snapshot
 from sms_router.senders.country import area_code_of, country_of
 from sms_router.senders.models import Capability, RecipientFacts, SelectionRequest, Sender, SenderKind
 from sms_router.senders.pool import Pool
 from sms_router.senders.selection import select
+from sms_router.twilio.webhook_url import NumberUrls
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN = "<!-- growth:begin -->"

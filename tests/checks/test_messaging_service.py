@@ -11,8 +11,9 @@ from sms_router.checks.credentials import check_account, check_callback_host, ch
 from sms_router.checks.finding import ExpectedSettings, Severity, is_same_endpoint
 from sms_router.checks.messaging_service import check_service
 from sms_router.membership.admin import AccountState
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.twilio.webhook_url import NumberUrls
 
 BOTH = Capability.SMS | Capability.MMS
 OURS = ExpectedSettings("https://sms.example.com", is_reachable=True, sends_media=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_store import SnapshotStore
 from sms_router.sandbox.application import create_sandbox
 from sms_router.sandbox.hosting import serve
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.store.redis_py import async_client
+from sms_router.twilio.webhook_url import NumberUrls
 from tests.end_to_end.router_process import (
     ACCOUNT,
     KEYWORDS_TOML,

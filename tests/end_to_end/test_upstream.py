@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from sms_router.membership.snapshot import NumberUrls
 from sms_router.sandbox.hosting import free_port
+from sms_router.twilio.webhook_url import NumberUrls
 from tests.end_to_end.conftest import SENDERS, StartRouter, publish_senders
 from tests.end_to_end.router_process import (
     REPOSITORY,

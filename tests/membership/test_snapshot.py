@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot, SnapshotError
+from sms_router.membership.snapshot import ServiceProperties, Snapshot, SnapshotError
 from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.twilio.webhook_url import NumberUrls
 
 SENDER = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS, live=False)
 SNAPSHOT = Snapshot(

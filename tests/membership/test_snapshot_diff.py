@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given
 
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties, Snapshot
+from sms_router.membership.snapshot import ServiceProperties, Snapshot
 from sms_router.membership.snapshot_diff import (
     describe_changes,
     diff_snapshots,
@@ -14,6 +14,7 @@ from sms_router.membership.snapshot_diff import (
     format_value,
 )
 from sms_router.senders.models import Capability, Sender, SenderKind
+from sms_router.twilio.webhook_url import NumberUrls
 from tests.membership.test_snapshot import SNAPSHOT, snapshots
 
 CODE = Sender("SC1", "12345", SenderKind.SHORT_CODE, "US", Capability.SMS | Capability.MMS)

@@ -6,11 +6,12 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sms_router.membership.snapshot import NumberUrls, ServiceProperties
+from sms_router.membership.snapshot import ServiceProperties
 from sms_router.membership.source import PoolReadError, ServiceSource, twilio_source
 from sms_router.sandbox.hosting import free_port
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.twilio.rest import FailureKind, build_client
+from sms_router.twilio.webhook_url import NumberUrls
 from tests.membership.recorded import (
     ACCOUNT,
     TOKEN,

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sms_router.membership.snapshot import NumberUrls, from_record, parse_capabilities
+from sms_router.membership.snapshot import from_record, parse_capabilities
 from sms_router.membership.source import identify_sender, iter_records
 from sms_router.senders.country import country_of
 from sms_router.senders.models import Capability, SenderKind
@@ -24,6 +24,7 @@ from sms_router.twilio.rest import (
     api_errors,
     service_resource,
 )
+from sms_router.twilio.webhook_url import NumberUrls
 
 if TYPE_CHECKING:
     from twilio.rest import Client

@@ -20,7 +20,7 @@ from sms_router.membership.service_state import (
     SnapshotOrigin,
     log,
 )
-from sms_router.membership.snapshot import NumberUrls, Snapshot, SnapshotError, decode_snapshot
+from sms_router.membership.snapshot import Snapshot, SnapshotError, decode_snapshot
 from sms_router.membership.snapshot_store import (
     SharedStateError,
     SnapshotStore,
@@ -34,6 +34,7 @@ from sms_router.senders.cordons import Cordons
 from sms_router.senders.models import Tenancy
 from sms_router.senders.pool import Pool, find_pool
 from sms_router.tasks import PeriodicTask, cancel_and_wait
+from sms_router.twilio.webhook_url import NumberUrls
 
 RESUBSCRIBE_INTERVAL = 1.0
 """Seconds until a lost subscription is renewed; `WATCH_INTERVAL` covers the time until then."""

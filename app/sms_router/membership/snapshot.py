@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
+from sms_router.twilio.webhook_url import NumberUrls
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -39,19 +40,6 @@ class ServiceProperties:
     """True: each number's own URLs replace the Service's, and the router receives no messages."""
     sticky_sender: bool = False
     area_code_geomatch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class NumberUrls:
-    """The URLs of a number or short code, which are not used while it is in a Service."""
-
-    friendly_name: str = ""
-    sms_url: str | None = None
-    sms_method: str = "POST"
-    sms_fallback_url: str | None = None
-    sms_fallback_method: str = "POST"
-    sms_application_sid: str | None = None
-    """When it is set, Twilio calls the application's URLs instead of the number's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from sms_router.membership.snapshot import NumberUrls, Snapshot
+from sms_router.membership.snapshot import Snapshot
 from sms_router.senders.models import Capability, Sender
+from sms_router.twilio.webhook_url import NumberUrls
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -8,7 +8,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sms_router.membership.snapshot import (
-    NumberUrls,
     ServiceProperties,
     Snapshot,
     from_record,
@@ -24,6 +23,7 @@ from sms_router.twilio.rest import (
     describe_error,
     service_resource,
 )
+from sms_router.twilio.webhook_url import NumberUrls
 
 if TYPE_CHECKING:
     from twilio.rest import Client

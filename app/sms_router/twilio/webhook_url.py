@@ -107,3 +107,16 @@ def _basic(parts: SplitResult) -> str | None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return f"Basic {b64encode(pair.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberUrls:
+    """The URLs of a number or short code (facts 3), which Twilio does not use while it is in a Service."""
+
+    friendly_name: str = ""
+    sms_url: str | None = None
+    sms_method: str = "POST"
+    sms_fallback_url: str | None = None
+    sms_fallback_method: str = "POST"
+    sms_application_sid: str | None = None
+    """When it is set, Twilio calls the application's URLs instead of the number's."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from sms_router.membership.snapshot import NumberUrls
 from sms_router.routing.dispatch.dispatcher import Defaults, Dispatcher, ForwardConfig
 from sms_router.routing.dispatch.resolution import RuleAction
 from sms_router.routing.dispatch.responders import ForwardResponder
@@ -16,6 +15,7 @@ from sms_router.routing.opt_outs.keywords_file import load_opt_out_keywords
 from sms_router.routing.upstream.number_urls import NumberForwards
 from sms_router.senders.models import Capability, Sender, SenderKind
 from sms_router.senders.pool import Pool
+from sms_router.twilio.webhook_url import NumberUrls
 from tests.routing.messages import message
 
 MG = "MG" + "0a" * 16

@@ -6,30 +6,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
 
 from sms_router.routing.upstream.forward_rule import Forward, Target, is_own
 from sms_router.senders.country import country_of
 from sms_router.senders.pool import PoolFinder
 from sms_router.twilio.inbound import InboundMessage
-from sms_router.twilio.webhook_url import Method, WebhookUrl
+from sms_router.twilio.webhook_url import Method, NumberUrls, WebhookUrl
 
 log = logging.getLogger("sms_router.upstream")
-
-
-class HasNumberUrls(Protocol):
-    """The webhook URLs of a number or short code at Twilio (facts 3)."""
-
-    @property
-    def sms_url(self) -> str | None: ...
-    @property
-    def sms_method(self) -> str: ...
-    @property
-    def sms_fallback_url(self) -> str | None: ...
-    @property
-    def sms_fallback_method(self) -> str: ...
-    @property
-    def sms_application_sid(self) -> str | None: ...
 
 
 @dataclass(eq=False)
@@ -37,7 +21,7 @@ class NumberForwards:
     """Finds the forward of the number that was texted."""
 
     pool_for: PoolFinder
-    urls_of: Callable[[str, str], HasNumberUrls | None]
+    urls_of: Callable[[str, str], NumberUrls | None]
     """Returns the URLs of a number, by the sids of its Service and of itself."""
     is_enabled: Callable[[str], bool]
     """Returns whether texts to a Service are forwarded to the URLs of its numbers."""
