@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,6 +16,9 @@ from sms_router.cli.context import START_HINT, settings_for_command
 from sms_router.cli.output import CommandError, JsonOption, address_option, print_json, print_line, program
 from sms_router.cli.times import format_time, parse_time
 from sms_router.config.settings import Settings
+
+MAX_DELAY = 1.0
+"""Seconds until a message leaves that is sent at once."""
 
 
 def send(
@@ -54,18 +58,19 @@ def send(
             "Set it here (16 characters or more) and for the router, then start the router again:",
             f"export API_TOKEN={secrets.token_hex(16)}",
         )
-    words = " ".join(text) if text and not cancel else None
-    fields: dict[str, object] = {"to": to, "text": words, "key": key, "service": service}
-    if urgent:
-        fields["urgent"] = True
-    if at is not None:
-        fields["at"] = _iso(at)
-    fields = {name: value for name, value in fields.items() if value is not None}
+    fields = {
+        "to": to,
+        "text": " ".join(text) if text and not cancel else None,
+        "key": key,
+        "service": service,
+        "urgent": urgent or None,
+        "at": datetime.fromtimestamp(parse_time(at) / 1000, UTC).isoformat() if at is not None else None,
+    }
     try:
         response = requests.request(
             "DELETE" if cancel else "POST",
             f"{settings.private_url}/v1/messages",
-            json=fields,
+            json={name: value for name, value in fields.items() if value is not None},
             headers={"Authorization": f"Bearer {token}", "User-Agent": "sms-router send"},
             timeout=20,
         )
@@ -77,7 +82,7 @@ def send(
     if as_json:
         print_json(answer)
     else:
-        print_line(_describe(answer))
+        print_line(describe_answer(answer, time.time()))
     if not response.ok:
         raise typer.Exit(1)
 
@@ -97,17 +102,14 @@ def _parse(body: str, status: int, settings: Settings) -> dict[str, Any]:
     return answer
 
 
-def _describe(answer: Mapping[str, Any]) -> str:
-    """Return what became of the message, and how a waiting one is cancelled."""
+def describe_answer(answer: Mapping[str, Any], now: float) -> str:
+    """Return what became of a message, and how a waiting one is cancelled; ``now`` is the Unix time."""
+    if "cancelled" in answer:
+        return "Cancelled." if answer["cancelled"] else "No message with this key waits."
     if answer["result"] != "sent":
         reason = answer.get("reason")
         return f"{str(answer['result']).replace('_', ' ').capitalize()}{f': {reason}' if reason else '.'}"
-    at = answer.get("at")
-    if not at:
-        return f"Sent: {answer['sid']}"
-    when = format_time(datetime.fromisoformat(at).timestamp() * 1000)
-    return f"Waits until {when}: {answer['sid']}\nCancel it: {program()} messages cancel {answer['sid']}"
-
-
-def _iso(at: str) -> str:
-    return datetime.fromtimestamp(parse_time(at) / 1000, UTC).isoformat()
+    sid, at = answer["sid"], datetime.fromisoformat(answer["at"]).timestamp()
+    if at <= now + MAX_DELAY:
+        return f"Sent: {sid}"
+    return f"Waits until {format_time(at * 1000)}: {sid}\nCancel it: {program()} messages cancel {sid}"
