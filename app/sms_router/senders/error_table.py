@@ -7,7 +7,6 @@ entries of it, code by code. A code that is in neither is counted and has no oth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,19 +42,23 @@ class ErrorClass(StrEnum):
     """The account, the number or the request must be changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEntry:
-    """The meaning of one error code."""
+class ErrorEntry(StrictModel):
+    """One ``[[error]]``: the meaning of some error codes."""
 
-    code: int
-    error_class: ErrorClass
-    threshold: int
+    codes: Annotated[tuple[Annotated[int, Field(ge=10_000, le=99_999)], ...], Field(min_length=1)]
+    error_class: Annotated[ErrorClass, Field(alias="class")]
+    threshold: Annotated[int, Field(alias="times", ge=1, le=MAX_THRESHOLD)] = 1
     """How many failures of different messages make the sender unreachable."""
-    ttl_ms: int
-    """Milliseconds from the last failure until the sender is tried again."""
-    only_abroad: bool
+    believed_days: Annotated[float, Field(gt=0, le=400)] = 14
+    """From the last failure until the sender is tried again."""
+    only_abroad: bool = False
     """True when it counts only for a short code of another country than the contact's."""
-    note: str
+    note: Annotated[str, Field(min_length=1)]
+
+    @property
+    def ttl_ms(self) -> int:
+        """The believed days in milliseconds."""
+        return int(self.believed_days * _DAY_MS)
 
 
 class ErrorTable:
@@ -69,21 +72,10 @@ class ErrorTable:
         return self.entries.get(code) if code is not None else None
 
 
-class _ErrorModel(StrictModel):
-    """One ``[[error]]``."""
-
-    codes: Annotated[tuple[Annotated[int, Field(ge=10_000, le=99_999)], ...], Field(min_length=1)]
-    fault: Annotated[ErrorClass, Field(alias="class")]
-    times: Annotated[int, Field(ge=1, le=MAX_THRESHOLD)] = 1
-    believed_days: Annotated[float, Field(gt=0, le=400)] = 14
-    only_abroad: bool = False
-    note: Annotated[str, Field(min_length=1)]
-
-
 class _FileModel(StrictModel):
     """``carriers.toml``."""
 
-    error: tuple[_ErrorModel, ...] = ()
+    error: tuple[ErrorEntry, ...] = ()
 
 
 def load_error_table(folder: Path | None = None) -> ErrorTable:
@@ -102,13 +94,12 @@ def load_error_table(folder: Path | None = None) -> ErrorTable:
 def _read(path: Path) -> dict[int, ErrorEntry]:
     entries: dict[int, ErrorEntry] = {}
     mistakes = []
-    for number, table in enumerate(validate(read_toml(path), _FileModel, path).error, start=1):
-        for code in table.codes:
+    for number, entry in enumerate(validate(read_toml(path), _FileModel, path).error, start=1):
+        for code in entry.codes:
             if code in entries:
                 place = format_place(path, ("error", number - 1, "codes"))
                 mistakes.append(f"{place}: error[{number}].codes: {code} is in two tables; keep one of them")
-            ttl_ms = int(table.believed_days * _DAY_MS)
-            entries[code] = ErrorEntry(code, table.fault, table.times, ttl_ms, table.only_abroad, table.note)
+            entries[code] = entry
     if mistakes:
         raise ConfigurationError(mistakes)
     return entries

@@ -53,18 +53,20 @@ def infer_unreachable(
     codes = sorted({failure.code for failure in past})
     inferred = [
         unreachable
-        for entry in map(table.find, codes)
-        if entry is not None and entry.error_class is ErrorClass.SENDER
-        if (unreachable := _infer(address, entry, past)) is not None and now < unreachable.until
+        for code in codes
+        if (entry := table.find(code)) is not None and entry.error_class is ErrorClass.SENDER
+        if (unreachable := _infer(address, code, entry, past)) is not None and now < unreachable.until
     ]
     return max(inferred, key=lambda unreachable: unreachable.until, default=None)
 
 
-def _infer(address: str, entry: ErrorEntry, failures: Iterable[FailedDelivery]) -> UnreachableSender | None:
-    times = sorted(failure.at for failure in failures if failure.code == entry.code)
+def _infer(
+    address: str, code: int, entry: ErrorEntry, failures: Iterable[FailedDelivery]
+) -> UnreachableSender | None:
+    times = sorted(failure.at for failure in failures if failure.code == code)
     counted = [at for at in times if at > times[-1] - entry.ttl_ms]
     if len(counted) < entry.threshold:
         return None
     return UnreachableSender(
-        address, entry.code, len(counted), counted[entry.threshold - 1], times[-1] + entry.ttl_ms
+        address, code, len(counted), counted[entry.threshold - 1], times[-1] + entry.ttl_ms
     )
