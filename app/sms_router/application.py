@@ -309,7 +309,7 @@ class Worker:
         def is_away() -> bool:
             return store.error is not None
 
-        self.failure_monitor = FailureMonitor(settings.failures.rule, time.monotonic)
+        self.failure_monitor = FailureMonitor(settings.failures, time.monotonic)
         self.rejections = RejectionLog(time.monotonic)
         self.health = HealthMonitor(
             store,

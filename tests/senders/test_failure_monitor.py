@@ -129,7 +129,7 @@ def test_the_window_equals_a_recount_of_the_last_receipts(
     steps: list[tuple[str | None, int]],
 ) -> None:
     clock = FakeClock()
-    failures = FailureMonitor(WarningRule(0.5, 1, 600), clock)
+    failures = FailureMonitor(WarningRule(share=0.5, at_least=1, window=600), clock)
     seen: list[tuple[int, str | None]] = []
     for error_class, pause in steps:
         clock.now += pause

@@ -302,18 +302,6 @@ class RepliesSettings(_SettingsTable):
         return ReplyTable(texts, self.services, self.language)
 
 
-class FailureSettings(_SettingsTable):
-    """``[failures]``: when a sender's share of failed messages is reported."""
-
-    share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    at_least: Annotated[int, Field(ge=1)] = 20
-    window: Annotated[float, Field(ge=10, le=86_400)] = 600
-
-    @property
-    def rule(self) -> WarningRule:
-        return WarningRule(self.share, self.at_least, self.window)
-
-
 class SenderSettings(_SettingsTable):
     """``[[senders]]``: the rate limits of one sender, or of each of a kind, in segments."""
 
@@ -353,7 +341,7 @@ class RouterConfig(_SettingsTable):
     services: tuple[ServiceSettings, ...] = ()
     replies: tuple[RepliesSettings, ...] = ()
     senders: tuple[SenderSettings, ...] = ()
-    failures: FailureSettings = FailureSettings()
+    failures: WarningRule = WarningRule()
 
     @field_validator("senders")
     @classmethod

@@ -10,6 +10,11 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+from sms_router.toml import StrictModel
 
 log = logging.getLogger("sms_router.senders")
 
@@ -23,15 +28,14 @@ ReceiptCounts = Counter[tuple[str, str | None]]
 """Receipts by sender and class of the error; None for delivered ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class WarningRule:
-    """When to warn of a sender. The warning ends when the share is below half of ``share``."""
+class WarningRule(StrictModel):
+    """``[failures]``: when to warn of a sender. The warning ends below half of ``share``."""
 
-    share: float
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
     """Share of receipts that report a failure of one class, 0 to 1."""
-    at_least: int
+    at_least: Annotated[int, Field(ge=1)] = 20
     """Receipts within the window; with fewer there is no warning."""
-    window: float
+    window: Annotated[float, Field(ge=10, le=86_400)] = 600
     """Seconds."""
 
 
