@@ -42,7 +42,6 @@ from sms_router.routing.opt_outs.evidence import verify as verify_export
 from sms_router.routing.opt_outs.opt_out_list import (
     BATCH_SIZE,
     COLUMNS,
-    OptOut,
     OptOutList,
     parse_scope,
     read_csv,
@@ -82,16 +81,20 @@ def list_entries(
     reveal = reveal or settings.is_open
     columns = ("number", "service", "received", "text") if suspected else COLUMNS
     format_at: Callable[[int], str] = (lambda at: iso(at / 1000)) if as_json else format_time
+    show_number: Callable[[str], str] = str if reveal else mask_number
 
     def read(client: Redis) -> list[tuple[str, ...]]:
         opt_out_list = _list(client, settings)
         if not suspected:
-            return [_row(entry, format_at(entry.since), reveal) for entry in opt_out_list.entries(limit)]
+            return [
+                (show_number(entry.number), entry.service, format_at(entry.since), entry.source)
+                for entry in opt_out_list.entries(limit)
+            ]
         texts = opt_out_list.suspected()[:limit]
         records = HistoryReader(client).read((text.number, text.reference) for text in texts)
         return [
             (
-                text.number if reveal else mask_number(text.number),
+                show_number(text.number),
                 text.service,
                 format_at(text.at),
                 body_of(record, reveal) if record.message is not None else "(no longer kept)",
@@ -300,7 +303,3 @@ def _scope(settings: Settings, service: str | None) -> str:
         return parse_scope(service)
     except ValueError as error:
         raise CommandError(str(error), code=2) from error
-
-
-def _row(entry: OptOut, since: str, reveal: bool) -> tuple[str, str, str, str]:
-    return entry.number if reveal else mask_number(entry.number), entry.service, since, entry.source

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from redis import Redis
 from starlette.responses import Response
@@ -35,15 +34,6 @@ _CHANGES = {
     (False, False): "were not on the opt-out list",
 }
 """The result of an opt-out (True) or an opt-in, by whether it has changed the list."""
-
-
-class ContactInService(NamedTuple):
-    """What is known of a contact in one Service."""
-
-    scope: str
-    name: str
-    opted_out: bool
-    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +113,11 @@ class ContactPages(ConsolePages):
         scopes, now, table = self._scopes(request), self.context.now, self.context.contacts.table
         reveal = request.reveal
 
-        def read(client: Redis) -> tuple[list[ContactInService], list[MessageRow], list[list[str]]]:
+        def read(
+            client: Redis,
+        ) -> tuple[list[tuple[str, str, ContactSummary]], list[MessageRow], list[list[str]]]:
             services = [
-                _describe(scope, name, ContactSummary(read_contact(client, scope, number), table, now))
+                (scope, name, ContactSummary(read_contact(client, scope, number), table, now))
                 for scope, name in scopes.items()
             ]
             records = HistoryReader(client).for_contact(number, NEWEST_MESSAGES)
@@ -141,7 +133,10 @@ class ContactPages(ConsolePages):
             "contact.html",
             handle=("sid", sid) if sid else ("number", number),
             shown=number if reveal else mask_number(number),
-            services=services,
+            services=[
+                (scope, name, summary.facts.opted_out, list(describe_contact(summary)))
+                for scope, name, summary in services
+            ],
             rows=rows,
             evidence=evidence,
             notice=notice,
@@ -172,7 +167,3 @@ class ContactPages(ConsolePages):
         if scope not in self._scopes(request):
             raise PageError(400, "This is not one of the configured Messaging Services.")
         return scope
-
-
-def _describe(scope: str, name: str, summary: ContactSummary) -> ContactInService:
-    return ContactInService(scope, name, summary.facts.opted_out, tuple(describe_contact(summary)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
 
 from redis import Redis
 from starlette.responses import Response
@@ -18,14 +17,6 @@ from sms_router.web.console.rendering import PageError
 from sms_router.web.console.sessions import StoredSession, stored_sessions
 
 NEWEST_MESSAGES = 8
-
-
-class ServiceRow(NamedTuple):
-    """One Messaging Service."""
-
-    name: str
-    status: ServiceStatus
-    badge: Badge
 
 
 class OverviewPage(ConsolePages):
@@ -45,7 +36,7 @@ class OverviewPage(ConsolePages):
             "overview.html",
             reasons=context.health.degraded_reasons(),
             notices=context.health.notices(),
-            services=[ServiceRow(name, status, _badge(status)) for name, status, _ in context.services()],
+            services=[(name, status, _badge(status)) for name, status, _ in context.services()],
             cordons=context.membership.cordons.active,
             failing=context.failure_monitor.failing(),
             rows=[build_row(record, context.settings.is_open) for record in newest],

@@ -54,14 +54,6 @@ class SenderRow(NamedTuple):
     """Why it is not selected now; empty when it may be."""
 
 
-class ServiceSenders(NamedTuple):
-    """The senders of one Service that fit on the page."""
-
-    name: str
-    status: ServiceStatus
-    rows: list[SenderRow]
-
-
 class SenderPages(ConsolePages):
     """The page of senders and its forms."""
 
@@ -132,11 +124,11 @@ class SenderPages(ConsolePages):
         log.info("read %s from Twilio: %d senders", sid, len(snapshot.senders))
         return Done("/console/senders", "The Sender Pool was read from Twilio, for every router.")
 
-    def _services(self, start: int) -> tuple[list[ServiceSenders], bool]:
+    def _services(self, start: int) -> tuple[list[tuple[str, ServiceStatus, list[SenderRow]]], bool]:
         """Return the Services with the senders of the page that begins at ``start``; whether more follow."""
         conditions = self.context.availability.conditions()
         cordons = {cordon.sid: cordon for cordon in self.context.membership.cordons.active}
-        services: list[ServiceSenders] = []
+        services: list[tuple[str, ServiceStatus, list[SenderRow]]] = []
         room, skip = SENDERS_PER_PAGE, start
         more = False
         for name, status, snapshot in self.context.services():
@@ -146,7 +138,7 @@ class SenderPages(ConsolePages):
             more = more or len(senders) > skip + room
             room, skip = room - len(shown), max(0, skip - len(senders))
             rows = [self._row(sender, conditions, cordons.get(sender.sid)) for sender in shown]
-            services.append(ServiceSenders(name, status, rows))
+            services.append((name, status, rows))
         return services, more
 
     def _row(self, sender: Sender, conditions: SenderConditions, cordon: Cordon | None) -> SenderRow:
