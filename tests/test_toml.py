@@ -147,11 +147,12 @@ def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"a = 1\nb = \n", "a.toml:2:5: "),
+        (b"a = 1\nb = [\n\n", "a.toml:2:6: not valid TOML: .*, and the file ends here$"),
         (b"a = '\xff'", "utf-8"),
         (b"a = " + b"9" * 5000, "not valid TOML"),
         (b"a = " + b"[" * 5000, "not valid TOML"),
     ],
-    ids=["syntax", "bytes", "huge number", "deep nesting"],
+    ids=["syntax", "end", "bytes", "huge number", "deep nesting"],
 )
 def test_invalid_toml_is_reported_with_its_line(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "a.toml").write_bytes(content)

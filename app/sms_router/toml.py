@@ -38,21 +38,28 @@ def read_toml(path: Path, *, required: bool = False) -> RawTable:
         ConfigurationError: when it cannot be read or is not TOML, with the line.
 
     """
+    content = ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(content)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not required:
             return {}
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from error
     except (ValueError, RecursionError) as error:  # tomllib also fails on huge numbers and deep nesting
-        raise ConfigurationError([_describe_syntax_error(path, str(error))]) from error
+        raise ConfigurationError([_describe_syntax_error(path, str(error), content)]) from error
 
 
+_AT_THE_END = " (at end of document)"
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
-def _describe_syntax_error(path: Path, text: str) -> str:
+def _describe_syntax_error(path: Path, text: str, content: str) -> str:
     """Put tomllib's line and column behind the file, as in all other mistakes."""
+    if text.endswith(_AT_THE_END):
+        lines = content.rstrip().split("\n")
+        reason = text.removesuffix(_AT_THE_END)
+        return f"{path}:{len(lines)}:{len(lines[-1]) + 1}: not valid TOML: {reason}, and the file ends here"
     place = _PLACE.search(text)
     if place is None:
         return f"{path}: not valid TOML: {text}"

@@ -86,4 +86,4 @@ def test_rules_with_mistakes_are_not_published(cli: Cli, folder: Path) -> None:
     (folder / "config" / "keywords.toml").write_text("[[keyword")
     refused = cli("keywords", "publish")
     assert refused.code == 1
-    assert "config/keywords.toml: not valid TOML" in refused.err
+    assert "config/keywords.toml:1:10: not valid TOML" in refused.err

@@ -72,7 +72,7 @@ def test_a_saved_file_is_used_as_a_whole_or_not_at_all(
 
     sandbox = folder / "config" / "sandbox.toml"
     sandbox.write_text(f"{DEMO.read_text()}[")
-    wait_until_blocking(lambda: "sandbox.toml changed and is not used" in serving.log)
+    wait_until_blocking(lambda: "the change of sandbox.toml is not used" in serving.log)
     sandbox.write_text(DEMO.read_text())
     wait_until_blocking(lambda: "the sandbox has started again" in serving.log)
     assert reply("ORDER pies") == "25 for 8"
@@ -80,7 +80,7 @@ def test_a_saved_file_is_used_as_a_whole_or_not_at_all(
     assert cli("keywords", "publish", **serving.environment).code == 0
     (folder / "config" / "keywords.toml").write_text(KEYWORDS_TOML.replace("9 to 5", "9 to 7"))
     wait_until_blocking(
-        lambda: "keywords.toml changed and is not used: the rules are version 1" in serving.log
+        lambda: "the change of keywords.toml is not used: the rules are version 1" in serving.log
     )
     assert reply("HOURS") == "We are open 9 to 6, SAN FRANCISCO."
 

@@ -156,7 +156,7 @@ class DevelopmentSupervisor(WorkerSupervisor):
             if changed not in {"opt-outs.toml", "carriers.toml"} and (
                 published := describe_published(self._settings)
             ):
-                log.warning("%s changed and is not used: %s", changed, published)
+                log.warning("the change of %s is not used: %s", changed, published)
             for process in self.processes:
                 if process.pid is not None and process.process.is_alive():
                     os.kill(process.pid, RELOAD)
@@ -173,7 +173,7 @@ class DevelopmentSupervisor(WorkerSupervisor):
             sandbox_world(self._settings)
             restart()
         except (ConfigurationError, CommandError) as error:
-            log.error("sandbox.toml changed and is not used:\n  %s", str(error).replace("\n", "\n  "))
+            log.error("the change of sandbox.toml is not used:\n  %s", str(error).replace("\n", "\n  "))
             return
         log.info(
             "sandbox.toml changed: the sandbox has started again, with empty phones; the router reads its"
@@ -190,7 +190,7 @@ class DevelopmentSupervisor(WorkerSupervisor):
         except ConfigurationError as error:
             self._is_refused = True
             lines = "".join(f"\n  {mistake}" for mistake in error.mistakes)
-            log.error("%s changed and is not used, the version before it stays:%s", changed, lines)
+            log.error("the change of %s is not used, the version before it stays:%s", changed, lines)
             return
         if any(getattr(settings, name) != getattr(self._settings, name) for name in _STARTED_WITH):
             log.warning("a table of router.toml that is read at the start has changed: start serve again")
