@@ -94,7 +94,6 @@ def store_client(settings: Settings) -> Iterator[redis.Redis]:
 
 
 def _describe_client_error(url: str, error: Exception) -> tuple[str, str]:
-    """Return what an error of redis-py means, and the remedy."""
     if isinstance(error, redis.exceptions.TimeoutError):
         return FROZEN
     for problem in find_problems(url):

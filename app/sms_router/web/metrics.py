@@ -223,7 +223,6 @@ for _outcome in Outcome:
 
 
 def count_answer(outcome: Outcome, seconds: float) -> None:
-    """Count one answered webhook, and the time that its answer took."""
     times = _answer_times[outcome]
     times.append(seconds)
     if len(times) >= MAX_BUFFERED:

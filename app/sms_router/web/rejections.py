@@ -51,7 +51,6 @@ class RejectionLog:
         self._last_at, self._last_reason = now, reason
 
     def record_reason(self, reason: str, explanation: str) -> None:
-        """Store the latest explanation of rejections for this reason."""
         self._explanations[reason] = explanation
 
     def notices(self) -> list[str]:

@@ -110,7 +110,6 @@ def print_changes(changes: Sequence[tuple[Checklist, Checklist]], pending: int) 
 
 
 def print_portability(portability: Portability, kind: OnboardingKind) -> None:
-    """Print whether a number can be ported by the API, and else by which process."""
     description = " ".join(filter(None, (portability.number_type, portability.country)))
     can = "can" if portability.portable else "cannot"
     print_line(f"{portability.number} ({description}) {can} be ported by Twilio's API.")

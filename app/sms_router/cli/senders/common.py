@@ -336,7 +336,6 @@ def _is_new_alpha_sender(name: str, types: Sequence[SenderType]) -> bool:
 
 
 def _type_of(name: str, types: Sequence[SenderType]) -> SenderType:
-    """Return the type of a sender by the form of its sid, number or name."""
     if _SID.fullmatch(name):
         sender_type = SenderType(name[:2])
     elif _SID_LIKE.fullmatch(name):

@@ -47,7 +47,6 @@ class KeywordPages(ConsolePages):
     _cache: _WarningCache = field(default_factory=_WarningCache)
 
     async def show(self, request: ConsoleRequest) -> Response:
-        """List the rules in the order of precedence."""
         return await self._page(request, {"from": "", "to": "", "text": "", "country": ""})
 
     async def explain(self, request: ConsoleRequest) -> Response:

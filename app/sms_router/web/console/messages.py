@@ -132,7 +132,6 @@ class MessagePages(ConsolePages):
         )
 
     async def cancel(self, request: ConsoleRequest) -> Response:
-        """Cancel a message that waits until it is due."""
         record = await self.find(request.path_parameter("sid"))
         if not await self.context.executor.run_with_client(lambda client: cancel(client, record)):
             raise PageError(409, "It does not wait any more.")

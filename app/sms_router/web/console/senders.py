@@ -76,7 +76,6 @@ class SenderPages(ConsolePages):
         return await self.context.executor.run(render)
 
     async def cordon(self, request: ConsoleRequest) -> Response:
-        """Take a sender out of use on every router."""
         sender, service_sid = self._find(request.path_parameter("sid"))
         duration = request.form.get("span", "")
         if duration not in CORDON_DURATIONS:
@@ -98,7 +97,6 @@ class SenderPages(ConsolePages):
         return Done("/console/senders", "The sender is out of use, on every router within a second.")
 
     async def release(self, request: ConsoleRequest) -> Response:
-        """Put a cordoned sender back into use on every router."""
         sid = request.path_parameter("sid")
 
         def release(client: Redis) -> Cordon | None:

@@ -192,5 +192,4 @@ def stored_sessions(client: Redis, now: float) -> list[StoredSession]:
 
 
 def end_session(client: Redis, session: StoredSession) -> None:
-    """End a session on every replica."""
     client.hset(CONSOLE_SESSIONS, session.digest, str(session.expires))
