@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
@@ -27,6 +28,11 @@ from sms_router.routing.upstream.circuit_breaker import CircuitState
 from sms_router.routing.upstream.endpoint import EndpointStatus
 from sms_router.senders.error_table import ErrorClass
 from sms_router.senders.failure_monitor import FailureMonitor
+
+_highest = partial(Gauge, multiprocess_mode="livemax")
+"""Of several workers the highest value is reported."""
+_newest = partial(Gauge, multiprocess_mode="livemostrecent")
+"""Of several workers the value that was set last is reported."""
 
 MESSAGES = Counter("sms_router_messages_total", "Webhook requests answered, by outcome.", ["outcome"])
 REFUSED = Counter("sms_router_refused_total", "Webhook requests refused, by reason.", ["reason"])
@@ -85,54 +91,36 @@ EVENTS = Counter(
     "Events of handlers with @on, by kind and result.",
     ["kind", "result"],
 )
-EVENT_LAG = Gauge(
-    "sms_router_event_lag_seconds",
-    "How long the last event has waited for its handlers.",
-    multiprocess_mode="livemax",
-)
+EVENT_LAG = _highest("sms_router_event_lag_seconds", "How long the last event has waited for its handlers.")
 RELOADS = Counter("sms_router_reloads_total", "Reloads of the configuration, by outcome.", ["outcome"])
-CONFIGURATION_REFUSED = Gauge(
+CONFIGURATION_REFUSED = _highest(
     "sms_router_configuration_refused",
     "1 while the configuration on disk is refused and an earlier one is in use.",
-    multiprocess_mode="livemax",
 )
 STORE_UP = Gauge("sms_router_store_up", "1 while Redis is available.", multiprocess_mode="livemin")
 SPOOLED = Gauge(
     "sms_router_spooled_entries", "Journal entries in the spool on disk.", multiprocess_mode="livesum"
 )
 SPOOL_LOST = Gauge("sms_router_spool_lost_entries", "Journal entries lost.", multiprocess_mode="sum")
-CORDONED = Gauge(
-    "sms_router_cordoned_senders",
-    "Senders that an operator has cordoned.",
-    multiprocess_mode="livemostrecent",
+CORDONED = _newest("sms_router_cordoned_senders", "Senders that an operator has cordoned.")
+SUSPECTED = _newest(
+    "sms_router_suspected_texts", "Contacts whose texts may be meant as an opt-out and wait for a decision."
 )
-SUSPECTED = Gauge(
-    "sms_router_suspected_texts",
-    "Contacts whose texts may be meant as an opt-out and wait for a decision.",
-    multiprocess_mode="livemostrecent",
+PENDING = _newest(
+    "sms_router_pending_numbers", "Numbers in onboarding, which are not used before they are live."
 )
-PENDING = Gauge(
-    "sms_router_pending_numbers",
-    "Numbers in onboarding, which are not used before they are live.",
-    multiprocess_mode="livemostrecent",
-)
-FAILURE_SHARE = Gauge(
+FAILURE_SHARE = _highest(
     "sms_router_failure_share",
     "Share of a number's recent messages that were not delivered, 0 to 1, by error class.",
     ["class", "sender"],
-    multiprocess_mode="livemax",
 )
-FAILING = Gauge(
-    "sms_router_failing_senders",
-    "Numbers whose failure share is above the limit, by error class.",
-    ["class"],
-    multiprocess_mode="livemax",
+FAILING = _highest(
+    "sms_router_failing_senders", "Numbers whose failure share is above the limit, by error class.", ["class"]
 )
-POOL_AGE = Gauge(
+POOL_AGE = _highest(
     "sms_router_pool_age_seconds",
     "Age of a Sender Pool since it was last read from Twilio; the highest of the workers.",
     ["service"],
-    multiprocess_mode="livemax",
 )
 POOL_VERSION = Gauge(
     "sms_router_pool_version",
@@ -140,14 +128,9 @@ POOL_VERSION = Gauge(
     ["service"],
     multiprocess_mode="livemin",
 )
-POOL_SIZE = Gauge(
-    "sms_router_pool_senders", "Senders in a Sender Pool.", ["service"], multiprocess_mode="livemostrecent"
-)
-POOL_STALE = Gauge(
-    "sms_router_pool_stale",
-    "1 while a Sender Pool is older than its hard age, or not known.",
-    ["service"],
-    multiprocess_mode="livemax",
+POOL_SIZE = _newest("sms_router_pool_senders", "Senders in a Sender Pool.", ["service"])
+POOL_STALE = _highest(
+    "sms_router_pool_stale", "1 while a Sender Pool is older than its hard age, or not known.", ["service"]
 )
 POOL_REFRESHES = Counter(
     "sms_router_pool_refreshes_total", "Refreshes of a Sender Pool that succeeded.", ["service"]
@@ -161,11 +144,10 @@ POOL_STALE_SERVES = Counter(
     ["service"],
 )
 
-UPSTREAM_OPEN = Gauge(
+UPSTREAM_OPEN = _highest(
     "sms_router_upstream_open",
     "1 while the circuit breaker of an upstream is open in any worker.",
     ["upstream"],
-    multiprocess_mode="livemax",
 )
 UPSTREAM_CALLS = Counter("sms_router_upstream_calls_total", "Requests to an upstream.", ["upstream"])
 UPSTREAM_FAILURES = Counter(
