@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from sms_router.config.types import (
     AccountSid,
@@ -31,6 +31,7 @@ from sms_router.routing.upstream.forward_rule import Host
 from sms_router.senders.failure_monitor import WarningRule
 from sms_router.senders.models import ReplyFrom, SenderKind
 from sms_router.senders.rate_limits import SenderLimit
+from sms_router.toml import StrictModel
 
 
 class SignatureMode(StrEnum):
@@ -89,10 +90,6 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class _SettingsTable(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 class MiddlewareScope(StrEnum):
     """What a middleware stands around."""
 
@@ -100,14 +97,14 @@ class MiddlewareScope(StrEnum):
     ALL = "all"
 
 
-class MiddlewareSettings(_SettingsTable):
+class MiddlewareSettings(StrictModel):
     """One of ``middlewares``, with its scope."""
 
     function: str
     scope: MiddlewareScope = MiddlewareScope.HANDLERS
 
 
-class RouterSettings(_SettingsTable):
+class RouterSettings(StrictModel):
     """``[router]``: how messages are answered."""
 
     public_url: PublicAddress = ""
@@ -154,7 +151,7 @@ class RouterSettings(_SettingsTable):
         return self
 
 
-class ServerSettings(_SettingsTable):
+class ServerSettings(StrictModel):
     """``[server]``: where the router listens."""
 
     host: str = "127.0.0.1"
@@ -178,7 +175,7 @@ class ServerSettings(_SettingsTable):
         return self
 
 
-class ConsoleSettings(_SettingsTable):
+class ConsoleSettings(StrictModel):
     """``[console]``: the operators' pages; off without a password."""
 
     password: ConsolePassword = SecretStr("")
@@ -186,26 +183,26 @@ class ConsoleSettings(_SettingsTable):
     """Whose X-Forwarded-For is believed: addresses or networks."""
 
 
-class ApiSettings(_SettingsTable):
+class ApiSettings(StrictModel):
     """``[api]``: messages that other programs send; off without a token."""
 
     token: ApiToken = SecretStr("")
 
 
-class RedisSettings(_SettingsTable):
+class RedisSettings(StrictModel):
     """``[redis]``: an empty URL means the embedded Valkey."""
 
     url: RedisAddress = ""
 
 
-class TwilioSettings(_SettingsTable):
+class TwilioSettings(StrictModel):
     """``[twilio]``: how its REST API is reached."""
 
     api_base_url: ApiAddress = ""
     timeout: Annotated[float, Field(gt=0, le=60)] = 10.0
 
 
-class ConversationSettings(_SettingsTable):
+class ConversationSettings(StrictModel):
     """``[conversations]``: expiry, interruption and replies of handlers' conversations."""
 
     expires_after: Annotated[float, Field(ge=1, le=31_536_000)] = 900.0
@@ -217,7 +214,7 @@ class ConversationSettings(_SettingsTable):
     try_again_reply: str = "Sorry, we cannot look that up right now. Please try again in a minute."
 
 
-class LoopGuardSettings(_SettingsTable):
+class LoopGuardSettings(StrictModel):
     """``[loop_guard]``: how many replies a contact gets without a quiet gap."""
 
     replies: Annotated[int, Field(ge=0, le=100_000)] = 30
@@ -225,33 +222,33 @@ class LoopGuardSettings(_SettingsTable):
     reply: str = ""
 
 
-class ReconcileSettings(_SettingsTable):
+class ReconcileSettings(StrictModel):
     """``[reconcile]``: the comparison of Twilio's message log with the journal."""
 
     on_start: ReconcileMode = ReconcileMode.REPORT
     interval: Annotated[float, Field(ge=0, le=86_400)] = 3600.0
 
 
-class GroupSettings(_SettingsTable):
+class GroupSettings(StrictModel):
     """``[groups]``: group MMS."""
 
     answer: bool = False
 
 
-class SandboxSettings(_SettingsTable):
+class SandboxSettings(StrictModel):
     """``[sandbox]``: the offline Twilio."""
 
     port: Port = 8900
 
 
-class SharedKey(_SettingsTable):
+class SharedKey(StrictModel):
     """A SharedKey that signs webhooks in place of the auth token (facts 2.3)."""
 
     id: Annotated[str, Field(min_length=1)]
     secret: Secret
 
 
-class AccountSettings(_SettingsTable):
+class AccountSettings(StrictModel):
     """``[[accounts]]``: an account or subaccount whose webhooks are accepted."""
 
     sid: AccountSid
@@ -266,7 +263,7 @@ class AccountSettings(_SettingsTable):
         return tuple(token for token in both if token)
 
 
-class ServiceSettings(_SettingsTable):
+class ServiceSettings(StrictModel):
     """``[[services]]``: a Messaging Service whose senders reply."""
 
     sid: ServiceSid
@@ -280,7 +277,7 @@ class ServiceSettings(_SettingsTable):
     language: LanguageCode | None = None
 
 
-class RepliesSettings(_SettingsTable):
+class RepliesSettings(StrictModel):
     """``[[replies]]``: the router's own replies in other words."""
 
     services: tuple[ServiceSid, ...] = ()
@@ -302,7 +299,7 @@ class RepliesSettings(_SettingsTable):
         return ReplyTable(texts, self.services, self.language)
 
 
-class SenderSettings(_SettingsTable):
+class SenderSettings(StrictModel):
     """``[[senders]]``: the rate limits of one sender, or of each of a kind, in segments."""
 
     number: SenderAddress | None = None
@@ -323,8 +320,10 @@ class SenderSettings(_SettingsTable):
         return SenderLimit(self.messages_per_second, self.daily_cap)
 
 
-class RouterConfig(_SettingsTable):
+class RouterConfig(StrictModel):
     """``router.toml``, with the environment laid over it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     router: RouterSettings = RouterSettings()
     server: ServerSettings = ServerSettings()
