@@ -192,21 +192,13 @@ def print_sender(sender: SenderResource, *, as_json: bool) -> None:
 
 
 def add_sender(service: ServiceAccess, name: str, types: Sequence[SenderType], *, as_json: bool) -> None:
-    if _is_new_alpha_sender(name, types):
-        sid = apply_change(
-            service,
-            "add",
-            name,
-            f"{SenderKind.ALPHANUMERIC.value} {name}",
-            lambda: service.admin.add(SenderType.ALPHA_SENDER, name),
-        )
-        added = find_sender(service, sid, types)
-    else:
+    sender_type, subject, detail = SenderType.ALPHA_SENDER, name, f"{SenderKind.ALPHANUMERIC.value} {name}"
+    if not _is_new_alpha_sender(name, types):
         sender = find_sender(service, name, types)
-        sender_type = SenderType(sender.sid[:2])
-        detail = f"{sender.kind.value} {sender.address}"
-        apply_change(service, "add", sender.sid, detail, lambda: service.admin.add(sender_type, sender.sid))
-        added = find_sender(service, sender.sid, types)
+        subject, detail = sender.sid, f"{sender.kind.value} {sender.address}"
+        sender_type = SenderType(subject[:2])
+    sid = apply_change(service, "add", subject, detail, lambda: service.admin.add(sender_type, subject))
+    added = find_sender(service, sid, types)
     if as_json:
         print_json(sender_as_json(added))
         return

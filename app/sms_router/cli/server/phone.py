@@ -182,17 +182,12 @@ class TextByPhone:
 def describe_status(status: int) -> tuple[str, ...]:
     """Return what a status means with which the router answers a webhook."""
     if status == 403:
-        return (
-            "The router refused the signature (403).",
-            "Its TWILIO_AUTH_TOKEN or PUBLIC_URL differs from this command's: see its log.",
-        )
+        remedy = "Its TWILIO_AUTH_TOKEN or PUBLIC_URL differs from this command's: see its log."
+        return "The router refused the signature (403).", remedy
     if status == 502:
         return ("The handler failed, and the router makes Twilio call the fallback URL (502).",)
-    return (
-        f"The router answered {status}.",
-        "See its log, unless another program listens there.",
-        URL_HINT,
-    )
+    remedy = "See its log, unless another program listens there."
+    return f"The router answered {status}.", remedy, URL_HINT
 
 
 def _describe_failure(webhook: Mapping[str, Any]) -> tuple[str, ...]:
