@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sms_router.routing.contacts.contact import ContactSummary
 from sms_router.routing.contacts.contacts import MAX_PROFILE_BYTES
 from sms_router.routing.handler.conversation import Conversation, StoredConversation
 from sms_router.routing.handler.outbound import Duplicate, OptedOut, Refused, Sent
 from sms_router.routing.handler.profile import AttributeValue, HandlerContact
 from sms_router.routing.handler.reply import Reply
+from sms_router.routing.pipeline.explain import read_stored_contact
 from sms_router.sandbox.inbound.webhook_parameters import IncomingText
 from sms_router.sandbox.world.world import Carrier, PhoneState
 from sms_router.store import scripts
-from sms_router.store.keys import bucket_of
 from sms_router.store.scripts.outbox import start_conversation
 from sms_router.testing.engine import OfflineEngine
 from sms_router.testing.errors import at_the_team_s_line
@@ -167,19 +168,17 @@ class SmsPhone:
     @property
     def conversation(self) -> StoredConversation | None:
         """The conversation with the first Service: ``step``, ``state``, ``is_expired``; None for none."""
-        engine, contact = self._engine, contact_of(self.number)
-        key = bucket_of(contact).conversation(engine.service, contact)
-        client: Any = engine.project.client
-        state, until = client.hmget(key, "state", "expires_at")
-        remaining = int(until) - int(engine.loop.wall_time() * 1000) if until else None
-        return StoredConversation.parse(state, remaining)
+        return self._stored()[1]
 
     @property
     def contact(self) -> HandlerContact:
         """What handlers have stored of the person for the first Service: ``language`` and ``attributes``."""
-        engine, contact = self._engine, contact_of(self.number)
-        stored = engine.run(engine.worker.contacts.get(engine.service, contact))
-        return HandlerContact(contact, stored.profile)
+        return HandlerContact(contact_of(self.number), self._stored()[0].contact.profile)
+
+    def _stored(self) -> tuple[ContactSummary, StoredConversation | None]:
+        engine, table = self._engine, self._engine.worker.contacts.table
+        client, at = engine.project.client, int(engine.loop.wall_time() * 1000)
+        return read_stored_contact(client, engine.service, contact_of(self.number), table, at)
 
     @at_the_team_s_line
     def set_contact(
