@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from sms_router.checks.finding import Finding, Fix, Severity
+from sms_router.checks.finding import Fix, Severity
 from sms_router.cli.check.twilio import CheckReport, apply_fixes, run_checks
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, confirm, plural, print_json, print_line, print_table, stderr
@@ -90,7 +90,6 @@ def _fix(settings: Settings, fixes: Mapping[str, Sequence[Fix]], *, yes: bool, q
 
 
 def _setting_name(fix: Fix) -> str:
-    """Return the setting in words, with the number that has it."""
     name = fix.name.replace("_", " ")
     return f"{name} of {fix.number_sid}" if fix.number_sid else name
 
@@ -105,13 +104,9 @@ def _print_report(
         print_line(f"    {finding.remedy}")
     if report.skipped:
         print_line(report.skipped, console=stderr)
-    parts = (
-        plural(len(rules.table.rules), "rule"),
-        plural(len(settings.accounts), "account"),
-        plural(len(settings.services), "Service"),
-    )
-    verdict = "good" if good else "not good"
-    print_line(f"{settings.folder}: {verdict}: {', '.join(parts)}")
+    counts = {"rule": rules.table.rules, "account": settings.accounts, "Service": settings.services}
+    parts = ", ".join(plural(len(counted), noun) for noun, counted in counts.items())
+    print_line(f"{settings.folder}: {'good' if good else 'not good'}: {parts}")
 
 
 def _as_json(
@@ -121,7 +116,16 @@ def _as_json(
         "good": good,
         "mistakes": [],
         "warnings": list(warnings),
-        "findings": [_finding_as_json(finding) for finding in report.findings],
+        "findings": [
+            {
+                "severity": finding.severity.value,
+                "about": finding.subject,
+                "finding": finding.sentence,
+                "remedy": finding.remedy,
+                "mendable": bool(finding.fixes),
+            }
+            for finding in report.findings
+        ],
         "skipped": report.skipped,
         "mended": [
             {"service": sid, "number": fix.number_sid or None, "setting": fix.name}
@@ -129,14 +133,4 @@ def _as_json(
             for sid, fixes in fixed.items()
             for fix in fixes
         ],
-    }
-
-
-def _finding_as_json(finding: Finding) -> dict[str, object]:
-    return {
-        "severity": finding.severity.value,
-        "about": finding.subject,
-        "finding": finding.sentence,
-        "remedy": finding.remedy,
-        "mendable": bool(finding.fixes),
     }

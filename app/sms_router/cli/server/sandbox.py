@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -232,14 +232,7 @@ def _as_json(path: Path, result: ScenarioResult) -> dict[str, object]:
             {
                 "title": step.title,
                 "verdict": step.result.value,
-                "differences": [
-                    {
-                        "what": difference.what,
-                        "expected": difference.expected,
-                        "got": difference.got,
-                    }
-                    for difference in step.differences
-                ],
+                "differences": [asdict(difference) for difference in step.differences],
             }
             for step in result.played
         ],
