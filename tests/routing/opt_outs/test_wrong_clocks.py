@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -139,3 +140,22 @@ def test_the_last_change_counts_in_redis_and_in_every_copy(valkey: redis.Redis, 
     for number in range(3):
         model.restore(number)
     assert valkey.hexists(STATE, ":opt-out") is model.is_opted_out
+
+
+@pytest.mark.parametrize("is_start_known", [True, False])
+@pytest.mark.parametrize(
+    ("known", "is_stop", "at", "order"),
+    [
+        (100_000, True, 90_000, 90_000),
+        (100_001, True, 90_000, 100_002),
+        (160_000, False, 100_000, 100_000),  # the clocks of two servers may differ
+        (160_001, False, 40_000, 160_001),
+        (160_001, False, 39_999, 39_999),
+    ],
+)
+def test_a_change_comes_after_a_known_one_in_the_future(
+    is_start_known: bool, known: int, is_stop: bool, at: int, order: int
+) -> None:
+    cache = OptOutCache()
+    cache.apply(KEY, ConsentChange(not is_start_known, known))
+    assert cache.order_of(KEY, is_stop, at, now=100_000) == order
