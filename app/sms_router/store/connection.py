@@ -98,11 +98,12 @@ class PipelinedConnection(asyncio.Protocol):
             raise ConnectionClosedError("the connection to Redis is closed")
         if len(self._pending) >= MAX_PENDING:
             raise StoreUnavailableError(f"{MAX_PENDING} commands to Redis are pending")
-        if not self._unsent:
-            self.loop.call_soon(self._flush)
-        self._unsent.append(command if isinstance(command, bytes) else pack(command))
-        future: asyncio.Future[RedisReply] = self.loop.create_future()
-        now = self.loop.time()
+        loop, unsent = self.loop, self._unsent
+        if not unsent:
+            loop.call_soon(self._flush)
+        unsent.append(command if isinstance(command, bytes) else pack(command))
+        future: asyncio.Future[RedisReply] = loop.create_future()
+        now = loop.time()
         self._pending.append((future, now, inf if time_limit is None else now + time_limit))
         return future
 

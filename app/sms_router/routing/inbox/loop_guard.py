@@ -110,13 +110,14 @@ class LoopGuard:
 
         """
         key, _, _, weight, text = counter
-        counts = self.counts
-        count, last, until = counts[key] if key in counts else _NO_REPLIES  # noqa: SIM401 - quicker
-        if now >= until:
+        counts, until = self.counts, now + self._quiet_seconds
+        if key not in counts or now >= counts[key][2]:
             count, last = 0, b""
+        else:
+            count, last, _ = counts[key]
         is_exceeded = not 0 <= count < (self._max_replies if is_stored else self._share)
         counted = REPEAT_WEIGHT if text and text == last else int(weight)
-        counts[key] = _EXCEEDED if is_exceeded else count + counted, text, now + self._quiet_seconds
+        counts[key] = _EXCEEDED if is_exceeded else count + counted, text, until
         if len(counts) > MAX_LOCAL_COUNTS:
             counts.popitem(last=False)  # the first key of a dict is found slowly after many deletions
         return LimitExceeded(is_first=count >= 0) if is_exceeded else None
