@@ -92,7 +92,6 @@ from sms_router.web.console.routes import routes
 from sms_router.web.console.sessions import SessionRegistry
 from sms_router.web.console.store_executor import StoreExecutor
 from sms_router.web.health import HealthMonitor
-from sms_router.web.metrics import PoolMetrics
 from sms_router.web.probes import Probes
 from sms_router.web.rejections import RejectionLog, UnroutedWebhookLog
 from sms_router.web.routes import WebhookRouter, with_prefix
@@ -161,7 +160,6 @@ class Worker:
     def _build_senders(self) -> None:
         """What is known of senders and contacts."""
         settings, redis, clock = self.settings, self.redis, self.clock
-        self.pool_metrics = PoolMetrics()
         self.pending = PendingNumbers(lambda: self.membership.pools, clock)
         self.own_numbers: dict[str, str] = {}
         self.tenancy = settings.tenancy(self.own_numbers)
@@ -169,7 +167,6 @@ class Worker:
             self._sources(),
             redis,
             clock=clock,
-            report=self.pool_metrics.update,
             extra_sync=OnboardingSync(redis, self.pending).sync,
             tenancy=self.tenancy,
             own_numbers=self.own_numbers,
@@ -326,7 +323,6 @@ class Worker:
             self.event_runner,
             self.rejections,
             StoreMonitor(settings.redis.url, settings.router.data_dir, is_away),
-            self.pool_metrics,
         )
         self.subscriber = Subscriber(self.redis, self.inbox, self.opt_out_sync, self.store)
         self.port_watch = PortWatch(

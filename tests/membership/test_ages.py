@@ -8,7 +8,6 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from sms_router.membership.membership import Membership
-from sms_router.membership.service_state import ServiceStatus
 from sms_router.membership.source import ServiceSource
 from sms_router.web.metrics import PoolMetrics
 from tests.membership.recorded import RecordedTwilio, failing
@@ -43,32 +42,37 @@ async def test_a_service_with_a_long_interval_is_not_stale_before_two_readings_a
     assert only_status(membership).stale
 
 
-async def test_the_watch_reports_statuses_without_redis(
+async def test_the_watch_keeps_statuses_without_redis(
     source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
-    reports: list[tuple[ServiceStatus, ...]] = []
-    membership = Membership([source], no_redis, clock=clock, report=reports.append)
+    membership = Membership([source], no_redis, clock=clock)
     await membership.watch()
+    assert only_status(membership).size == 0
     await membership.refresh(source.service_sid)
     await membership.watch()
-    assert [[status.size for status in report] for report in reports] == [[0], [2]]
+    assert only_status(membership).size == 2
 
 
 async def test_the_metrics_have_age_version_size_and_counts(
     twilio: RecordedTwilio, source: ServiceSource, clock: Clock, no_redis: Redis
 ) -> None:
     figures = PoolMetrics()
-    membership = Membership([source], no_redis, clock=clock, stale_after=10, report=figures.update)
-    await membership.watch()
+    membership = Membership([source], no_redis, clock=clock, stale_after=10)
+
+    async def watch() -> None:
+        await membership.watch()
+        figures.update(membership.statuses())
+
+    await watch()
     assert _figure(twilio, "stale") == 1
     await membership.refresh(twilio.service_sid)
     twilio.fault = failing(500, 20500)
     clock.now += 121
-    await membership.watch()
+    await watch()
     await membership.refresh_if_due(twilio.service_sid)
     membership.pool_for(twilio.service_sid, "12345")
     for _ in range(2):
-        await membership.watch()
+        await watch()
     status = only_status(membership)
     names = ("age_seconds", "version", "senders", "stale")
     assert [_figure(twilio, name) for name in names] == [121, status.version, 2, 1]

@@ -66,8 +66,6 @@ class Membership:
     sleep: Sleep = asyncio.sleep
     read_timeout: float = READ_TIMEOUT
     stale_after: float = STALE_AFTER
-    report: Callable[[tuple[ServiceStatus, ...]], None] = lambda _: None
-    """Called with all statuses about once a second."""
     extra_sync: Callable[[], Awaitable[None]] | None = None
     """Reads other state of the senders from Redis; it raises `SharedStateError` when Redis is unavailable."""
     tenancy: Tenancy | None = None
@@ -217,11 +215,10 @@ class Membership:
                 self._set_redis_error(None)
 
     async def watch(self) -> None:
-        """Do what is due every second: sync with Redis, find stale pools, report the statuses."""
+        """Do what is due every second: sync with Redis, find stale pools."""
         await self.sync()
         self._find_stale()
         self.cordons.recheck()
-        self.report(self.statuses())
 
     async def _refresh_forever(self, service: ServiceState) -> None:
         while True:

@@ -44,7 +44,7 @@ class HealthMonitor:
     events: EventRunner
     rejections: RejectionLog
     store_monitor: StoreMonitor
-    pool_metrics: PoolMetrics
+    pool_metrics: PoolMetrics = field(default_factory=PoolMetrics)
     failure_metrics: FailureMetrics = field(default_factory=FailureMetrics)
     upstream_metrics: UpstreamMetrics = field(default_factory=UpstreamMetrics)
 
