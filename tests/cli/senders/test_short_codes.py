@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sms_router.cli.senders.common import describe_difference
+from sms_router.cli.senders.resources import describe_difference
 from sms_router.membership import audit_log as journal
 from sms_router.store.keys import AUDIT_LOG
 from tests.cli.conftest import PROGRAM

@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from sms_router.cli.context import settings_for_command
 from sms_router.cli.output import JsonOption, print_json, print_line, print_table
-from sms_router.cli.senders import common
+from sms_router.cli.senders import resources
 from sms_router.cli.senders.cordons import SenderArgument, cordon, cordon_as_json, release
 from sms_router.cli.senders.pools import StoredConditions, known_snapshots, load_conditions
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
@@ -91,26 +91,26 @@ def _as_json(snapshot: Snapshot, stored: StoredConditions) -> list[dict[str, obj
 @senders.command("list")
 def list_senders(
     kind: Annotated[SenderKindName | None, Option("--kind", help="Only senders of this kind.")] = None,
-    friendly_name: common.NameFilter = None,
+    friendly_name: resources.NameFilter = None,
     number: Annotated[
         str | None, Option("--number", help="Only numbers with these digits; * is any digit.")
     ] = None,
-    everything: common.EverythingOption = False,
+    everything: resources.EverythingOption = False,
     service: ServiceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the Service's senders at Twilio."""
     types = EVERY_TYPE if kind is None else (_TWILIO_LISTS[kind],)
     access = open_service(service)
-    found = common.list_senders(access, types, NumberFilter(friendly_name, number), everything=everything)
+    found = resources.list_senders(access, types, NumberFilter(friendly_name, number), everything=everything)
     selected = [sender for sender in found if kind is None or sender.kind is kind.kind]
-    common.print_senders(access, selected, as_json=as_json)
+    resources.print_senders(access, selected, as_json=as_json)
 
 
 @senders.command("show")
 def show(sid: SenderArgument, service: ServiceOption = None, as_json: JsonOption = False) -> None:
     """Show one sender: its kind, its capabilities and its own URLs."""
-    common.print_sender(common.find_sender(open_service(service), sid, EVERY_TYPE), as_json=as_json)
+    resources.print_sender(resources.find_sender(open_service(service), sid, EVERY_TYPE), as_json=as_json)
 
 
 @senders.command("add")
@@ -122,22 +122,22 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a number of the account, or an alphanumeric sender, to the Service."""
-    common.add_sender(open_service(service), sid, EVERY_TYPE, as_json=as_json)
+    resources.add_sender(open_service(service), sid, EVERY_TYPE, as_json=as_json)
 
 
 @senders.command("remove")
 def remove(sid: SenderArgument, yes: YesOption = False, service: ServiceOption = None) -> None:
     """Remove a sender from the Service; a number stays on the account."""
-    common.remove_sender(open_service(service), sid, EVERY_TYPE, yes=yes)
+    resources.remove_sender(open_service(service), sid, EVERY_TYPE, yes=yes)
 
 
 @senders.command("update")
-@common.with_setting_options(voice=True)
+@resources.with_setting_options(voice=True)
 def update(
     sid: SenderArgument, *, settings: Changes, service: ServiceOption = None, as_json: JsonOption = False
 ) -> None:
     """Change a number's own name and URLs."""
-    common.update_sender(open_service(service), sid, EVERY_TYPE, settings, as_json=as_json)
+    resources.update_sender(open_service(service), sid, EVERY_TYPE, settings, as_json=as_json)
 
 
 senders.command("cordon")(cordon)

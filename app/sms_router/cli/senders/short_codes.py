@@ -8,7 +8,7 @@ import typer
 from typer import Argument, Option
 
 from sms_router.cli.output import JsonOption, Noun
-from sms_router.cli.senders import common
+from sms_router.cli.senders import resources
 from sms_router.cli.twilio_access import ServiceOption, YesOption, open_service
 from sms_router.membership.admin import Changes, NumberFilter, SenderType
 
@@ -21,44 +21,44 @@ short_codes = typer.Typer(cls=Noun, help="List, show, add, remove and update the
 
 @short_codes.command("list")
 def list_short_codes(
-    friendly_name: common.NameFilter = None,
+    friendly_name: resources.NameFilter = None,
     short_code: Annotated[
         str | None, Option("--short-code", help="Only short codes with these digits; * is any digit.")
     ] = None,
-    everything: common.EverythingOption = False,
+    everything: resources.EverythingOption = False,
     service: ServiceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the Service's short codes at Twilio."""
     access = open_service(service)
-    found = common.list_senders(
+    found = resources.list_senders(
         access, SHORT_CODES, NumberFilter(friendly_name, short_code), everything=everything
     )
-    common.print_senders(access, found, as_json=as_json)
+    resources.print_senders(access, found, as_json=as_json)
 
 
 @short_codes.command("show")
 def show(sid: ShortCodeArgument, service: ServiceOption = None, as_json: JsonOption = False) -> None:
     """Show one short code: its capabilities and its own URLs."""
-    common.print_sender(common.find_sender(open_service(service), sid, SHORT_CODES), as_json=as_json)
+    resources.print_sender(resources.find_sender(open_service(service), sid, SHORT_CODES), as_json=as_json)
 
 
 @short_codes.command("add")
 def add(sid: ShortCodeArgument, service: ServiceOption = None, as_json: JsonOption = False) -> None:
     """Add a short code of the account to the Service."""
-    common.add_sender(open_service(service), sid, SHORT_CODES, as_json=as_json)
+    resources.add_sender(open_service(service), sid, SHORT_CODES, as_json=as_json)
 
 
 @short_codes.command("remove")
 def remove(sid: ShortCodeArgument, yes: YesOption = False, service: ServiceOption = None) -> None:
     """Remove a short code from the Service; it stays on the account."""
-    common.remove_sender(open_service(service), sid, SHORT_CODES, yes=yes)
+    resources.remove_sender(open_service(service), sid, SHORT_CODES, yes=yes)
 
 
 @short_codes.command("update")
-@common.with_setting_options(voice=False)
+@resources.with_setting_options(voice=False)
 def update(
     sid: ShortCodeArgument, *, settings: Changes, service: ServiceOption = None, as_json: JsonOption = False
 ) -> None:
     """Change a short code's own name and URLs."""
-    common.update_sender(open_service(service), sid, SHORT_CODES, settings, as_json=as_json)
+    resources.update_sender(open_service(service), sid, SHORT_CODES, settings, as_json=as_json)
