@@ -27,11 +27,7 @@ class RejectionLog:
     """Counts the requests that this worker refuses, and keeps the explanation of the latest.
 
     With a wrong token or URL every webhook is refused while the router itself is healthy; `notices` is
-    where the operator learns of it.
-
-    Args:
-        clock: monotonic, in seconds.
-
+    where the operator learns of it. ``clock`` is monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

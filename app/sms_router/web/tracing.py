@@ -50,12 +50,7 @@ class Answering(Protocol):
 
 
 class Tracing:
-    """The tracer of one worker.
-
-    Args:
-        processor: of the spans; by default they are batched and exported by OTLP over HTTP.
-
-    """
+    """The tracer of one worker; by default spans are batched and exported by OTLP over HTTP."""
 
     def __init__(self, processor: SpanProcessor | None = None) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 - an extra

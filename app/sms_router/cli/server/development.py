@@ -104,14 +104,7 @@ class DevelopmentSupervisor(WorkerSupervisor):
     """Starts a worker with each change of the code, and stops the one before once that serves.
 
     A new process imports everything anew: there is no mixture of old and new modules. Where it cannot start,
-    the worker before it stays.
-
-    Args:
-        config: of the workers.
-        sockets: that they listen on.
-        settings: of the first worker.
-        restart_sandbox: starts the sandbox again; None where there is none.
-
+    the worker before it stays. ``restart_sandbox`` starts the sandbox again; None where there is none.
     """
 
     def __init__(

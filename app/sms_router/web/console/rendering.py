@@ -43,13 +43,7 @@ class PageError(Exception):
 
 
 class Pages:
-    """Renders the templates.
-
-    Args:
-        clock: in seconds since the epoch.
-        settings: every page shows the URL of Twilio's API when it is not Twilio's own.
-
-    """
+    """Renders the templates; ``clock`` is in seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float], settings: Settings) -> None:
         environment = Environment(

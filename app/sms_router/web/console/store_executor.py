@@ -33,13 +33,7 @@ _Result = TypeVar("_Result")
 
 
 class StoreExecutor:
-    """Runs work in threads, with a Redis client of its own that connects at the first use.
-
-    Args:
-        url: of Redis.
-        timeout: of one piece of work, in seconds.
-
-    """
+    """Runs work in threads, for ``timeout`` seconds each, with a Redis client that connects when needed."""
 
     def __init__(self, url: str, timeout: float = PAGE_TIMEOUT) -> None:
         self._url = url
