@@ -101,8 +101,13 @@ def published_rules(settings: Settings) -> PublishedRules | None:
 
 
 def describe_published(settings: Settings) -> str:
-    """Return which published version is used in place of the files, with the remedy; empty for none."""
-    version = published_rules(settings)
+    """Return which published version a router here has last used in place of the files, with the remedy.
+
+    Empty for none. It is read from this machine's copy: a start does not wait for Redis.
+    """
+    from sms_router.routing.dispatch.published import PublishedRulesFile  # noqa: PLC0415 (as below)
+
+    version = PublishedRulesFile(settings.router.data_dir).read()
     if version is None or version.uses_files:
         return ""
     return (
