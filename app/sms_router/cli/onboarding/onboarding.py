@@ -22,7 +22,7 @@ from sms_router.cli.onboarding.actions import (
 from sms_router.cli.output import CommandError, JsonOption, Noun, confirm, print_error, print_json, print_line
 from sms_router.cli.senders.cordons import reason_option
 from sms_router.cli.senders.pools import stored_pools
-from sms_router.cli.twilio_access import YesOption, choose_service
+from sms_router.cli.twilio_access import ServiceOption, YesOption, choose_service
 from sms_router.config.settings import Settings
 from sms_router.onboarding.calendar_export import render_calendar
 from sms_router.onboarding.checklist import Checklist, StepError, day_of
@@ -77,10 +77,7 @@ def add(
     kind: Annotated[
         OnboardingKind | None, Option("--kind", help="The process; default: the only one for this number.")
     ] = None,
-    service: Annotated[
-        str | None,
-        Option("--service", metavar="MG...", help="The Messaging Service for it, if several are configured."),
-    ] = None,
+    service: ServiceOption = None,
     country: Annotated[str | None, Option("--country", help="Two letters, like US (ISO 3166).")] = None,
     expected: Annotated[
         str | None, Option("--expected", metavar="DATE", help="The day it goes live: 2026-12-01.")
