@@ -43,12 +43,17 @@ BEFORE = {
 """Commands after which there is something to show, to roll back or to replay."""
 
 SLOW = """
+from pathlib import Path
 from sms_router import keyword
 
 @keyword("SLOW")
-async def slow() -> str:
-    raise TimeoutError("timeout")
+def slow() -> str:
+    if not (failed := Path("slow.failed")).exists():
+        failed.touch()
+        raise TimeoutError("timeout")
+    return "Here I am."
 """
+"""A handler that fails once, so that its message can be replayed."""
 
 
 def commands(block: Block) -> list[str]:
