@@ -50,10 +50,6 @@ from sms_router.routing.pipeline.explain import (
 from sms_router.twilio.inbound import InboundMessage
 
 keywords = typer.Typer(cls=Noun, help="List and check the rules; try texts and files.")
-keywords.command("publish")(publish_rules)
-keywords.command("history")(show_history)
-keywords.command("diff")(show_difference)
-keywords.command("rollback")(roll_back)
 
 
 @keywords.command("list")
@@ -329,3 +325,10 @@ def _changes_as_json(count: int, changes: Sequence[Change], reveal: bool) -> dic
 
 def _outcome(outcome: Preview, reveal: bool) -> dict[str, str]:
     return {"rule": outcome.rule, "answer": outcome.answer if reveal else mask_text(outcome.answer)}
+
+
+# Below the others, as in the help.
+keywords.command("publish")(publish_rules)
+keywords.command("history")(show_history)
+keywords.command("diff")(show_difference)
+keywords.command("rollback")(roll_back)

@@ -59,8 +59,6 @@ messages = typer.Typer(
     'Numbers and texts are masked unless --reveal is given or the configuration has privacy = "open".',
     cls=Noun,
 )
-messages.command("forget")(forget)
-messages.command("erasures")(erasures)
 
 
 @messages.command("list")
@@ -309,3 +307,8 @@ def _attempt_as_json(attempt: OutboundAttempt) -> dict[str, object]:
 def _texts(answer: AnswerRecord | None, reveal: bool) -> list[str]:
     texts = answer.texts if answer is not None else ()
     return list(texts) if reveal else [mask_text(text) for text in texts]
+
+
+# Below the others, as in the help.
+messages.command("forget")(forget)
+messages.command("erasures")(erasures)
